@@ -22,6 +22,7 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define WAIT_S_MAX 30
@@ -175,7 +176,9 @@ static bool take_number(struct http_exchange *exchange, const struct admin_param
     errno = 0;
     long long number = strtoll(parameter->value, &end, 10);
     if (errno || *end || parameter->value[0] < '0' || parameter->value[0] > '9' || number > max) {
-        admin_refuse_member(exchange, parameter->name, "must be a number, and not too large");
+        char rule[64];
+        snprintf(rule, sizeof rule, "must be a number from 0 to %lld", (long long)max);
+        admin_refuse_member(exchange, parameter->name, rule);
         return false;
     }
     *ret_number = number;

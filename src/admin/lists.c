@@ -122,7 +122,8 @@ static bool take_endpoint(
         endpoint_id_parse(slice_from_string(parameter->value), target))
         return true;
     admin_refuse_member(exchange, parameter->name,
-        "must be the id of an endpoint such as ep_0123456789abcdef, or none for unrouted");
+        "must be the id of an endpoint such as ep_0123456789abcdef, or the word none for "
+        "unrouted deliveries");
     return false;
 }
 
@@ -133,7 +134,8 @@ static bool take_currency(
         return true;
     if (!money_check_currency(slice_from_string(parameter->value))) {
         admin_refuse_member(exchange, parameter->name,
-            "must be three capital letters such as EUR, or none for no amount");
+            "must be three capital letters such as EUR, or the word none for events without an "
+            "amount");
         return false;
     }
     memcpy(target, parameter->value, CURRENCY_BYTES + 1);

@@ -443,7 +443,7 @@ enum err client_check_url(
     if (e == OK && target_is_address(&target) &&
         !address_guard_allows(&options->guard, &target.address.any)) {
         *ret_problem =
-            "must not lead to an address that is not public (an operator can allow networks)";
+            "must have a public address, or one in the networks of delivery.allow_networks";
         e = ERR_URL;
     }
     return e;

@@ -88,7 +88,7 @@ static void complain_of_syntax(const struct reading *reading, const yaml_parser_
     struct complaint_place place = place_at(reading, mark, NULL);
     /* An address such as *:8080 is the most likely cause. */
     const char *hint =
-        strstr(context, "alias") ? " (put a value that begins with * into quotes)" : "";
+        strstr(context, "alias") ? ": put a value that begins with * into quotes" : "";
     complaint_add(reading->complaints, &place, "not valid YAML: %s%s%s%s", problem,
         *context ? " " : "", context, hint);
 }
