@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of bench/README.md, all from one run: each is measured in turn with what it is compared with (A B C, A B C, ...), and
+"""The figures of etc/doc/benchmarks.md, all from one run: each is measured in turn with what it is compared with (A B C, A B C, ...), and
 what counts is the ratio within a round; of the rounds the median. Results go to figures.json as they come, so that a long run that
 was cut short can go on with the parts that are missing."""
 import json

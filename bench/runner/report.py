@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures as tables for bench/README.md: ratios first, with the spread over the rounds."""
+"""The figures as tables for etc/doc/benchmarks.md: ratios first, with the spread over the rounds."""
 import statistics
 
 

@@ -35,10 +35,10 @@ Test(file, a_file_that_is_not_this_shards_journal_is_refused_and_not_changed)
         const char *detail;
     } cases[] = {
         {"PRAGMA user_version = 6", ERR_NEWER_FORMAT, "newer program"},
-        {"PRAGMA user_version = 4", ERR_DAMAGED, "before the first release"},
-        {"PRAGMA user_version = 3", ERR_DAMAGED, "before the first release"},
-        {"PRAGMA user_version = 2", ERR_DAMAGED, "before the first release"},
-        {"PRAGMA user_version = 1", ERR_DAMAGED, "before the first release"},
+        {"PRAGMA user_version = 4", ERR_DAMAGED, "old format"},
+        {"PRAGMA user_version = 3", ERR_DAMAGED, "old format"},
+        {"PRAGMA user_version = 2", ERR_DAMAGED, "old format"},
+        {"PRAGMA user_version = 1", ERR_DAMAGED, "old format"},
         {"PRAGMA application_id = 1", ERR_DAMAGED, "another application"},
         {"PRAGMA application_id = 0", ERR_DAMAGED, "another application"},
         {"PRAGMA user_version = 0", ERR_DAMAGED, "another application"},
