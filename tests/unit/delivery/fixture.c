@@ -38,11 +38,27 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 
 static struct request *received[JOURNAL_KINDS][REQUESTS_MAX], *received_in_order[REQUESTS_MAX];
 static unsigned received_count[JOURNAL_KINDS], received_in_all, taken;
+static struct request *unanswered[REQUESTS_MAX];
+static unsigned unanswered_count;
 static bool at_once[JOURNAL_KINDS];
 
 void journal_answer(struct request *request, enum err result)
 {
+    pthread_mutex_lock(&lock);
+    unsigned i = 0;
+    while (i < unanswered_count && unanswered[i] != request)
+        i++;
+    cr_assert_lt(i, unanswered_count, "answered twice");
+    unanswered[i] = unanswered[--unanswered_count];
+    pthread_mutex_unlock(&lock);
     request_answer(request, result);
+}
+
+/* As a journal that ends: no request stays without an answer. */
+static void answer_the_rest(void)
+{
+    while (unanswered_count > 0)
+        journal_answer(unanswered[0], ERR_SHUTTING_DOWN);
 }
 
 static void submit(struct journal *journal, struct request *request)
@@ -51,6 +67,7 @@ static void submit(struct journal *journal, struct request *request)
     assert(received_in_all < REQUESTS_MAX);
     received[request->kind][received_count[request->kind]++] = request;
     received_in_order[received_in_all++] = request;
+    unanswered[unanswered_count++] = request;
     bool answer = at_once[request->kind];
     pthread_mutex_unlock(&lock);
     if (answer && request->kind == JOURNAL_LOAD)
@@ -415,6 +432,7 @@ void end_shard(int64_t drain_us)
 
 void free_shard(void)
 {
+    answer_the_rest();
     delivery_shard_free(TAKE(shard));
 }
 
