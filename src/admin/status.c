@@ -26,7 +26,7 @@ static const enum disk_space refused_from[] = {
 
 static struct room room_of(const struct admin *admin, unsigned shard)
 {
-    return room_board_get(&admin->options.journals[shard]->room);
+    return disk_board_get(&admin->options.journals[shard]->room);
 }
 
 static bool publishes(const struct admin *admin)

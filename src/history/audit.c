@@ -166,7 +166,7 @@ enum err audit_run_new(const struct audit_question *question, const char *direct
     run->restless_day = -1;
     run->step_us = READING_US_MAX;
     run->findings = malloc(AUDIT_FINDINGS_MAX * sizeof run->findings[0]);
-    audit_balance_init(&run->sums);
+    audit_sums_init(&run->sums);
     if (!run->findings) {
         audit_run_free(run);
         return ERR_NO_MEMORY;
@@ -188,7 +188,7 @@ void audit_run_free(struct audit_run *run)
     if (!run)
         return;
     leave_shard(run);
-    audit_balance_done(&run->sums);
+    audit_sums_done(&run->sums);
     free(run->findings);
     free(run);
 }
@@ -272,7 +272,7 @@ static enum err step(struct audit_run *run)
 
 static enum err finish(struct audit_run *run, struct audit **ret_audit)
 {
-    enum err result = audit_balance_make_audit(&run->sums, ret_audit);
+    enum err result = audit_sums_make_audit(&run->sums, ret_audit);
     if (result)
         return result;
     (*ret_audit)->findings = TAKE(run->findings);

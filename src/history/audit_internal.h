@@ -4,7 +4,7 @@
  * and in each shard phase after phase.
  *
  *   totals     reads the totals before the walk, to find out later what moved them
- *     |        (audit_totals.c)
+ *     |        (audit_compare.c)
  *   history    walks over events and deliveries in order of their numbers, up to the last event
  *     |        that the totals hold (audit_walk.c). The transaction that reads the last of them
  *     |        reads the totals again, and the events that are not in them yet
@@ -20,7 +20,7 @@
 #ifndef PENSTOCK_HISTORY_AUDIT_INTERNAL_H
 #define PENSTOCK_HISTORY_AUDIT_INTERNAL_H
 
-#include "history/audit_balance.h"
+#include "history/audit_sums.h"
 #include "model/event.h"
 #include "sqlite/sql.h"
 
@@ -61,7 +61,7 @@ struct audit_run {
     unsigned shards;
 
     /* what has been found */
-    struct audit_balance sums;
+    struct audit_sums sums;
     struct audit_finding *findings;
     size_t findings_count;
     int64_t findings_more;

@@ -111,7 +111,7 @@ static enum err count(
     };
     struct audit_entry *entry;
     struct audit_number one = {.count = 1};
-    enum err result = audit_balance_get(&run->sums, &key, run->since, &entry);
+    enum err result = audit_sums_get(&run->sums, &key, run->since, &entry);
     if (result)
         return result;
     if (!money_sum_add(&one.sum, parts->amount, 1))

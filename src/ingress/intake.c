@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "broker/dial.h"
+#include "broker/reconnect.h"
 #include "broker/subscriber.h"
 #include "ingress/broker_host.h"
 #include "model/name.h"
@@ -42,12 +42,12 @@ struct intake {
 
     struct ingress_host host;
     struct subscriber *subscriber;
-    struct dial dial;
+    struct reconnect reconnect;
     struct list messages; /* of struct intake_message */
     unsigned in_flight;   /* messages that are not WAITING */
     int64_t now_us;       /* the time of the last tick */
     int64_t again_us, partner_us;
-    enum err dial_failure;
+    enum err connect_failure;
     bool partner_is_good, partner_was_asked, draining, stopped;
 };
 
@@ -271,7 +271,7 @@ static void on_lost(void *context, const char *why)
 {
     struct intake *intake = context;
     if (intake->partner_is_good)
-        dial_want(&intake->dial, intake->now_us);
+        reconnect_want(&intake->reconnect, intake->now_us);
 }
 
 static void on_link(void *context, struct broker_link *link)
@@ -281,12 +281,12 @@ static void on_link(void *context, struct broker_link *link)
         broker_link_free(link);
         return;
     }
-    intake->dial_failure = OK;
+    intake->connect_failure = OK;
     enum err failed = subscriber_open(intake->subscriber, link);
     if (!failed)
         return;
     set_status(intake, false, err_title(failed));
-    dial_want(&intake->dial, intake->now_us);
+    reconnect_want(&intake->reconnect, intake->now_us);
 }
 
 static void on_dial_failed(void *context, enum err error, const char *detail)
@@ -294,11 +294,11 @@ static void on_dial_failed(void *context, enum err error, const char *detail)
     struct intake *intake = context;
     const char *why = *detail ? detail : err_title(error);
     set_status(intake, false, why);
-    if (error != intake->dial_failure)
+    if (error != intake->connect_failure)
         log_warn("the intake has no connection to the broker; Penstock tries again error=%s "
                  "reason=\"%s\"",
             err_name(error), why);
-    intake->dial_failure = error;
+    intake->connect_failure = error;
 }
 
 /* Time */
@@ -314,7 +314,7 @@ static void look_for_partner(struct intake *intake, int64_t now_mono_us)
     intake->partner_us = now_mono_us;
     if (intake->partner_is_good) {
         if (!subscriber_is_open(intake->subscriber))
-            dial_want(&intake->dial, now_mono_us);
+            reconnect_want(&intake->reconnect, now_mono_us);
         return;
     }
     if (!was_good && !is_first)
@@ -353,7 +353,7 @@ void intake_tick(struct intake *intake, int64_t now_mono_us)
     look_for_partner(intake, now_mono_us);
     try_again(intake, now_mono_us);
     if (intake->partner_is_good)
-        dial_tick(&intake->dial, now_mono_us);
+        reconnect_tick(&intake->reconnect, now_mono_us);
 }
 
 /* Start and end */
@@ -374,10 +374,10 @@ struct intake *intake_new(struct ingress *ingress)
         .context = intake};
     ingress_host_init(&intake->host, ingress->server);
     intake->subscriber = subscriber_new(&intake->host.host, &options, &listener);
-    struct dial_listener dial_listener = {
+    struct reconnect_listener reconnect_listener = {
         .on_link = on_link, .on_failed = on_dial_failed, .context = intake};
-    dial_init(&intake->dial, ingress->options.connector, CONNECTOR_OPEN_INTAKE, &ingress->mailbox,
-        &dial_listener);
+    reconnect_init(&intake->reconnect, ingress->options.connector, CONNECTOR_OPEN_INTAKE,
+        &ingress->mailbox, &reconnect_listener);
     set_status(intake, false, "connecting");
     return intake;
 }
@@ -385,7 +385,7 @@ struct intake *intake_new(struct ingress *ingress)
 void intake_drain(struct intake *intake)
 {
     intake->draining = true;
-    dial_stop(&intake->dial);
+    reconnect_stop(&intake->reconnect);
     if (!intake->stopped && subscriber_is_open(intake->subscriber))
         subscriber_set_reading(intake->subscriber, false);
 }
@@ -400,7 +400,7 @@ void intake_stop(struct intake *intake)
     if (intake->stopped)
         return;
     intake->stopped = true;
-    dial_stop(&intake->dial);
+    reconnect_stop(&intake->reconnect);
     subscriber_free(TAKE(intake->subscriber));
 }
 
@@ -408,7 +408,7 @@ void intake_free(struct intake *intake)
 {
     if (!intake)
         return;
-    assert(intake->stopped && !intake->dial.asking && intake->in_flight == 0);
+    assert(intake->stopped && !intake->reconnect.asking && intake->in_flight == 0);
     list_for_each_safe (node, following, &intake->messages)
         free(CONTAINER_OF(node, struct intake_message, in_list));
     ingress_host_done(&intake->host);

@@ -37,7 +37,7 @@ static void tell_room(struct disk_watch *watch)
         room_count(&room, 1);
     }
     watch->room = room;
-    room_board_set(watch->board, &room);
+    disk_board_set(watch->board, &room);
 }
 
 static void declare_failed(struct disk_watch *watch)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a journal's thread has found out about its disk: whether the last transactions failed and
- * why, whether the file is in doubt, and what it publishes of that (disk_room.h).
+ * why, whether the file is in doubt, and what it publishes of that (disk_board.h).
  *
  *   well --> trouble    a transaction failed: the disk is full, read-only, or fails otherwise. The
  *     ^         |       log says it once
@@ -25,7 +25,7 @@
 
 struct disk_watch {
     struct store *store;
-    struct room_board *board;
+    struct disk_board *board;
     void (*on_failed)(void *context, enum err error); /* once; may be NULL */
     void *context;
 

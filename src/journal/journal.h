@@ -23,7 +23,7 @@
 #define PENSTOCK_JOURNAL_JOURNAL_H
 
 #include "base/limits.h"
-#include "journal/disk_room.h"
+#include "journal/disk_board.h"
 #include "model/dedupe_key.h"
 #include "model/delivery_state.h"
 #include "model/event.h"
@@ -418,7 +418,7 @@ struct journal {
     const struct journal_ops *ops;
     char id[JOURNAL_ID_BYTES]; /* of the file; immutable after open */
     struct journal_found found;
-    struct room_board room; /* shared */
+    struct disk_board room; /* shared */
 };
 
 /* Any thread. The request's kind, reply_to, on_done and inputs are set. Never blocks, never fails:

@@ -27,7 +27,7 @@
  *                 closed without another write
  *
  * While a disk fails, the thread tries it about once a second with a write of its own. So others
- * learn that it is well again (disk_room.h) although no request arrives.
+ * learn that it is well again (disk_board.h) although no request arrives.
  */
 #include "journal/journal_sqlite.h"
 
@@ -388,11 +388,11 @@ static void run(void *context)
     struct journal_sqlite *self = context;
     while (!self->stopping) {
         mailbox_wait(&self->mailbox, idle_ms(self));
-        room_board_begin(&self->journal.room, clock_mono_us());
+        disk_board_begin(&self->journal.room, clock_mono_us());
         mailbox_work(&self->mailbox);
         work_off_batch(self);
         keep_house(self);
-        room_board_end(&self->journal.room, clock_mono_us());
+        disk_board_end(&self->journal.room, clock_mono_us());
     }
     store_close(&self->store, self->disk.failed);
     disk_watch_end(&self->disk);

@@ -5,7 +5,7 @@
 #include "cli/remote.h"
 #include "main/accept_loss.h"
 #include "main/commands.h"
-#include "main/installation.h"
+#include "main/data_directory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,10 +27,10 @@ int command_accept_loss(const struct invocation *call)
     struct buffer complaints = BUFFER_EMPTY;
     AUTO_FREE struct installation *installation = memory_new(sizeof *installation);
     umask(0077);
-    err = installation_look(directory, installation, &problem, &complaints);
+    err = data_directory_look(directory, installation, &problem, &complaints);
     if (!err || err == ERR_NOT_FOUND) {
         err = accept_loss(installation, problem, file, note, &complaints);
-        installation_close(installation);
+        data_directory_close(installation);
     }
     if (complaints.len)
         fwrite(complaints.data, 1, complaints.len, stderr);

@@ -30,7 +30,7 @@
 #include "accounts/accounts.h"
 #include "config/config.h"
 #include "delivery/delivery.h"
-#include "main/installation.h"
+#include "main/data_directory.h"
 
 struct gateway;
 

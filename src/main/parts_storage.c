@@ -47,9 +47,9 @@ enum err start_installation(struct gateway *gateway, struct buffer *complaints)
     const struct leader leader = leader_from_config(config);
     gateway->installation.lock_fd = -1; /* until it is open */
     enum err err = *config->leader_url
-                       ? installation_follow(config->data_directory, &leader,
+                       ? data_directory_follow(config->data_directory, &leader,
                              config->admin_token_file, &gateway->installation, complaints)
-                       : installation_open(config->data_directory, (unsigned)config->partitions,
+                       : data_directory_open(config->data_directory, (unsigned)config->partitions,
                              (unsigned)config->shards, config->admin_token_file,
                              &gateway->installation, complaints);
     if (!err)
@@ -63,13 +63,13 @@ void free_installation(struct gateway *gateway)
         return;
     if (!atomic_load(&gateway->failed)) /* else the content of the disk is in doubt: no change */
         data_files_stamp_stop(&gateway->installation);
-    installation_close(&gateway->installation);
+    data_directory_close(&gateway->installation);
 }
 
 /* Before the databases are closed: while they are open, they are as a crash would leave them. */
 void stop_use(struct gateway *gateway)
 {
-    installation_leave(&gateway->installation);
+    data_directory_leave(&gateway->installation);
 }
 
 /* The account database. */

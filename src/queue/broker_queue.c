@@ -116,10 +116,10 @@ static void send_directly(
 static bool is_sooner_directly(struct broker_queue *broker, unsigned partition, int64_t now_us)
 {
     const struct broker_queue_options *options = &broker->options;
-    const struct room_board *room =
+    const struct disk_board *room =
         &options->journals[placement_shard(partition, options->shards)]->room;
     return publish_breaker_is_behind(broker->breaker, partition, now_us) &&
-           room_board_is_prompt(room, now_us, options->breaker.lag_us_max);
+           disk_board_is_prompt(room, now_us, options->breaker.lag_us_max);
 }
 
 static void send_entry(struct broker_queue *broker, struct queue_entry *entry)

@@ -192,7 +192,7 @@ static void on_subscriber_link(void *context, struct broker_link *link)
     enum err failed = subscriber_open(consumer->subscriber, link);
     if (failed) {
         on_subscriber_failed(consumer, failed, err_title(failed));
-        return; /* keep_subscriber dials again */
+        return; /* keep_subscriber connects again */
     }
     consumer->subscriber_failures = 0;
     consumer->deposed = false;
@@ -230,8 +230,8 @@ static void keep_subscriber(struct consumer *consumer, int64_t now_us)
     if (!consumer->listed || !consumer->losses.is_ready ||
         now_us < consumer->subscriber_not_before_us)
         return;
-    dial_want(&consumer->subscriber_dial, now_us);
-    dial_tick(&consumer->subscriber_dial, now_us);
+    reconnect_want(&consumer->subscriber_reconnect, now_us);
+    reconnect_tick(&consumer->subscriber_reconnect, now_us);
 }
 
 /* The connection of the taps. */
@@ -268,8 +268,8 @@ static void keep_tap(struct consumer *consumer, int64_t now_us)
     if (!consumer->tap)
         return;
     if (!tap_is_open(consumer->tap))
-        dial_want(&consumer->tap_dial, now_us);
-    dial_tick(&consumer->tap_dial, now_us);
+        reconnect_want(&consumer->tap_reconnect, now_us);
+    reconnect_tick(&consumer->tap_reconnect, now_us);
 }
 
 /* A queue was deleted: the connector declares all queues with the next connection. */
@@ -354,8 +354,8 @@ static void close_links(struct event_source *source)
 {
     struct consumer *consumer = consumer_of(source);
     unacked_lose_all(consumer);
-    dial_stop(&consumer->subscriber_dial);
-    dial_stop(&consumer->tap_dial);
+    reconnect_stop(&consumer->subscriber_reconnect);
+    reconnect_stop(&consumer->tap_reconnect);
     subscriber_free(TAKE(consumer->subscriber));
     tap_free(TAKE(consumer->tap));
 }
@@ -409,17 +409,17 @@ static void name_queues(struct consumer *consumer)
     }
 }
 
-static void init_dials(struct consumer *consumer)
+static void init_reconnects(struct consumer *consumer)
 {
-    const struct dial_listener of_subscriber = {
+    const struct reconnect_listener of_subscriber = {
         .on_link = on_subscriber_link, .on_failed = on_subscriber_failed, .context = consumer};
-    const struct dial_listener of_tap = {
+    const struct reconnect_listener of_tap = {
         .on_link = on_tap_link, .on_failed = on_tap_failed, .context = consumer};
     struct broker_connector *connector = consumer->options.connector;
     struct mailbox *reply_to = consumer->taker->mailbox;
-    dial_init(
-        &consumer->subscriber_dial, connector, CONNECTOR_OPEN_SUBSCRIBER, reply_to, &of_subscriber);
-    dial_init(&consumer->tap_dial, connector, CONNECTOR_OPEN_TAP, reply_to, &of_tap);
+    reconnect_init(&consumer->subscriber_reconnect, connector, CONNECTOR_OPEN_SUBSCRIBER, reply_to,
+        &of_subscriber);
+    reconnect_init(&consumer->tap_reconnect, connector, CONNECTOR_OPEN_TAP, reply_to, &of_tap);
 }
 
 static void make_links(struct consumer *consumer)
@@ -460,7 +460,7 @@ struct event_source *consumer_new(struct event_taker *taker, const struct consum
     broker_loop_host_init(&consumer->tap_host, taker->loop);
     name_queues(consumer);
     losses_init(consumer);
-    init_dials(consumer);
+    init_reconnects(consumer);
     make_links(consumer);
     return &consumer->source;
 }

@@ -3,11 +3,11 @@
  * The consumer: takes the events of a shard's partitions from the broker to delivery, in rabbitmq
  * mode. An event source (event_source.h).
  *
- * It keeps the connections: one that consumes, one for the copies that taps get. Both are dialled
- * (broker/dial.h), so that a lost one is replaced, a little later each time. Consuming begins when
- * the journal's backlog is known and what the last run left is listed. It ends when the connector
- * finds that another journal owns delivery; what is the journal's own is still delivered. Ownership
- * is checked every 5 s.
+ * It keeps the connections: one that consumes, one for the copies that taps get. Both are made
+ * again (broker/reconnect.h), so that a lost one is replaced, a little later each time. Consuming
+ * begins when the journal's backlog is known and what the last run left is listed. It ends when
+ * the connector finds that another journal owns delivery; what is the journal's own is still
+ * delivered. Ownership is checked every 5 s.
  *
  * Each partition has two queues: its own, and one for what the broker drops from it. A message from
  * either is an event; one that was dropped is adopted by the journal at once.

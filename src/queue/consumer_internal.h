@@ -5,8 +5,8 @@
 #define PENSTOCK_QUEUE_CONSUMER_INTERNAL_H
 
 #include "base/id_map.h"
-#include "broker/dial.h"
 #include "broker/host.h"
+#include "broker/reconnect.h"
 #include "broker/subscriber.h"
 #include "broker/tap.h"
 #include "queue/consumer.h"
@@ -91,7 +91,7 @@ struct consumer {
     struct broker_loop_host subscriber_host, tap_host;
     struct subscriber *subscriber;
     struct tap *tap;
-    struct dial subscriber_dial, tap_dial;
+    struct reconnect subscriber_reconnect, tap_reconnect;
     int64_t subscriber_not_before_us; /* monotonic */
     unsigned subscriber_failures;
     struct connector_request ownership_request;

@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "broker/dial.h"
 #include "broker/lag.h"
+#include "broker/reconnect.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -48,14 +48,14 @@ struct publish_breaker {
     struct publish_breaker_options options; /* immutable after publish_breaker_new */
 
     struct publisher *publisher;
-    struct dial dial;
+    struct reconnect reconnect;
     enum publish_state state;
     bool good, stopped;
     bool renewal_due;
     int64_t renewed_us, no_room_since_us; /* `no_room_since_us` 0: there is room */
     int64_t now_us;                       /* of the last tick */
     int64_t depth_due_us;
-    enum err dial_failure;
+    enum err connect_failure;
     char why[BROKER_STATUS_TEXT_BYTES]; /* why the breaker opened last */
     struct circuit link;
     unsigned open_count;   /* partitions whose circuit is open */
@@ -384,7 +384,7 @@ static void on_state(void *context, bool can_publish, const char *why)
     if (!can_publish && why)
         set_why(breaker, why);
     if (!publisher_is_open(breaker->publisher))
-        dial_want(&breaker->dial, breaker->now_us);
+        reconnect_want(&breaker->reconnect, breaker->now_us);
     update(breaker);
 }
 
@@ -421,7 +421,7 @@ static void on_link(void *context, struct broker_link *link)
         broker_link_free(link);
         return;
     }
-    breaker->dial_failure = OK;
+    breaker->connect_failure = OK;
     breaker->renewal_due = false;
     close_circuit(&breaker->link);
     forget_marks(breaker);
@@ -430,7 +430,7 @@ static void on_link(void *context, struct broker_link *link)
     enum err failed = publisher_open(breaker->publisher, link);
     if (failed) {
         set_why(breaker, err_title(failed));
-        dial_want(&breaker->dial, breaker->now_us);
+        reconnect_want(&breaker->reconnect, breaker->now_us);
     }
     update(breaker);
 }
@@ -439,9 +439,9 @@ static void on_dial_failed(void *context, enum err error, const char *detail)
 {
     struct publish_breaker *breaker = context;
     set_why(breaker, *detail ? detail : err_title(error));
-    if (error != breaker->dial_failure)
+    if (error != breaker->connect_failure)
         log_warn("no connection to the broker error=%s: %s", err_name(error), breaker->why);
-    breaker->dial_failure = error;
+    breaker->connect_failure = error;
     update(breaker);
 }
 
@@ -464,7 +464,7 @@ static void renew(struct publish_breaker *breaker)
     breaker->renewed_us = breaker->now_us;
     set_why(breaker, "the connection is being renewed");
     publisher_free(old);
-    dial_want(&breaker->dial, breaker->now_us);
+    reconnect_want(&breaker->reconnect, breaker->now_us);
     update(breaker);
 }
 
@@ -497,7 +497,7 @@ void publish_breaker_tick(struct publish_breaker *breaker, int64_t now_mono_us, 
     publisher_tick(breaker->publisher, now_mono_us);
     /* It may have been blocked before, which is not reported. */
     if (!publisher_is_open(breaker->publisher)) {
-        dial_want(&breaker->dial, now_mono_us);
+        reconnect_want(&breaker->reconnect, now_mono_us);
         if (breaker->state != PUBLISH_DISCONNECTED)
             update(breaker);
     }
@@ -513,7 +513,7 @@ void publish_breaker_tick(struct publish_breaker *breaker, int64_t now_mono_us, 
     if (breaker->renewal_due && publisher_is_open(breaker->publisher) &&
         now_mono_us - breaker->renewed_us >= RENEWAL_GAP_US)
         renew(breaker);
-    dial_tick(&breaker->dial, now_mono_us);
+    reconnect_tick(&breaker->reconnect, now_mono_us);
     ask_depth(breaker);
 }
 
@@ -568,13 +568,13 @@ enum err publish_breaker_new(
     for (unsigned i = 0; i < partitions; i++)
         breaker->partitions[i].breaker = breaker;
     breaker->publisher = make_publisher(breaker);
-    struct dial_listener listener = {
+    struct reconnect_listener listener = {
         .on_link = on_link, .on_failed = on_dial_failed, .context = breaker};
-    dial_init(
-        &breaker->dial, options->connector, CONNECTOR_OPEN_PUBLISHER, options->reply_to, &listener);
+    reconnect_init(&breaker->reconnect, options->connector, CONNECTOR_OPEN_PUBLISHER,
+        options->reply_to, &listener);
     set_why(breaker, "connecting");
     update(breaker);
-    dial_want(&breaker->dial, breaker->now_us);
+    reconnect_want(&breaker->reconnect, breaker->now_us);
     *ret_breaker = breaker;
     return OK;
 }
@@ -584,7 +584,7 @@ void publish_breaker_stop(struct publish_breaker *breaker)
     if (breaker->stopped)
         return;
     breaker->stopped = true;
-    dial_stop(&breaker->dial);
+    reconnect_stop(&breaker->reconnect);
     publisher_free(breaker->publisher);
     metrics_add(METRIC_PUBLISH_BREAKERS_OPEN, breaker->good ? 0 : -1);
     metrics_add(METRIC_PARTITIONS_BEHIND, -(int64_t)breaker->behind_count);
@@ -595,6 +595,6 @@ void publish_breaker_free(struct publish_breaker *breaker)
 {
     if (!breaker)
         return;
-    assert(breaker->stopped && !breaker->dial.asking);
+    assert(breaker->stopped && !breaker->reconnect.asking);
     free(breaker);
 }

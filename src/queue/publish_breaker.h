@@ -59,7 +59,7 @@ struct publish_breaker_options {
     int64_t lag_us_max;
 };
 
-/* Begins to dial. */
+/* Begins to connect. */
 enum err publish_breaker_new(
     const struct publish_breaker_options *options, struct publish_breaker **ret_breaker) MUST_CHECK;
 /* The thread is about to end: what is in the window ends as lost, and the breaker is of no more

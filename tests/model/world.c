@@ -131,7 +131,7 @@ static bool append_event(const struct event_parts *parts, struct model_post *pos
     append->endpoints_count = model_parts->endpoints_count;
     memcpy(append->endpoints, model_parts->endpoints, sizeof append->endpoints);
     posting->post = post ? post : model_posted(model_parts);
-    if (room_board_get(&gateway->journal->room).reason == ROOM_FULL)
+    if (disk_board_get(&gateway->journal->room).reason == ROOM_FULL)
         model_disk_is_short(posting->post);
     journal_submit(gateway->journal, &append->request);
     return true;

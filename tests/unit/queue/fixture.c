@@ -144,7 +144,7 @@ void queue_arrive(const struct sent *sent)
     broker_lag_arrived(lag, &sent->id, now_us);
 }
 
-struct room_board *queue_room(unsigned shard)
+struct disk_board *queue_room(unsigned shard)
 {
     return &queue_journals[shard]->room;
 }

@@ -49,7 +49,7 @@ void queue_connect(void); /* answers the dial that is out */
 void queue_pass(int64_t us);
 void queue_work(void);                      /* the mailbox */
 void queue_arrive(const struct sent *sent); /* the journal has received it from the broker */
-struct room_board *queue_room(unsigned shard);
+struct disk_board *queue_room(unsigned shard);
 
 struct sent *queue_send(unsigned partition, const char *key, const char *amount);
 void queue_expect(const struct sent *sent, enum err result); /* it was answered, once */

@@ -245,19 +245,19 @@ Test(queue_lag, a_nacked_probe_opens_the_breaker_of_its_partition)
 
 Test(queue_lag, a_journal_that_would_not_be_sooner_is_spared)
 {
-    struct room_board *room = queue_room(1);
+    struct disk_board *room = queue_room(1);
     fall_behind(1);
-    room_board_begin(room, clock_mono_us());
+    disk_board_begin(room, clock_mono_us());
     expect_direct(queue_send(1, "", ""));
     queue_pass(LAG_US_MAX + little_us);
     send_confirmed(1); /* its transaction hangs */
-    room_board_end(room, clock_mono_us());
-    room_board_begin(room, clock_mono_us());
-    room_board_end(room, clock_mono_us());
+    disk_board_end(room, clock_mono_us());
+    disk_board_begin(room, clock_mono_us());
+    disk_board_end(room, clock_mono_us());
     send_confirmed(1); /* one was slow a moment ago */
     queue_pass(US_PER_SECOND);
     expect_direct(queue_send(1, "", ""));
-    room_board_set(room, &(struct room){.space = SPACE_LOW, .reason = ROOM_RESERVE});
+    disk_board_set(room, &(struct room){.space = SPACE_LOW, .reason = ROOM_RESERVE});
     send_confirmed(1); /* it keeps its room for outcomes */
     fall_behind(0);
     expect_direct(queue_send(0, "", "")); /* the other shard's */

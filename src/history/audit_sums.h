@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the audit adds up: one entry for each shard, day, account, endpoint and currency. The
  * reader's thread owns it. */
-#ifndef PENSTOCK_HISTORY_AUDIT_BALANCE_H
-#define PENSTOCK_HISTORY_AUDIT_BALANCE_H
+#ifndef PENSTOCK_HISTORY_AUDIT_SUMS_H
+#define PENSTOCK_HISTORY_AUDIT_SUMS_H
 
 #include "base/hash.h"
 #include "history/audit.h"
@@ -31,7 +31,7 @@ struct audit_entry {
     bool restless;
 };
 
-struct audit_balance {
+struct audit_sums {
     struct hash_seed seed;
     uint32_t *buckets;
     struct audit_entry *entries;
@@ -39,17 +39,17 @@ struct audit_balance {
     size_t events_count; /* of the entries: those of events */
 };
 
-void audit_balance_init(struct audit_balance *sums);
-void audit_balance_done(struct audit_balance *sums);
+void audit_sums_init(struct audit_sums *sums);
+void audit_sums_done(struct audit_sums *sums);
 
 /* Finds or makes it; valid until the next one is made. A new one has `since`. ERR_TOO_LARGE beyond
  * AUDIT_ROWS_MAX, ERR_NO_MEMORY. */
-enum err audit_balance_get(struct audit_balance *sums, const struct audit_key *key, int64_t since,
+enum err audit_sums_get(struct audit_sums *sums, const struct audit_key *key, int64_t since,
     struct audit_entry **ret_entry) MUST_CHECK;
 
 /* Takes back what was counted for a shard's days. */
-void audit_balance_reset(
-    struct audit_balance *sums, unsigned shard, int64_t from_day, int64_t to_day, int64_t since);
+void audit_sums_reset(
+    struct audit_sums *sums, unsigned shard, int64_t from_day, int64_t to_day, int64_t since);
 
 /* Adds to one of an entry's numbers. */
 void audit_number_add(
@@ -61,7 +61,6 @@ bool audit_entry_adds_up(const struct audit_entry *entry);
 struct audit_number audit_row_found(const struct audit_row *row);
 
 /* The rows, events and totals, in order; the findings are their run's to add. ERR_NO_MEMORY. */
-enum err audit_balance_make_audit(
-    const struct audit_balance *sums, struct audit **ret_audit) MUST_CHECK;
+enum err audit_sums_make_audit(const struct audit_sums *sums, struct audit **ret_audit) MUST_CHECK;
 
 #endif

@@ -12,8 +12,8 @@
  * refused. Only `penstock data accept-loss` allows a new file. The admin token is the exception,
  * since a new one loses nothing.
  */
-#ifndef PENSTOCK_MAIN_INSTALLATION_H
-#define PENSTOCK_MAIN_INSTALLATION_H
+#ifndef PENSTOCK_MAIN_DATA_DIRECTORY_H
+#define PENSTOCK_MAIN_DATA_DIRECTORY_H
 
 #include "main/installation_record.h"
 
@@ -25,7 +25,7 @@ struct leader;
  * counts are not the installation's, or a file is wrong), ERR_NEWER_FORMAT, ERR_PERMISSION,
  * ERR_DAMAGED, ERR_SYSTEM; `complaints` gets the reason and the remedy.
  */
-enum err installation_open(const char *directory, unsigned partitions, unsigned shards,
+enum err data_directory_open(const char *directory, unsigned partitions, unsigned shards,
     const char *token_file, struct installation *ret_installation,
     struct buffer *complaints) MUST_CHECK;
 /*
@@ -34,19 +34,19 @@ enum err installation_open(const char *directory, unsigned partitions, unsigned 
  * must be of the leader's installation (ERR_CONFIG); this is not checked when the leader does not
  * answer. ERR_CONFIG as well: the leader is no gateway, or follows another one itself.
  */
-enum err installation_follow(const char *directory, const struct leader *leader,
+enum err data_directory_follow(const char *directory, const struct leader *leader,
     const char *token_file, struct installation *ret_installation,
     struct buffer *complaints) MUST_CHECK;
-void installation_close(struct installation *installation);
+void data_directory_close(struct installation *installation);
 
 /* Marks the directory as not in use. Call it before the databases are closed, while they are as a
  * crash would leave them. */
-void installation_leave(const struct installation *installation);
+void data_directory_leave(const struct installation *installation);
 
 /* For `penstock data`: takes the lock and reads installation.json. ERR_NOT_FOUND: the file is
  * missing or wrong, and *ret_problem says so. The caller closes the installation after OK and
  * ERR_NOT_FOUND, and not after other errors. */
-enum err installation_look(const char *directory, struct installation *ret_installation,
+enum err data_directory_look(const char *directory, struct installation *ret_installation,
     const char **ret_problem, struct buffer *complaints) MUST_CHECK;
 
 #endif

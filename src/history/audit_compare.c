@@ -54,7 +54,7 @@ static enum err read_day(struct audit_run *run, int64_t day, take_total *take)
         bool good = total_row_take(&use, &row);
         const struct audit_key key = {
             run->shard, row.key.day, row.key.endpoint, row.key.account, row.key.currency};
-        result = audit_balance_get(&run->sums, &key, run->since, &entry);
+        result = audit_sums_get(&run->sums, &key, run->since, &entry);
         if (result)
             break;
         take(run, entry, &row, good);
@@ -95,7 +95,7 @@ static enum err begin_try(struct audit_run *run)
     run->in_range = run->after_seq == 0;
     run->is_tail = false;
     run->totals_day = run->from_day == INT64_MIN ? INT64_MIN : run->from_day - 1;
-    audit_balance_reset(&run->sums, run->shard, run->from_day, run->to_day, run->since);
+    audit_sums_reset(&run->sums, run->shard, run->from_day, run->to_day, run->since);
     return OK;
 }
 

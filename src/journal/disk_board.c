@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/disk_room.h"
+#include "journal/disk_board.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -8,7 +8,7 @@
 
 #define REMEMBERED_US US_PER_SECOND
 
-void room_board_set(struct room_board *board, const struct room *room)
+void disk_board_set(struct disk_board *board, const struct room *room)
 {
     atomic_store(&board->space, room->space);
     atomic_store(&board->reason, room->reason);
@@ -17,7 +17,7 @@ void room_board_set(struct room_board *board, const struct room *room)
     atomic_store(&board->wanted_bytes, room->wanted_bytes);
 }
 
-struct room room_board_get(const struct room_board *board)
+struct room disk_board_get(const struct disk_board *board)
 {
     return (struct room){
         .space = (enum disk_space)atomic_load(&board->space),
@@ -28,12 +28,12 @@ struct room room_board_get(const struct room_board *board)
     };
 }
 
-void room_board_begin(struct room_board *board, int64_t now_mono_us)
+void disk_board_begin(struct disk_board *board, int64_t now_mono_us)
 {
     atomic_store_explicit(&board->busy_since_us, now_mono_us, memory_order_relaxed);
 }
 
-void room_board_end(struct room_board *board, int64_t now_mono_us)
+void disk_board_end(struct disk_board *board, int64_t now_mono_us)
 {
     int64_t took_us =
         now_mono_us - atomic_load_explicit(&board->busy_since_us, memory_order_relaxed);
@@ -46,7 +46,7 @@ void room_board_end(struct room_board *board, int64_t now_mono_us)
     atomic_store_explicit(&board->took_until_us, now_mono_us, memory_order_relaxed);
 }
 
-bool room_board_is_prompt(const struct room_board *board, int64_t now_mono_us, int64_t within_us)
+bool disk_board_is_prompt(const struct disk_board *board, int64_t now_mono_us, int64_t within_us)
 {
     int64_t busy_since_us = atomic_load_explicit(&board->busy_since_us, memory_order_relaxed);
     int64_t until_us = atomic_load_explicit(&board->took_until_us, memory_order_relaxed);

@@ -4,27 +4,27 @@
  * connection that was short-lived: 0.2 s, then twice as long each time, up to 5 s, +-20 % so that
  * many threads do not connect at once.
  *
- * At most one request is open. Its answer arrives in the mailbox of the thread that dials, also if
- * dialling was stopped. So the connector is stopped before that mailbox is handled for the last
+ * At most one request is open. Its answer arrives in the mailbox of the thread that asks, also
+ * after reconnect_stop. So the connector is stopped before that mailbox is handled for the last
  * time.
  */
-#ifndef PENSTOCK_BROKER_DIAL_H
-#define PENSTOCK_BROKER_DIAL_H
+#ifndef PENSTOCK_BROKER_RECONNECT_H
+#define PENSTOCK_BROKER_RECONNECT_H
 
 #include "broker/connector.h"
 
-struct dial_listener {
+struct reconnect_listener {
     void (*on_link)(void *context, struct broker_link *link); /* owns the link */
     void (*on_failed)(void *context, enum err error, const char *detail);
     void *context;
 };
 
-struct dial {
+struct reconnect {
     /* immutable after init */
     struct broker_connector *connector;
     enum connector_task task;
     struct mailbox *reply_to;
-    struct dial_listener listener;
+    struct reconnect_listener listener;
 
     struct connector_request request; /* owned by the connector while `asking` */
     bool asking, wanted, stopped;
@@ -32,11 +32,11 @@ struct dial {
     int64_t not_before_us, gap_us, opened_us;
 };
 
-void dial_init(struct dial *dial, struct broker_connector *connector, enum connector_task task,
-    struct mailbox *reply_to, const struct dial_listener *listener);
+void reconnect_init(struct reconnect *reconnect, struct broker_connector *connector,
+    enum connector_task task, struct mailbox *reply_to, const struct reconnect_listener *listener);
 /* A connection is wanted: asks for one now, or after the wait. */
-void dial_want(struct dial *dial, int64_t now_mono_us);
-void dial_tick(struct dial *dial, int64_t now_mono_us);
-void dial_stop(struct dial *dial); /* asks for no more connections */
+void reconnect_want(struct reconnect *reconnect, int64_t now_mono_us);
+void reconnect_tick(struct reconnect *reconnect, int64_t now_mono_us);
+void reconnect_stop(struct reconnect *reconnect); /* asks for no more connections */
 
 #endif

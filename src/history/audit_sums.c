@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "history/audit_balance.h"
+#include "history/audit_sums.h"
 
 #include "base/crypto.h"
 #include "base/memory.h"
@@ -23,17 +23,17 @@ enum audit_column audit_column_of(enum delivery_state state, bool was_delivered)
     return was_delivered ? AUDIT_DELIVERED : columns[state];
 }
 
-void audit_balance_init(struct audit_balance *sums)
+void audit_sums_init(struct audit_sums *sums)
 {
-    *sums = (struct audit_balance){.buckets = memory_new_array(BUCKETS, sizeof sums->buckets[0])};
+    *sums = (struct audit_sums){.buckets = memory_new_array(BUCKETS, sizeof sums->buckets[0])};
     crypto_random(sums->seed.bytes, sizeof sums->seed.bytes);
 }
 
-void audit_balance_done(struct audit_balance *sums)
+void audit_sums_done(struct audit_sums *sums)
 {
     free(sums->buckets);
     free(sums->entries);
-    *sums = (struct audit_balance){0};
+    *sums = (struct audit_sums){0};
 }
 
 /* A text that is longer is damaged, and named as such. */
@@ -50,7 +50,7 @@ static bool is_entry_of(const struct audit_entry *entry, const struct audit_key 
            slice_equals_string(key->currency, entry->row.currency);
 }
 
-static bool make_room(struct audit_balance *sums)
+static bool make_room(struct audit_sums *sums)
 {
     if (sums->count < sums->capacity)
         return true;
@@ -63,7 +63,7 @@ static bool make_room(struct audit_balance *sums)
     return true;
 }
 
-enum err audit_balance_get(struct audit_balance *sums, const struct audit_key *key, int64_t since,
+enum err audit_sums_get(struct audit_sums *sums, const struct audit_key *key, int64_t since,
     struct audit_entry **ret_entry)
 {
     struct audit_key wanted = *key;
@@ -98,8 +98,8 @@ enum err audit_balance_get(struct audit_balance *sums, const struct audit_key *k
     return OK;
 }
 
-void audit_balance_reset(
-    struct audit_balance *sums, unsigned shard, int64_t from_day, int64_t to_day, int64_t since)
+void audit_sums_reset(
+    struct audit_sums *sums, unsigned shard, int64_t from_day, int64_t to_day, int64_t since)
 {
     for (size_t i = 0; i < sums->count; i++) {
         struct audit_entry *entry = &sums->entries[i];
@@ -237,8 +237,8 @@ static enum err add_totals(struct audit *audit)
 }
 
 /* The entries of events, or the others, in order. */
-static enum err copy_rows(const struct audit_balance *sums, bool of_events,
-    struct audit_row **ret_rows, size_t *ret_count)
+static enum err copy_rows(
+    const struct audit_sums *sums, bool of_events, struct audit_row **ret_rows, size_t *ret_count)
 {
     size_t count = 0, most = of_events ? sums->events_count : sums->count - sums->events_count;
     struct audit_row *rows = malloc((most + 1) * sizeof *rows);
@@ -256,7 +256,7 @@ static enum err copy_rows(const struct audit_balance *sums, bool of_events,
     return OK;
 }
 
-enum err audit_balance_make_audit(const struct audit_balance *sums, struct audit **ret_audit)
+enum err audit_sums_make_audit(const struct audit_sums *sums, struct audit **ret_audit)
 {
     struct audit *audit;
     MEMORY_NEW(audit);

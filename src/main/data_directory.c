@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "main/installation.h"
+#include "main/data_directory.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -195,7 +195,7 @@ static enum err enter(
     if (!err)
         err = load_keys(installation, token_file, complaints);
     if (!err) {
-        installation_leave(installation);
+        data_directory_leave(installation);
         err = data_files_stamp(installation, complaints);
     }
     for (unsigned i = 0; !err && i < installation->losses_count; i++)
@@ -205,7 +205,7 @@ static enum err enter(
     return err;
 }
 
-void installation_leave(const struct installation *installation)
+void data_directory_leave(const struct installation *installation)
 {
     small_file_remove(installation->directory, "admin.json");
     if (small_file_sync_directory(installation->directory))
@@ -246,13 +246,13 @@ static enum err end(enum err err, struct installation *installation,
 {
     buffer_done(text);
     if (err)
-        installation_close(installation);
+        data_directory_close(installation);
     else
         *ret_installation = *installation;
     return err;
 }
 
-enum err installation_open(const char *directory, unsigned partitions, unsigned shards,
+enum err data_directory_open(const char *directory, unsigned partitions, unsigned shards,
     const char *token_file, struct installation *ret_installation, struct buffer *complaints)
 {
     struct installation installation;
@@ -269,7 +269,7 @@ enum err installation_open(const char *directory, unsigned partitions, unsigned 
     return end(err, &installation, ret_installation, &text);
 }
 
-enum err installation_look(const char *directory, struct installation *ret_installation,
+enum err data_directory_look(const char *directory, struct installation *ret_installation,
     const char **ret_problem, struct buffer *complaints)
 {
     struct buffer text = BUFFER_EMPTY;
@@ -280,7 +280,7 @@ enum err installation_look(const char *directory, struct installation *ret_insta
                        ? complain(complaints, ERR_NOT_FOUND, directory, strerror(errno))
                        : take_lock(ret_installation, complaints);
     if (err) {
-        installation_close(ret_installation);
+        data_directory_close(ret_installation);
         return err == ERR_NOT_FOUND ? ERR_CONFIG : err;
     }
     err = small_file_read(directory, "installation.json", SMALL_FILE_BYTES_MAX, &text);
@@ -292,7 +292,7 @@ enum err installation_look(const char *directory, struct installation *ret_insta
         err = installation_read_text(ret_installation, buffer_slice(&text), ret_problem);
     buffer_done(&text);
     if (err == ERR_NEWER_FORMAT || err == ERR_CONFIG) {
-        installation_close(ret_installation);
+        data_directory_close(ret_installation);
         return complain(complaints, err, directory, *ret_problem);
     }
     return err ? ERR_NOT_FOUND : OK;
@@ -370,7 +370,7 @@ static enum err compare(
     return err;
 }
 
-enum err installation_follow(const char *directory, const struct leader *leader,
+enum err data_directory_follow(const char *directory, const struct leader *leader,
     const char *token_file, struct installation *ret_installation, struct buffer *complaints)
 {
     struct installation installation;
@@ -388,7 +388,7 @@ enum err installation_follow(const char *directory, const struct leader *leader,
     return end(err, &installation, ret_installation, &text);
 }
 
-void installation_close(struct installation *installation)
+void data_directory_close(struct installation *installation)
 {
     if (installation->lock_fd >= 0)
         close(installation->lock_fd);

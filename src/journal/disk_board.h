@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The room board: shows other threads which classes of events a journal accepts, and why not all of
+ * The disk board: shows other threads which classes of events a journal accepts, and why not all of
  * them. disk_reserve.h decides it. The journal's thread writes the board when something changes,
  * and about once a second while something is wrong. Any thread reads it (readyz, `penstock
  * status`). Each value is true by itself; two of them may be of different moments.
@@ -12,8 +12,8 @@
  *   read-only   the file system takes no writes
  *   failing     writes fail for another reason, or the file is in doubt: see the log
  */
-#ifndef PENSTOCK_JOURNAL_DISK_ROOM_H
-#define PENSTOCK_JOURNAL_DISK_ROOM_H
+#ifndef PENSTOCK_JOURNAL_DISK_BOARD_H
+#define PENSTOCK_JOURNAL_DISK_BOARD_H
 
 #include "journal/disk_reserve.h"
 
@@ -30,7 +30,7 @@ struct room {
     int64_t wanted_bytes;
 };
 
-struct room_board {
+struct disk_board {
     _Atomic int space, reason;
     _Atomic int64_t since_us, free_bytes, wanted_bytes;
     /* monotonic: what the journal's thread is at began (0: it waits); what took longest lately, and
@@ -38,16 +38,16 @@ struct room_board {
     _Atomic int64_t busy_since_us, took_us, took_until_us;
 };
 
-void room_board_set(struct room_board *board, const struct room *room);
-struct room room_board_get(const struct room_board *board);
+void disk_board_set(struct disk_board *board, const struct room *room);
+struct room disk_board_get(const struct disk_board *board);
 
 /* By the journal's thread, around everything that requests wait for: a transaction, the work
  * between two of them. */
-void room_board_begin(struct room_board *board, int64_t now_mono_us);
-void room_board_end(struct room_board *board, int64_t now_mono_us);
+void disk_board_begin(struct disk_board *board, int64_t now_mono_us);
+void disk_board_end(struct disk_board *board, int64_t now_mono_us);
 /* All classes are accepted, and within the last second no request has waited for longer than
  * `within_us`. */
-bool room_board_is_prompt(const struct room_board *board, int64_t now_mono_us, int64_t within_us);
+bool disk_board_is_prompt(const struct disk_board *board, int64_t now_mono_us, int64_t within_us);
 
 /* By the journal's thread: adds to the gauges, unless all is well; logs a new level of the reserve.
  */
