@@ -12,14 +12,20 @@
  *   +1 for each success    <------------------------------------   +1 for each `limit` successes
  *   (doubles each round)    restart: the endpoint has recovered
  *
- *   success           grows, if the limit was the bottleneck: more than half of it is in use
- *   late success      9/10, at most once in each usual latency; it does not grow either
- *   failure           half, at most once in each usual latency (or 50 ms)
+ *   success           grows, if the limit was the bottleneck: more than half of it is in use. The
+ *                     last step to the limit that failed before takes 32 times as long
+ *   late success      9/10, if it was sent after the last cut; it does not grow either
+ *   failure           half, if it was sent after the last cut by half
  *   late attempt      half, and not above half of what is in flight, once in each late time
  *   restart           1
  *
- * A cut is not repeated within its interval, because the answers that follow are those of attempts
- * that were sent before the cut.
+ * Attempts that were sent before a cut fail because of the limit that it has corrected. So failures
+ * cut once in each round trip, however many there are. A fixed interval is worse: a client of 1 ms
+ * is at its capacity again long before, and fails until the interval ends.
+ *
+ * The last step before the limit that failed is slow, because a client of a small capacity would
+ * otherwise fail a third of what it gets: from 1 in flight to 3 it is only three successes. Once it
+ * is passed, the limit grows as before.
  *
  * The usual latency is a moving average of the 2xx answers. An answer is late when it takes more
  * than 3 x usual + 100 ms. The fixed part keeps the noise of fast clients from cutting. The average
@@ -47,7 +53,6 @@
 #include <stdint.h>
 
 #define CONCURRENCY_START 4 /* what a new endpoint gets: enough to use a warm connection well */
-#define CONCURRENCY_CUT_US_MIN (50 * US_PER_MS)
 #define CONCURRENCY_LATE_MARGIN_US (100 * US_PER_MS)
 #define CONCURRENCY_LATE_US_MIN (1 * US_PER_SECOND)
 #define CONCURRENCY_LATE_US_MAX (60 * US_PER_SECOND)
@@ -55,7 +60,8 @@
 struct concurrency {
     double limit; /* 1 or more */
     bool slow_start;
-    int64_t usual_us;       /* of 2xx answers; 0: none yet */
+    double ceiling;   /* the limit when a failure cut it last; 0: unknown, or it was passed since */
+    int64_t usual_us; /* of 2xx answers; 0: none yet */
     int64_t cut_mono_us;    /* the last cut of any kind; INT64_MIN: none */
     int64_t halved_mono_us; /* the last cut by half; INT64_MIN: none */
 };
@@ -69,8 +75,9 @@ unsigned concurrency_limit(const struct concurrency *concurrency, unsigned cap);
 void concurrency_on_success(struct concurrency *concurrency, unsigned in_flight, unsigned cap,
     int64_t latency_us, int64_t now_us);
 
-/* The endpoint failed: no connection, a timeout, a lost answer, 5xx, 408, 425, 429. */
-void concurrency_on_failure(struct concurrency *concurrency, int64_t now_us);
+/* The endpoint failed after `latency_us`: no connection, a timeout, a lost answer, 5xx, 408, 425,
+ * 429. */
+void concurrency_on_failure(struct concurrency *concurrency, int64_t latency_us, int64_t now_us);
 
 /* Returns the age from which an attempt in flight is late: 4 x usual, within 1 s and 60 s. While no
  * latency is known it is 1 s. */
