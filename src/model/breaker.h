@@ -17,10 +17,10 @@
  *
  * Probes are sent 1 s after the opening, then 2 s, 4 s, 8 s and 10 s after the probe before. The
  * interval runs from when a probe is sent, not from when it ends: a client that hangs would
- * otherwise delay the next probe by its timeout, and what comes back starts to move within 15 s. So
- * several probes can be in flight, up to BREAKER_PROBES_MAX. Beyond that the next one waits until
- * one ends. Five are enough for probes that end within 35 s (answer timeout 30 s, connect timeout 5
- * s). With a longer timeout the gap between probes grows to at most this timeout.
+ * otherwise delay the next probe by its timeout, and an endpoint that is back must move within 15
+ * s. So several probes can be in flight, up to BREAKER_PROBES_MAX. Beyond that the next one waits
+ * until one ends. Five are enough for probes that end within 35 s (answer timeout 30 s, connect
+ * timeout 5 s). With a longer timeout the gap between probes grows, but stays below this timeout.
  *
  * The window is two halves, the present one and the one before, so it covers between a half and the
  * whole of `window_us`. A slow client may fail less often than the window lasts: a run of
