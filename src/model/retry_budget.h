@@ -19,7 +19,8 @@
  * thousand retries a second, one at a time.
  *
  * Time is two halves of 5 s, the present one and the one before, so between 5 s and 10 s count.
- * Below RETRY_BUDGET_RESULTS_MIN results the share says nothing and retries are free.
+ * Below RETRY_BUDGET_RESULTS_MIN results the share says nothing. Retries are free then, until those
+ * in flight make up the rest.
  *
  * After an outage the failures of its last seconds are no reason to hold back: the caller resets
  * the budget when the breaker closes, and slow start (concurrency.h) limits what is sent.
@@ -56,8 +57,7 @@ struct retry_budget {
 void retry_budget_init(struct retry_budget *budget);
 
 /* Returns whether a retry may be sent now. */
-bool retry_budget_allows(
-    struct retry_budget *budget, unsigned retries_in_flight, int64_t now_us);
+bool retry_budget_allows(struct retry_budget *budget, unsigned retries_in_flight, int64_t now_us);
 
 /* Returns when to ask again after a refusal. The answer may still be no. */
 int64_t retry_budget_ask_us(const struct retry_budget *budget, int64_t now_us);
