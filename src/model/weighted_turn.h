@@ -8,9 +8,11 @@
  * weights. With weights 4, 2, 1 the turns are A B A C A B A: the shares are exact, and spread
  * evenly.
  *
- * A member that has nothing takes no part in the turn. It keeps what it owes and loses what it has
- * saved. So it does not gain by leaving for a moment, and does not get a series of turns when it is
- * back. A member that always has something waits for at most the sum of all weights.
+ * A member that has nothing takes no part in the turn: it gains and pays nothing, and keeps its
+ * balance. All balances add up to 0, and each stays below the sum of all weights. So a member that
+ * leaves for a moment still owes the turn it had, and one that was away for long has saved up two
+ * turns at most. While the same members have something, each waits for at most the sum of their
+ * weights; while others come and leave, for at most twice that sum.
  *
  * No allocation; each call takes time in proportion to `count`, which is at most 4. The weights may
  * change between turns.
