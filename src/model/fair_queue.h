@@ -48,6 +48,9 @@ static inline int64_t fair_cost(size_t bytes)
     return 1 + (int64_t)(bytes / FAIR_COST_BYTES);
 }
 
+/* What a flow can owe for what it sent out of turn: four of the largest events. */
+#define FAIR_DEBT_MAX 68
+
 struct fair_queue {
     struct list ready;
 };
@@ -80,7 +83,7 @@ struct fair_flow *fair_queue_next(struct fair_queue *queue);
  * fair_queue_add: for example a base times the weight of the class of its next item. Charge a flow
  * before you remove it. A flow that is not listed or not at the head owes the cost: so the probe of
  * a
- * breaker, which is sent out of turn, is paid for later. */
+ * breaker, which is sent out of turn, is paid for later, up to FAIR_DEBT_MAX. */
 void fair_queue_charge(
     struct fair_queue *queue, struct fair_flow *flow, int64_t cost, int64_t quantum);
 
