@@ -55,6 +55,7 @@
 
 /* Bytes of a failed answer that are kept in the attempt's record, for the operator. */
 #define ANSWER_EXCERPT_BYTES_MAX 512
+#define ATTEMPT_RULE_BYTES_MAX 128 /* what a success rule says of an answer */
 #define ACTION_NOTE_BYTES_MAX 200 /* why an operator moved a delivery */
 #define RETRY_STEPS_MAX 32
 #define ADMIN_TOKEN_BYTES_MAX 256 /* of the admin API, in a file */

@@ -30,6 +30,9 @@
 #include "model/verdict.h"
 #include "runtime/request.h"
 
+/* What a load found a delivery as (journal_load). */
+enum load_part { LOAD_PENDING, LOAD_RECOVERED, LOAD_DUE, LOAD_PARTS };
+
 /* A delivery as it lives in memory. `id` is the event's number times ACCOUNT_ENDPOINTS_MAX plus its
  * index among the event's deliveries. */
 struct delivery {
@@ -42,10 +45,18 @@ struct delivery {
     uint32_t failures;   /* in this round: the steps of the schedule that are used up */
     /* A forced replay: the client has had it, and it is delivered again when this one fails. */
     bool was_delivered;
-    int64_t due_us;      /* wall time; of a pending one when it was accepted */
-    int64_t wait_us;     /* of a waiting one: how long it waits until then */
-    struct event *event; /* a reference of its own */
+    enum wait_cause wait_cause; /* of a waiting one */
+    enum load_part loaded_as;   /* of one that a load returned */
+    int64_t due_us;             /* wall time; of a pending one when it was accepted */
+    int64_t wait_us;            /* of a waiting one: how long it waits until then */
+    struct event *event;        /* a reference of its own */
 };
+
+/* When a waiting one began to wait. */
+static inline int64_t delivery_wait_began_us(int64_t due_us, int64_t wait_us)
+{
+    return due_us > INT64_MIN + wait_us ? due_us - wait_us : INT64_MIN;
+}
 
 /* One HTTP request to a client, as it is recorded. */
 struct attempt {
@@ -54,10 +65,15 @@ struct attempt {
     int64_t duration_us;
     struct attempt_end end;
     struct attempt_reach reach;
+    char rule[ATTEMPT_RULE_BYTES_MAX + 1]; /* what the success rule says of it; may be empty */
     uint32_t excerpt_len;
     /* Of the answer: its body, or the bytes that arrived in its place. May hold any bytes. */
     char excerpt[ANSWER_EXCERPT_BYTES_MAX];
 };
+
+#define JOURNAL_WAIT_US 10000     /* how long an outcome that may wait does so */
+#define LOAD_LOOKED_PER_COUNT 4 /* rows looked at for one that a load returns */
+#define LOAD_PROBE_LOOKED 64    /* rows looked at for a probe */
 
 enum journal_kind {
     JOURNAL_APPEND, /* accept an event */
@@ -242,11 +258,15 @@ struct journal_record {
     int64_t delivery;
     uint32_t generation;
     enum delivery_state from, to;
-    enum park_reason reason; /* of parked */
+    enum park_reason reason;    /* of parked */
+    enum wait_cause wait_cause; /* of waiting */
     enum delivery_lane lane;
     uint32_t failures;
     int64_t due_us;  /* of waiting */
     int64_t wait_us; /* ... and how long it waits until then */
+    /* It may wait up to JOURNAL_WAIT_US for a commit that carries more. Only for the outcome of an
+     * unguarded delivery: after a crash it may be sent again. */
+    bool may_wait;
     bool has_attempt;
     struct attempt attempt;
 };
@@ -296,17 +316,43 @@ struct journal_operator_action {
     enum delivery_state ret_state;
 };
 
+/* Which pending deliveries a load asks for. Each choice has its own cursor, so that many replays
+ * do not stand before the others. */
+enum pending_lanes {
+    PENDING_ALL,
+    PENDING_FRESH_AND_RETRY,
+    PENDING_REPLAY,
+};
+
 /*
- * Up to `count_max` deliveries of `endpoint` and `bytes_max` bytes of bodies: pending ones with id
- * > after_pending_id in order of id, then waiting ones due by `due_by_us` and behind
- * (after_waiting_due_us, after_waiting_id) in order of (due time, id). One whose row or body is
+ * Up to `count_max` deliveries of `endpoint` and `bytes_max` bytes of bodies, in three parts:
+ *
+ *   LOAD_PENDING     pending ones of `pending_lanes` with id > after_pending_id (INT64_MAX: none
+ *                    are asked for), in order of id
+ *   LOAD_RECOVERED   waiting ones that failed because of the endpoint (WAIT_ENDPOINT) and began to
+ *                    wait at or before `recovered_us` (0 or less: none are asked for), with id >
+ *                    after_recovered_id, in order of id: the endpoint has recovered since, so that
+ *                    they are due whatever their due time says. Those that began later are passed
+ *                    over, at most LOAD_LOOKED_PER_COUNT * count_max of them in one load
+ *   LOAD_DUE         waiting ones due by `due_by_us` and behind (after_waiting_due_us,
+ *                    after_waiting_id), in order of (due time, id)
+ *
+ * A recovered one may be due as well, and is then found by both cursors. One whose row or body is
  * damaged is parked (PARK_DAMAGED) instead. Bodies are taken from `budget` up to
  * `budget_share_percent`; where that ends, so does the answer.
+ *
+ * With `probe` the answer has candidates for a probe instead, the best first: what is waiting or
+ * pending, at most LOAD_PROBE_LOOKED of the oldest; unguarded ones of critical class, then other
+ * unguarded ones, then the rest, each in order of id. Replays, and what waits for another cause
+ * than the endpoint, count only when there is nothing else. The cursors are not used.
  */
 struct journal_load {
     struct request request;
     uint64_t endpoint;
+    bool probe;
+    enum pending_lanes pending_lanes;
     int64_t after_pending_id;
+    int64_t recovered_us, after_recovered_id;
     int64_t after_waiting_due_us, after_waiting_id;
     int64_t due_by_us;
     unsigned count_max; /* of `ret_deliveries`, which the requester allocated */
@@ -314,7 +360,10 @@ struct journal_load {
     struct byte_budget *budget;
     int budget_share_percent;
     unsigned ret_count;
-    bool ret_more;           /* something due was left */
+    bool ret_more;                /* something that was asked for was left */
+    bool ret_more_of[LOAD_PARTS]; /* ... of this part */
+    /* Where the next load of LOAD_RECOVERED continues: behind what was returned or passed over. */
+    int64_t ret_after_recovered_id;
     int64_t ret_next_due_us; /* the earliest waiting one that is due later; INT64_MAX: none */
     struct delivery *ret_deliveries;
 };
@@ -322,6 +371,8 @@ struct journal_load {
 struct journal_backlog {
     uint64_t endpoint;
     int64_t pending, waiting;
+    int64_t replays;           /* of the pending ones: in the lane of replays */
+    int64_t failed;            /* of the waiting ones: because of the endpoint */
     int64_t parked_releasable; /* parked as disabled or gone */
     int64_t unrouted;          /* parked since they match no endpoint; their endpoint is 0 */
     int64_t waiting_due_us;    /* the earliest; INT64_MAX when none waits */

@@ -81,6 +81,12 @@ bool park_reason_from_name(const char *name, enum park_reason *ret_reason)
     return false;
 }
 
+const char *wait_cause_name(enum wait_cause cause)
+{
+    static const char *const names[] = {"none", "endpoint", "event", "ourselves"};
+    return (unsigned)cause < ARRAY_LENGTH(names) ? names[cause] : "unknown";
+}
+
 const char *delivery_lane_name(enum delivery_lane lane)
 {
     static const char *const names[] = {"fresh", "retry", "replay"};

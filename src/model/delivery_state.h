@@ -60,6 +60,18 @@ enum park_reason {
     PARK_DOUBTFUL = 9
 };
 
+/*
+ * Why a delivery waits. Written to disk: numbers never change.
+ *
+ *   WAIT_ENDPOINT    the endpoint failed: connect, TLS, timeout, lost answer, 5xx, 408, 425, 429.
+ *                    When it recovers, the delivery is due at once
+ *   WAIT_EVENT       this event is the problem: another 4xx, 3xx, a success rule that was not met.
+ *                    It keeps its due time
+ *   WAIT_OURSELVES   this machine lacked something, or a kept connection was lost. It was no
+ *                    attempt of the client
+ */
+enum wait_cause { WAIT_NONE = 0, WAIT_ENDPOINT = 1, WAIT_EVENT = 2, WAIT_OURSELVES = 3 };
+
 /* Written to disk: numbers never change. */
 enum delivery_lane { LANE_FRESH = 0, LANE_RETRY = 1, LANE_REPLAY = 2 };
 
@@ -81,6 +93,7 @@ bool delivery_state_from_name(const char *name, enum delivery_state *ret_state);
 const char *delivery_state_name(enum delivery_state state);
 const char *park_reason_name(enum park_reason reason);
 bool park_reason_from_name(const char *name, enum park_reason *ret_reason); /* except "none" */
+const char *wait_cause_name(enum wait_cause cause);
 const char *delivery_lane_name(enum delivery_lane lane);
 
 #endif

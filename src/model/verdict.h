@@ -33,12 +33,20 @@ struct attempt_end {
     bool request_begun; /* at least one byte of the request may have left */
 };
 
-/* How far an attempt got: evidence for the operator who decides whether the client did the work. */
+/* How an attempt went: evidence for the operator who decides whether the client did the work, and
+ * for whoever looks for the reason of a failure. Texts are empty when there is nothing to say. */
 struct attempt_reach {
     bool warm;             /* the connection had been used before */
     bool request_complete; /* the kernel took the whole request */
     /* Headers and bodies: what the kernel took, and what was received. */
     uint32_t request_bytes, answer_bytes;
+    char peer[48];        /* address and port, of the last address that was tried */
+    char tls[16];         /* the version, as OpenSSL says it: "TLSv1.3" */
+    char http[4];         /* "1.1", "2" */
+    char tls_problem[96]; /* why the client's certificate was refused, and whose it is */
+    /* How long each step took. 0: it did not happen, as on a connection that was used before. */
+    uint32_t dns_us, connect_us, tls_us, first_byte_us;
+    char location[128]; /* of a redirect, cut */
 };
 
 enum verdict verdict_of(
