@@ -150,6 +150,8 @@ bool admin_take_delivery_id(
 void admin_add_event(json_t *view, const struct event_parts *parts);
 /* Adds `delivered_at` (null: never) and `replay` to the view of a delivery. */
 void admin_add_delivered(json_t *view, const struct timeline_delivery *delivery);
+/* Why a delivery waits; null for one that does not wait. */
+json_t *admin_wait_cause(const struct delivery *delivery);
 /* An endpoint by its id, with its name and URL if the directory has it; null for 0. */
 json_t *admin_endpoint_label(const struct admin *admin, uint64_t id);
 

@@ -181,6 +181,7 @@ static json_t *delivery_view(const struct list_question *question, unsigned inde
     json_object_set_new(view, "attempts", json_integer(delivery->attempts));
     json_object_set_new(view, "due_at",
         delivery->state == DELIVERY_WAITING ? admin_time(delivery->due_us) : json_null());
+    json_object_set_new(view, "waits_because", admin_wait_cause(delivery));
     json_object_set_new(view, "changed_at", admin_time(listed->delivery.changed_us));
     admin_add_delivered(view, &listed->delivery);
     if (listed->delivery.damaged || !listed->event)

@@ -104,6 +104,13 @@ void admin_add_delivered(json_t *view, const struct timeline_delivery *delivery)
                                         : json_string(delivery_replay_name(delivery->replay)));
 }
 
+json_t *admin_wait_cause(const struct delivery *delivery)
+{
+    return delivery->state != DELIVERY_WAITING || delivery->wait_cause == WAIT_NONE
+               ? json_null()
+               : json_string(wait_cause_name(delivery->wait_cause));
+}
+
 static json_t *delivery_view(
     const struct admin *admin, const struct timeline *timeline, const struct timeline_delivery *it)
 {
@@ -117,8 +124,10 @@ static json_t *delivery_view(
     if (delivery->state == DELIVERY_PARKED)
         json_object_set_new(view, "reason", json_string(park_reason_name(it->reason)));
     json_object_set_new(view, "lane", json_string(delivery_lane_name(delivery->lane)));
-    if (delivery->state == DELIVERY_WAITING)
+    if (delivery->state == DELIVERY_WAITING) {
         json_object_set_new(view, "due_at", admin_time(delivery->due_us));
+        json_object_set_new(view, "waits_because", admin_wait_cause(delivery));
+    }
     json_object_set_new(view, "changed_at", admin_time(it->changed_us));
     admin_add_delivered(view, it);
     for (size_t i = 0; i < timeline->attempts_count; i++)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/print_answer.h"
 
+#include "base/cleanup.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,6 +85,22 @@ static void print_replay(const json_t *delivery)
             show_text(delivery, "changed_at"));
 }
 
+/* Why a delivery waits, as the end of a sentence. */
+static const char *why_it_waits(const json_t *delivery)
+{
+    static const struct {
+        const char *name, *text;
+    } causes[] = {
+        {"endpoint", ", or when the endpoint recovers: the endpoint failed"},
+        {"event", ": the endpoint did not take this event"},
+        {"ourselves", ": it could not be sent, and that was no attempt of the client"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(causes); i++)
+        if (strcmp(show_text(delivery, "waits_because"), causes[i].name) == 0)
+            return causes[i].text;
+    return "";
+}
+
 /* A delivery as part of its event's timeline. */
 static void print_delivery(const json_t *delivery)
 {
@@ -100,7 +118,7 @@ static void print_delivery(const json_t *delivery)
         printf("    DAMAGED: the row in the journal differs from what was written\n");
     print_replay(delivery);
     if (strcmp(state, "waiting") == 0)
-        printf("    waiting, due %s\n", show_text(delivery, "due_at"));
+        printf("    waiting, due %s%s\n", show_text(delivery, "due_at"), why_it_waits(delivery));
     else if (strcmp(state, "parked") == 0)
         printf("    parked: %s\n", show_text(delivery, "reason"));
     else if (strcmp(state, "delivered") == 0)

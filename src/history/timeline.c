@@ -100,6 +100,7 @@ struct timeline_delivery timeline_delivery_of(const struct delivery_row *row, bo
             .generation = row->generation,
             .attempts = row->attempts,
             .failures = row->failures,
+            .wait_cause = row->wait_cause,
             .due_us = row->due_us},
     };
 }

@@ -57,6 +57,7 @@ static enum err make_delivery(struct store *store, const struct journal_load *lo
         .attempts = row->attempts,
         .failures = row->failures,
         .was_delivered = delivery_row_delivered_us(row) != 0,
+        .wait_cause = row->wait_cause,
         .due_us = row->state == DELIVERY_PENDING ? event->parts.accepted_us : row->due_us,
         .wait_us = row->state == DELIVERY_WAITING ? row->duration_us : 0,
         .event = event,
@@ -193,6 +194,7 @@ enum err store_record_outcome(struct store *store, struct request *request)
     const struct delivery_move to = {
         .to = order->to,
         .reason = order->reason,
+        .wait_cause = order->wait_cause,
         .lane = order->lane,
         .failures = order->failures,
         .due_us = order->due_us,

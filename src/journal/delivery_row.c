@@ -53,6 +53,7 @@ bool delivery_row_move(struct delivery_row *row, const struct delivery_move *mov
     row->state = row->delivered_us ? delivery_state_of_replay(move->to) : move->to;
     row->changed_us = now_us;
     row->reason = row->state == DELIVERY_PARKED ? move->reason : PARK_NONE;
+    row->wait_cause = row->state == DELIVERY_WAITING ? move->wait_cause : WAIT_NONE;
     row->started_us = row->duration_us = row->http_status = 0;
     if (move->to == DELIVERY_SENDING)
         return false;
@@ -79,6 +80,7 @@ void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us)
 {
     row->state = DELIVERY_PARKED;
     row->reason = PARK_DAMAGED;
+    row->wait_cause = WAIT_NONE;
     row->lane = LANE_RETRY;
     row->changed_us = now_us;
     row->broker_owned = false;
@@ -87,21 +89,27 @@ void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us)
 
 /* Rows as they are on disk. */
 
+int64_t delivery_row_stored_reason(const struct delivery_row *row)
+{
+    return row->state == DELIVERY_WAITING ? (int64_t)row->wait_cause : (int64_t)row->reason;
+}
+
 uint32_t delivery_row_checksum(const struct delivery_row *row)
 {
-    const int64_t numbers[] = {row->id, (int64_t)row->endpoint, row->state, row->reason, row->lane,
-        row->generation, row->attempts, row->failures, row->due_us, row->changed_us,
-        row->started_us, row->duration_us, row->http_status, row->broker_owned, row->delivered_us};
+    const int64_t numbers[] = {row->id, (int64_t)row->endpoint, row->state,
+        delivery_row_stored_reason(row), row->lane, row->generation, row->attempts, row->failures,
+        row->due_us, row->changed_us, row->started_us, row->duration_us, row->http_status,
+        row->broker_owned, row->delivered_us};
     return checksum_columns(numbers, ARRAY_LENGTH(numbers), NULL, 0);
 }
 
 bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row)
 {
+    int64_t reason = sql_column_int(use, column + 3);
     *ret_row = (struct delivery_row){
         .id = sql_column_int(use, column),
         .endpoint = (uint64_t)sql_column_int(use, column + 1),
         .state = (enum delivery_state)sql_column_int(use, column + 2),
-        .reason = (enum park_reason)sql_column_int(use, column + 3),
         .lane = (enum delivery_lane)sql_column_int(use, column + 4),
         .generation = (uint32_t)sql_column_int(use, column + 5),
         .attempts = (uint32_t)sql_column_int(use, column + 6),
@@ -114,6 +122,10 @@ bool delivery_row_take(const struct sql_use *use, int column, struct delivery_ro
         .broker_owned = sql_column_int(use, column + 13) == 1,
         .delivered_us = sql_column_int(use, column + 14),
     };
+    if (ret_row->state == DELIVERY_WAITING)
+        ret_row->wait_cause = (enum wait_cause)reason;
+    else
+        ret_row->reason = (enum park_reason)reason;
     return (unsigned)ret_row->state < DELIVERY_STATES && (unsigned)ret_row->lane <= LANE_REPLAY &&
            delivery_row_checksum(ret_row) == sql_column_int(use, column + 15);
 }

@@ -14,7 +14,8 @@ struct delivery_row {
     int64_t id;
     uint64_t endpoint; /* 0: unrouted */
     enum delivery_state state;
-    enum park_reason reason;
+    enum park_reason reason;    /* while it is parked */
+    enum wait_cause wait_cause; /* while it waits; in the same column */
     enum delivery_lane lane;
     uint32_t generation, attempts, failures;
     int64_t due_us;
@@ -44,7 +45,8 @@ bool delivery_row_may_move(enum delivery_state from, enum delivery_state to);
 /* The next state of a row, and what is written with it. */
 struct delivery_move {
     enum delivery_state to;
-    enum park_reason reason; /* of parked */
+    enum park_reason reason;    /* of parked */
+    enum wait_cause wait_cause; /* of waiting */
     enum delivery_lane lane;
     uint32_t failures;
     int64_t due_us, wait_us;       /* of waiting: until when, and how long */
@@ -84,6 +86,8 @@ void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us);
  * filled in that case as well. */
 bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row);
 uint32_t delivery_row_checksum(const struct delivery_row *row);
+/* What the column `reason` has: why the delivery is parked, or why it waits. */
+int64_t delivery_row_stored_reason(const struct delivery_row *row);
 
 /* The columns that attempt_row_take reads, in its order. */
 #define ATTEMPT_COLUMNS                                                                    \

@@ -86,7 +86,7 @@ static enum err write_once(
     sql_bind_int(&use, row->id);
     sql_bind_int(&use, (int64_t)row->endpoint);
     sql_bind_int(&use, row->state);
-    sql_bind_int(&use, row->reason);
+    sql_bind_int(&use, delivery_row_stored_reason(row));
     sql_bind_int(&use, row->lane);
     sql_bind_int(&use, row->generation);
     sql_bind_int(&use, row->attempts);

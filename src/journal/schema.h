@@ -27,7 +27,7 @@
  * in order of their numbers.
  *
  * The file says what it is: application_id PNSJ and user_version. Migrations will lead forward
- * only, each in a transaction of its own. There is none yet: formats 1 to 3 were never released,
+ * only, each in a transaction of its own. There is none yet: formats 1 to 5 were never released,
  * and are refused. So is a file of another application or of another shard, and nothing in it is
  * touched.
  */
@@ -38,7 +38,7 @@
 #include "sqlite/database.h"
 
 #define SCHEMA_APPLICATION_ID 0x504e534a /* "PNSJ" */
-#define SCHEMA_VERSION 5
+#define SCHEMA_VERSION 6
 
 #define SCHEMA_DETAIL_BYTES SQL_REASON_BYTES
 

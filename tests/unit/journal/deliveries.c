@@ -179,6 +179,27 @@ Test(load, pending_ones_come_by_id_and_waiting_ones_by_due_time)
     desk_free(desk);
 }
 
+Test(load, says_why_each_one_waits_after_a_restart_as_well)
+{
+    static const enum wait_cause causes[] = {WAIT_NONE, WAIT_ENDPOINT, WAIT_EVENT, WAIT_OURSELVES};
+    struct desk *desk = desk_new();
+    for (size_t i = 0; i < ARRAY_LENGTH(causes); i++) {
+        struct journal_record order =
+            move_of(accept_one(desk), DELIVERY_PENDING, DELIVERY_WAITING);
+        order.due_us = 1000 + (int64_t)i;
+        order.wait_cause = causes[i];
+        cr_assert(desk_call(desk, &order.request) == OK);
+    }
+    desk_reopen(desk);
+    struct loaded loaded;
+    loaded_init(&loaded, ENDPOINT);
+    cr_assert(desk_load(desk, &loaded) == OK && loaded.load.ret_count == ARRAY_LENGTH(causes));
+    for (size_t i = 0; i < ARRAY_LENGTH(causes); i++)
+        cr_expect_eq(loaded.deliveries[i].wait_cause, causes[i]);
+    loaded_done(&loaded);
+    desk_free(desk);
+}
+
 Test(load, waiting_ones_continue_behind_the_cursor_and_the_next_due_time_is_returned)
 {
     static const int64_t due_us[] = {1000, 2000, 2000, 3000, 4000};

@@ -56,6 +56,29 @@ Test(delivery_row, keeps_what_a_move_is_not_about)
     cr_expect(first.reason == PARK_NONE && first.changed_us == 5000);
 }
 
+Test(delivery_row, has_the_cause_of_waiting_while_it_waits_and_the_reason_while_it_is_parked)
+{
+    struct delivery_row row = {.state = DELIVERY_PENDING};
+    struct delivery_move move = {.to = DELIVERY_WAITING,
+        .reason = PARK_GONE,
+        .wait_cause = WAIT_ENDPOINT,
+        .due_us = 9,
+        .wait_us = 5};
+    delivery_row_move(&row, &move, 1);
+    cr_expect(row.wait_cause == WAIT_ENDPOINT && row.reason == PARK_NONE);
+    cr_expect_eq(delivery_row_stored_reason(&row), WAIT_ENDPOINT);
+    uint32_t checksum = delivery_row_checksum(&row);
+    row.wait_cause = WAIT_EVENT;
+    cr_expect_neq(delivery_row_checksum(&row), checksum);
+    move.to = DELIVERY_SENDING;
+    delivery_row_move(&row, &move, 2);
+    cr_expect(row.wait_cause == WAIT_NONE && delivery_row_stored_reason(&row) == 0);
+    move.to = DELIVERY_PARKED;
+    delivery_row_move(&row, &move, 3);
+    cr_expect(row.wait_cause == WAIT_NONE && row.reason == PARK_GONE);
+    cr_expect_eq(delivery_row_stored_reason(&row), PARK_GONE);
+}
+
 /* What was delivered is delivered again wherever another one would be dead or parked. */
 Test(delivery_row, that_was_delivered_stays_so_however_a_forced_replay_ends)
 {

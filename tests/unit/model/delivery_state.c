@@ -49,6 +49,9 @@ Test(delivery_state, numbers_on_disk_keep_their_names)
         "conflict", "damaged", "mismatch", "taken-over", "doubtful", "unknown"};
     for (int i = 0; i < 9; i++)
         cr_expect_str_eq(park_reason_name((enum park_reason)i), reasons[i]);
+    static const char *const causes[] = {"none", "endpoint", "event", "ourselves", "unknown"};
+    for (int i = 0; i < 5; i++)
+        cr_expect_str_eq(wait_cause_name((enum wait_cause)i), causes[i]);
     static const char *const lanes[] = {"fresh", "retry", "replay", "unknown"};
     for (int i = 0; i < 4; i++)
         cr_expect_str_eq(delivery_lane_name((enum delivery_lane)i), lanes[i]);
