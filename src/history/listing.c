@@ -25,13 +25,15 @@
     " AND endpoint > ?1 ORDER BY "                                              \
     "endpoint LIMIT 1"
 
-static const struct {
+struct listed_index {
     const char *rows; /* of the group (?1, ?2) behind number ?3, or behind (?2, ?3) */
     const char *next; /* the group behind (?1, ?2): its endpoint, and where its keys begin */
-} indexes[DELIVERY_STATES] = {
-    [DELIVERY_PENDING] = {GROUP("deliveries_pending", "state = 0 AND broker_owned = 0",
-                              "id > ?3 ORDER BY id"),
-        NEXT_GROUP("deliveries_pending", "state = 0 AND broker_owned = 0")},
+};
+#define OWN_PENDING "state = 0 AND broker_owned = 0 AND lane <> 2"
+#define OWN_REPLAYS "state = 0 AND broker_owned = 0 AND lane = 2"
+static const struct listed_index indexes[DELIVERY_STATES] = {
+    [DELIVERY_PENDING] = {GROUP("deliveries_pending", OWN_PENDING, "id > ?3 ORDER BY id"),
+        NEXT_GROUP("deliveries_pending", OWN_PENDING)},
     [DELIVERY_SENDING] = {GROUP("deliveries_sending", "state = 1", "id > ?3 ORDER BY id"),
         NEXT_GROUP("deliveries_sending", "state = 1")},
     [DELIVERY_WAITING] = {GROUP("deliveries_waiting", "state = 2",
@@ -44,6 +46,9 @@ static const struct {
     [DELIVERY_DEAD] = {GROUP("deliveries_dead", "state = 5", "id > ?3 ORDER BY id"),
         NEXT_GROUP("deliveries_dead", "state = 5")},
 };
+static const struct listed_index replays = {
+    GROUP("deliveries_replay", OWN_REPLAYS, "id > ?3 ORDER BY id"),
+    NEXT_GROUP("deliveries_replay", OWN_REPLAYS)};
 static const char broker_owned_text[] =
     "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_broker_owned WHERE "
     "broker_owned = 1 AND state = 0 AND id > ?3"
@@ -54,7 +59,7 @@ static const char deliveries_text[] =
     "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id >= ? AND id <= ? ORDER BY id DESC";
 
 static_assert(DELIVERY_PENDING == 0 && DELIVERY_SENDING == 1 && DELIVERY_WAITING == 2 &&
-                  DELIVERY_PARKED == 3 && DELIVERY_DEAD == 5,
+                  DELIVERY_PARKED == 3 && DELIVERY_DEAD == 5 && LANE_REPLAY == 2,
     "the statements have these numbers in their text");
 
 struct pager {
@@ -173,14 +178,26 @@ static enum err enter_next_group(struct pager *pager, struct sqlite3_stmt *next,
     return result;
 }
 
-static enum err read_index(struct pager *pager, enum delivery_state state)
+/* Behind the group before the first one. */
+static void begin_index(struct pager *pager, unsigned place)
+{
+    const struct listing_filter *filter = &pager->list->filter;
+    struct listing_cursor *cursor = &pager->list->page.cursor;
+    cursor->place = place;
+    cursor->endpoint = filter->has_endpoint ? (int64_t)filter->endpoint - 1 : -1;
+    cursor->key = cursor->id = INT64_MAX;
+}
+
+static enum err read_index(struct pager *pager, const struct listed_index *index, unsigned place)
 {
     struct sqlite3 *db = pager->source->db;
     struct sqlite3_stmt *rows = NULL, *next = NULL;
     bool found = true;
-    enum err result = sql_prepare(db, indexes[state].rows, &rows);
+    if (pager->list->page.cursor.place != place)
+        begin_index(pager, place);
+    enum err result = sql_prepare(db, index->rows, &rows);
     if (!result)
-        result = sql_prepare(db, indexes[state].next, &next);
+        result = sql_prepare(db, index->next, &next);
     while (!result && found) {
         result = read_group(pager, rows);
         if (result || pager->is_over)
@@ -190,16 +207,6 @@ static enum err read_index(struct pager *pager, enum delivery_state state)
     sql_finalize(rows);
     sql_finalize(next);
     return result;
-}
-
-/* Behind the group before the first one. */
-static void begin_index(struct pager *pager, unsigned state)
-{
-    const struct listing_filter *filter = &pager->list->filter;
-    struct listing_cursor *cursor = &pager->list->page.cursor;
-    cursor->place = 1 + state;
-    cursor->endpoint = filter->has_endpoint ? (int64_t)filter->endpoint - 1 : -1;
-    cursor->key = cursor->id = INT64_MAX;
 }
 
 /* What is the broker's and pending, whatever the endpoint: it is bounded by what may be unacked. */
@@ -224,13 +231,15 @@ static enum err read_indexes(struct pager *pager)
     for (unsigned state = cursor->place ? cursor->place - 1 : 0; state < DELIVERY_STATES; state++) {
         if (!(pager->list->filter.states & 1u << state))
             continue;
-        if (cursor->place != 1 + state)
-            begin_index(pager, state);
-        result = read_index(pager, (enum delivery_state)state);
+        result = read_index(pager, &indexes[state], 1 + state);
         if (result || pager->is_over)
             return result;
     }
-    return pager->list->filter.states & 1u << DELIVERY_PENDING ? read_held(pager) : result;
+    if (!(pager->list->filter.states & 1u << DELIVERY_PENDING))
+        return result;
+    if (cursor->place != LISTING_PLACE_BROKER_OWNED)
+        result = read_index(pager, &replays, LISTING_PLACE_REPLAYS);
+    return result || pager->is_over ? result : read_held(pager);
 }
 
 /* The history. */
@@ -305,7 +314,8 @@ static bool cursor_fits(const struct journal_list *list)
         return true;
     if (!is_by_index(&list->filter))
         return place == LISTING_PLACE_HISTORY && list->page.cursor.id > 0;
-    unsigned state = place == LISTING_PLACE_BROKER_OWNED ? DELIVERY_PENDING : place - 1;
+    bool is_pending = place == LISTING_PLACE_BROKER_OWNED || place == LISTING_PLACE_REPLAYS;
+    unsigned state = is_pending ? DELIVERY_PENDING : place - 1;
     return state < DELIVERY_STATES && list->filter.states & 1u << state;
 }
 

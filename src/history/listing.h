@@ -9,10 +9,10 @@
  * filter.
  *
  * Deliveries in states that are not final come out of the index of their state (schema.h), by
- * endpoint and oldest first, and behind them what is the broker's and pending; where delivered or
- * discarded ones are asked for, or all, the history is gone through, newest first. What was
- * delivered and is being replayed by force is on the lists of both its states. What has expired is
- * in the totals only, and on no list. Shards follow each other.
+ * endpoint and oldest first, and behind them pending replays, and what is the broker's and pending;
+ * where delivered or discarded ones are asked for, or all, the history is gone through, newest
+ * first. What was delivered and is being replayed by force is on the lists of both its states. What
+ * has expired is in the totals only, and on no list. Shards follow each other.
  */
 #ifndef PENSTOCK_HISTORY_LISTING_H
 #define PENSTOCK_HISTORY_LISTING_H
@@ -34,9 +34,11 @@ struct listing_filter {
 #define LISTING_IN_PROGRESS \
     (1u << DELIVERY_PENDING | 1u << DELIVERY_SENDING | 1u << DELIVERY_WAITING)
 
-/* What is gone through, from 1: the index of a state, 1 + the state; conflicts and poison: 1. */
+/* What is gone through, from 1: the index of a state, 1 + the state; the index of pending replays;
+ * conflicts and poison: 1. */
 #define LISTING_PLACE_HISTORY (1 + DELIVERY_STATES)
 #define LISTING_PLACE_BROKER_OWNED (2 + DELIVERY_STATES)
+#define LISTING_PLACE_REPLAYS (3 + DELIVERY_STATES)
 
 /* All zeros: the beginning. Behind the first page `place` is not 0. */
 struct listing_cursor {

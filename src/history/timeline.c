@@ -25,7 +25,9 @@ static const char *const texts[TIMELINE_STATEMENTS] = {
                          "to_endpoint, note FROM operator_actions"
                          " WHERE delivery BETWEEN ? AND ? ORDER BY seq",
     [TIMELINE_COUNTS] =
-        "SELECT 0, (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0)"
+        "SELECT 0, (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0"
+        " AND lane <> 2)"
+        " + (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0 AND lane = 2)"
         " + (SELECT count(*) FROM deliveries WHERE broker_owned = 1 AND state = 0) UNION ALL"
         " SELECT 1, count(*) FROM deliveries WHERE state = 1 UNION ALL"
         " SELECT 2, count(*) FROM deliveries WHERE state = 2 UNION ALL"

@@ -148,58 +148,150 @@ enum err delivery_rows_bring_forward(struct delivery_rows *rows, int64_t clock_u
 
 /* Loads. */
 
-/* Appends the rows of one state to the list. *more: there is a row beyond the end of the list. */
-static enum err list_state(struct sql_use *use, enum delivery_state state,
-    const struct journal_load *load, struct delivery_listed *list, unsigned *count, bool *more)
+void delivery_list_init(struct delivery_list *list, unsigned count_max)
+{
+    *list = (struct delivery_list){.count_max = count_max};
+    /* One more, because malloc(0) may return NULL. */
+    list->rows = memory_new_raw((count_max + 1) * sizeof *list->rows);
+}
+
+void delivery_list_done(struct delivery_list *list)
+{
+    free(TAKE(list->rows));
+}
+
+/* What one part of a load looks for. */
+struct sought {
+    uint64_t endpoint;
+    enum load_part part;
+    unsigned states;        /* bits, 1 << enum delivery_state */
+    int64_t began_by_us;    /* of waiting ones: those that began to wait later are passed over */
+    unsigned looked_max;    /* rows; 0: as many as there are */
+    int64_t *ret_looked_id; /* the last row that was listed or passed over; may be NULL */
+};
+
+/* A damaged row is listed as well, since it is to be parked. One that is somewhere else by its own
+ * account is in the index by damage, and is passed over. */
+static bool is_sought(const struct delivery_listed *listed, const struct sought *sought)
+{
+    const struct delivery_row *row = &listed->row;
+    if (listed->damaged)
+        return true;
+    if (!(sought->states & 1u << row->state) || row->broker_owned ||
+        row->endpoint != sought->endpoint)
+        return false;
+    return row->state != DELIVERY_WAITING ||
+           delivery_wait_began_us(row->due_us, row->duration_us) <= sought->began_by_us;
+}
+
+/* Appends the rows of one part. */
+static enum err list_part(
+    struct sql_use *use, const struct sought *sought, struct delivery_list *list)
 {
     bool row = false;
+    unsigned looked = 0;
     enum err result;
-    sql_bind_int(use, (int64_t)(load->count_max - *count) + 1);
     while (!(result = sql_step(use, &row)) && row) {
-        if (*count == load->count_max) {
-            *more = true;
+        struct delivery_listed listed = {.part = sought->part};
+        bool is_at_end = sought->looked_max != 0 && looked++ == sought->looked_max;
+        listed.damaged = !delivery_row_take(use, 0, &listed.row);
+        if (is_at_end || (is_sought(&listed, sought) && list->count == list->count_max)) {
+            list->more_of[sought->part] = true;
             break;
         }
-        struct delivery_listed *listed = &list[*count];
-        listed->damaged = !delivery_row_take(use, 0, &listed->row);
-        bool is_stale =
-            !listed->damaged && (listed->row.state != state || listed->row.broker_owned ||
-                                    listed->row.endpoint != load->endpoint);
-        /* else the index is damaged, and the row is somewhere else by its own account */
-        if (!is_stale)
-            (*count)++;
+        if (is_sought(&listed, sought))
+            list->rows[list->count++] = listed;
+        if (sought->ret_looked_id)
+            *sought->ret_looked_id = listed.row.id;
     }
     sql_finish(use);
     return result;
 }
 
-static enum err list_waiting(struct delivery_rows *rows, const struct journal_load *load,
-    struct delivery_listed *list, unsigned *count, bool *more)
+static enum err list_pending(
+    struct delivery_rows *rows, const struct journal_load *load, struct delivery_list *list)
 {
+    static const enum delivery_statement statements[] = {
+        [PENDING_ALL] = DELIVERIES_LIST_ALL_PENDING,
+        [PENDING_FRESH_AND_RETRY] = DELIVERIES_LIST_PENDING,
+        [PENDING_REPLAY] = DELIVERIES_LIST_REPLAYS,
+    };
+    const struct sought sought = {
+        .endpoint = load->endpoint, .part = LOAD_PENDING, .states = 1u << DELIVERY_PENDING};
+    struct sql_use use = sql_use(rows->statements[statements[load->pending_lanes]]);
+    sql_bind_int(&use, (int64_t)load->endpoint);
+    sql_bind_int(&use, load->after_pending_id);
+    return list_part(&use, &sought, list);
+}
+
+static enum err list_recovered(
+    struct delivery_rows *rows, const struct journal_load *load, struct delivery_list *list)
+{
+    const struct sought sought = {.endpoint = load->endpoint,
+        .part = LOAD_RECOVERED,
+        .states = 1u << DELIVERY_WAITING,
+        .began_by_us = load->recovered_us,
+        .looked_max = LOAD_LOOKED_PER_COUNT * (load->count_max + 1),
+        .ret_looked_id = &list->looked_recovered_id};
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_FAILED]);
+    sql_bind_int(&use, (int64_t)load->endpoint);
+    sql_bind_int(&use, load->after_recovered_id);
+    return list_part(&use, &sought, list);
+}
+
+static enum err list_due(
+    struct delivery_rows *rows, const struct journal_load *load, struct delivery_list *list)
+{
+    const struct sought sought = {.endpoint = load->endpoint,
+        .part = LOAD_DUE,
+        .states = 1u << DELIVERY_WAITING,
+        .began_by_us = INT64_MAX};
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_WAITING]);
     sql_bind_int(&use, (int64_t)load->endpoint);
     sql_bind_int(&use, load->due_by_us);
     sql_bind_int(&use, load->after_waiting_due_us);
     sql_bind_int(&use, load->after_waiting_id);
-    return list_state(&use, DELIVERY_WAITING, load, list, count, more);
+    return list_part(&use, &sought, list);
 }
 
-enum err delivery_rows_list_due(struct delivery_rows *rows, const struct journal_load *load,
-    struct delivery_listed *ret_listed, unsigned *ret_count, bool *ret_more)
+enum err delivery_rows_list_load(
+    struct delivery_rows *rows, const struct journal_load *load, struct delivery_list *list)
 {
-    unsigned count = 0;
-    bool more = false;
-    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_PENDING]);
-    sql_bind_int(&use, (int64_t)load->endpoint);
-    sql_bind_int(&use, load->after_pending_id);
-    enum err result = list_state(&use, DELIVERY_PENDING, load, ret_listed, &count, &more);
-    if (!result && !more)
-        result = list_waiting(rows, load, ret_listed, &count, &more);
-    if (result)
-        return result;
-    *ret_count = count;
-    *ret_more = more;
-    return OK;
+    enum err result = OK;
+    list->looked_recovered_id = load->after_recovered_id;
+    if (load->after_pending_id != INT64_MAX)
+        result = list_pending(rows, load, list);
+    if (!result && load->recovered_us > 0)
+        result = list_recovered(rows, load, list);
+    if (!result && load->due_by_us != INT64_MIN)
+        result = list_due(rows, load, list);
+    return result;
+}
+
+enum err delivery_rows_list_oldest(
+    struct delivery_rows *rows, uint64_t endpoint, struct delivery_list *list)
+{
+    const struct journal_load rest = {.endpoint = endpoint,
+        .pending_lanes = PENDING_REPLAY,
+        .after_pending_id = -1,
+        .after_waiting_due_us = INT64_MIN,
+        .due_by_us = INT64_MAX};
+    const struct sought oldest = {.endpoint = endpoint,
+        .part = LOAD_RECOVERED,
+        .states = 1u << DELIVERY_PENDING | 1u << DELIVERY_WAITING,
+        .began_by_us = INT64_MAX};
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_OLDEST]);
+    sql_bind_int(&use, (int64_t)endpoint);
+    sql_bind_int(&use, -1);
+    enum err result = list_part(&use, &oldest, list);
+    for (unsigned i = 0; i < list->count; i++)
+        if (list->rows[i].row.state == DELIVERY_PENDING)
+            list->rows[i].part = LOAD_PENDING;
+    if (!result && list->count == 0)
+        result = list_due(rows, &rest, list);
+    if (!result && list->count == 0)
+        result = list_pending(rows, &rest, list);
+    return result;
 }
 
 enum err delivery_rows_next_due(
@@ -255,6 +347,8 @@ enum err delivery_rows_count_open(
             .parked_releasable = sql_column_int(&use, 3),
             .unrouted = sql_column_int(&use, 4),
             .waiting_due_us = sql_column_is_null(&use, 5) ? INT64_MAX : sql_column_int(&use, 5),
+            .replays = sql_column_int(&use, 6),
+            .failed = sql_column_int(&use, 7),
         };
     }
     sql_finish(&use);

@@ -32,10 +32,25 @@ enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint
     enum park_reason reason, int64_t after_id, unsigned count_max, int64_t *ret_ids,
     unsigned *ret_count) MUST_CHECK;
 
-/* Fills `ret_listed` (room for count_max) in the order of journal_load; `ret_more` when there are
- * more. */
-enum err delivery_rows_list_due(struct delivery_rows *rows, const struct journal_load *load,
-    struct delivery_listed *ret_listed, unsigned *ret_count, bool *ret_more) MUST_CHECK;
+/* The rows of a load, in its order. */
+struct delivery_list {
+    struct delivery_listed *rows;
+    unsigned count, count_max;
+    bool more_of[LOAD_PARTS]; /* there are more of a part than found room */
+    /* Up to here the rows of LOAD_RECOVERED are on the list, or were passed over. */
+    int64_t looked_recovered_id;
+};
+
+void delivery_list_init(struct delivery_list *list, unsigned count_max);
+void delivery_list_done(struct delivery_list *list);
+
+/* The rows of all parts that `load` asks for. */
+enum err delivery_rows_list_load(struct delivery_rows *rows, const struct journal_load *load,
+    struct delivery_list *list) MUST_CHECK;
+/* The oldest rows of an endpoint that are pending or wait because of it, as far as there is room.
+ * When there is none, those that wait for another cause, else replays. */
+enum err delivery_rows_list_oldest(
+    struct delivery_rows *rows, uint64_t endpoint, struct delivery_list *list) MUST_CHECK;
 
 /* When the earliest waiting one behind both the cursor and `due_by_us` of `load` is due; INT64_MAX:
  * there is none. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The requests about stored deliveries: loading open ones into memory (JOURNAL_LOAD,
- * JOURNAL_SCAN_BACKLOG), moving one delivery (JOURNAL_START, JOURNAL_RECORD_OUTCOME), moving many
- * (JOURNAL_RELEASE), and giving unrouted ones an endpoint (JOURNAL_LIST_UNROUTED, JOURNAL_ROUTE).
- * The owner of a delivery decides which endpoint gets it, since the owner has the directory.
- * Operator actions are in operator_actions.c.
+ * The requests about stored deliveries: which endpoints have open ones (JOURNAL_SCAN_BACKLOG),
+ * moving one delivery (JOURNAL_START, JOURNAL_RECORD_OUTCOME), moving many (JOURNAL_RELEASE), and
+ * giving unrouted ones an endpoint (JOURNAL_LIST_UNROUTED, JOURNAL_ROUTE). The owner of a delivery
+ * decides which endpoint gets it, since the owner has the directory. Loads are in load.c, operator
+ * actions in operator_actions.c.
  */
 #include "journal/store.h"
 
@@ -20,104 +20,7 @@
 
 static const struct event_reading without_body = {.without_body = true};
 
-/* JOURNAL_LOAD and JOURNAL_SCAN_BACKLOG. */
-
-/* Parks a delivery when its row or its event is damaged, so that an operator finds it, and logs
- * it. */
-static enum err park_damaged(struct store *store, int64_t delivery, uint64_t endpoint)
-{
-    log_error("a stored delivery or its event is damaged: it is parked shard=%u delivery=%lld "
-              "event_number=%lld endpoint=%llu",
-        store->shard, (long long)delivery, (long long)placement_event(delivery),
-        (unsigned long long)endpoint);
-    return delivery_rows_park_damaged(&store->deliveries, delivery, store->now_us);
-}
-
-/* The delivery of a row, with its event. ERR_TOO_LARGE and ERR_OVERLOADED: the answer ends before
- * it. */
-static enum err make_delivery(struct store *store, const struct journal_load *load,
-    const struct delivery_row *row, int64_t bytes_left, struct delivery *ret_delivery)
-{
-    const struct event_reading reading = {
-        .budget = load->budget,
-        .budget_share_percent = load->budget_share_percent,
-        .body_bytes_max = bytes_left,
-    };
-    struct event *event;
-    enum err result =
-        event_rows_read(&store->events, placement_event(row->id), &reading, &event, NULL);
-    if (result)
-        return result;
-    *ret_delivery = (struct delivery){
-        .id = row->id,
-        .endpoint = row->endpoint,
-        .state = row->state,
-        .lane = row->lane,
-        .generation = row->generation,
-        .attempts = row->attempts,
-        .failures = row->failures,
-        .was_delivered = delivery_row_delivered_us(row) != 0,
-        .wait_cause = row->wait_cause,
-        .due_us = row->state == DELIVERY_PENDING ? event->parts.accepted_us : row->due_us,
-        .wait_us = row->state == DELIVERY_WAITING ? row->duration_us : 0,
-        .event = event,
-    };
-    return OK;
-}
-
-/* Turns the rows into whole deliveries; those that are damaged leave the list. */
-static enum err fill(struct store *store, struct journal_load *load,
-    const struct delivery_listed *listed, unsigned count)
-{
-    int64_t bytes_left = load->bytes_max;
-    for (unsigned i = 0; i < count; i++) {
-        const struct delivery_row *row = &listed[i].row;
-        struct delivery *delivery = &load->ret_deliveries[load->ret_count];
-        enum err result =
-            listed[i].damaged ? ERR_DAMAGED : make_delivery(store, load, row, bytes_left, delivery);
-        if (result == ERR_TOO_LARGE || result == ERR_OVERLOADED) {
-            load->ret_more = true;
-            return OK;
-        }
-        if (result == ERR_DAMAGED) {
-            result = park_damaged(store, row->id, row->endpoint);
-        } else if (!result) {
-            bytes_left -= (int64_t)delivery->event->parts.body.len;
-            load->ret_count++;
-        }
-        if (result)
-            return result;
-    }
-    return OK;
-}
-
-enum err store_load(struct store *store, struct request *request)
-{
-    struct journal_load *load = CONTAINER_OF(request, struct journal_load, request);
-    unsigned count = 0;
-    load->ret_count = 0;
-    /* One more than asked for, because malloc(0) may return NULL. */
-    struct delivery_listed *listed = malloc((load->count_max + 1) * sizeof *listed);
-    if (!listed)
-        return ERR_NO_MEMORY;
-    enum err result =
-        delivery_rows_list_due(&store->deliveries, load, listed, &count, &load->ret_more);
-    if (!result)
-        result = delivery_rows_next_due(&store->deliveries, load, &load->ret_next_due_us);
-    if (!result)
-        result = fill(store, load, listed, count);
-    free(listed);
-    return result;
-}
-
-void store_undo_load(struct request *request)
-{
-    struct journal_load *load = CONTAINER_OF(request, struct journal_load, request);
-    for (unsigned i = 0; i < load->ret_count; i++)
-        event_unref(load->ret_deliveries[i].event);
-    load->ret_count = 0;
-    load->ret_more = false;
-}
+/* JOURNAL_SCAN_BACKLOG. */
 
 enum err store_scan_backlog(struct store *store, struct request *request)
 {

@@ -13,6 +13,14 @@
     " due_us = ?9, changed_us = ?10, started_us = ?11, duration_us = ?12, http_status = ?13, "     \
     "delivered_us = ?15"
 
+/* Of an endpoint (?1), behind a number (?2). */
+#define IN_INDEX(index, condition)                                                      \
+    "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY " index " WHERE " condition \
+    " AND endpoint = ?1 AND id > ?2"
+#define PENDING IN_INDEX("deliveries_pending", "state = 0 AND broker_owned = 0 AND lane <> 2")
+#define REPLAYS IN_INDEX("deliveries_replay", "state = 0 AND broker_owned = 0 AND lane = 2")
+#define FAILED IN_INDEX("deliveries_failed", "state = 2 AND reason = 1")
+
 /* States and reasons are written out, since a partial index serves only a query that says its
  * condition literally. */
 static const char *const texts[DELIVERIES_STATEMENTS] = {
@@ -40,30 +48,39 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
         " AND due_us - duration_us > ? LIMIT ?",
     [DELIVERIES_LIST_BROKER_OWNED] = "SELECT id FROM deliveries INDEXED BY deliveries_broker_owned "
                                      "WHERE broker_owned = 1 AND id >= ? ORDER BY id",
-    [DELIVERIES_LIST_PENDING] =
-        "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_pending"
-        " WHERE endpoint = ? AND state = 0 AND broker_owned = 0 AND id > ? ORDER BY id LIMIT ?",
+    [DELIVERIES_LIST_PENDING] = PENDING " ORDER BY id",
+    [DELIVERIES_LIST_REPLAYS] = REPLAYS " ORDER BY id",
+    /* SQLite merges two indexes that are read in the same order, row by row. */
+    [DELIVERIES_LIST_ALL_PENDING] = PENDING " UNION ALL " REPLAYS " ORDER BY id",
+    [DELIVERIES_LIST_FAILED] = FAILED " ORDER BY id",
+    [DELIVERIES_LIST_OLDEST] = PENDING " UNION ALL " FAILED " ORDER BY id",
     [DELIVERIES_LIST_WAITING] =
         "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_waiting"
         " WHERE endpoint = ? AND state = 2 AND due_us <= ? AND (due_us, id) > (?, ?)"
-        " ORDER BY due_us, id LIMIT ?",
+        " ORDER BY due_us, id",
     [DELIVERIES_NEXT_DUE] =
         "SELECT due_us FROM deliveries INDEXED BY deliveries_waiting WHERE endpoint = ?"
         " AND state = 2 AND (due_us, id) > (?, ?) ORDER BY due_us, id LIMIT 1",
     [DELIVERIES_COUNT_OPEN] =
-        "SELECT endpoint, sum(pending), sum(waiting), sum(releasable), sum(unrouted), min(due_us)"
+        "SELECT endpoint, sum(pending), sum(waiting), sum(releasable), sum(unrouted), min(due_us),"
+        " sum(replays), sum(failed)"
         " FROM (SELECT endpoint, count(*) pending, 0 waiting, 0 releasable, 0 unrouted,"
-        " NULL due_us FROM deliveries WHERE state = 0 AND broker_owned = 0 GROUP BY endpoint UNION "
-        "ALL"
-        " SELECT endpoint, 0, count(*), 0, 0, min(due_us) FROM deliveries WHERE state = 2"
+        " NULL due_us, 0 replays, 0 failed FROM deliveries INDEXED BY deliveries_pending"
+        " WHERE state = 0 AND broker_owned = 0 AND lane <> 2 GROUP BY endpoint UNION ALL"
+        " SELECT endpoint, count(*), 0, 0, 0, NULL, count(*), 0 FROM deliveries"
+        " INDEXED BY deliveries_replay WHERE state = 0 AND broker_owned = 0 AND lane = 2"
         " GROUP BY endpoint UNION ALL"
-        " SELECT endpoint, 0, 0, sum(reason IN (2, 3)), sum(reason = 1), NULL FROM deliveries"
+        " SELECT endpoint, 0, count(*), 0, 0, min(due_us), 0, 0 FROM deliveries"
+        " INDEXED BY deliveries_waiting WHERE state = 2 GROUP BY endpoint UNION ALL"
+        " SELECT endpoint, 0, 0, 0, 0, NULL, 0, count(*) FROM deliveries"
+        " INDEXED BY deliveries_failed WHERE state = 2 AND reason = 1 GROUP BY endpoint UNION ALL"
+        " SELECT endpoint, 0, 0, sum(reason IN (2, 3)), sum(reason = 1), NULL, 0, 0 FROM deliveries"
         " WHERE state = 3 GROUP BY endpoint) GROUP BY endpoint",
 };
 
 static_assert(DELIVERY_PENDING == 0 && DELIVERY_SENDING == 1 && DELIVERY_WAITING == 2 &&
                   DELIVERY_PARKED == 3 && PARK_UNROUTED == 1 && PARK_DISABLED == 2 &&
-                  PARK_GONE == 3,
+                  PARK_GONE == 3 && LANE_REPLAY == 2 && WAIT_ENDPOINT == 1,
     "the statements and the indexes have these numbers in their text");
 
 enum err delivery_rows_init(struct delivery_rows *rows, struct sqlite3 *db)

@@ -25,6 +25,10 @@ enum delivery_statement {
     DELIVERIES_LIST_FAR_AHEAD,
     DELIVERIES_LIST_BROKER_OWNED,
     DELIVERIES_LIST_PENDING,
+    DELIVERIES_LIST_REPLAYS,
+    DELIVERIES_LIST_ALL_PENDING,
+    DELIVERIES_LIST_FAILED,
+    DELIVERIES_LIST_OLDEST,
     DELIVERIES_LIST_WAITING,
     DELIVERIES_NEXT_DUE,
     DELIVERIES_COUNT_OPEN,
@@ -56,6 +60,7 @@ enum err delivery_rows_read(
 struct delivery_listed {
     struct delivery_row row;
     bool damaged;
+    enum load_part part; /* of a load: what the row was found as */
 };
 
 /* The rows of one event, in order; those that are not there are left out. */

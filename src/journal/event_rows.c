@@ -13,6 +13,7 @@ static const char *const texts[EVENTS_STATEMENTS] = {
     [EVENTS_HAS_BODY] = "SELECT count(*) FROM bodies WHERE seq = ?",
     [EVENTS_FIND] = "SELECT seq FROM events WHERE id = ?",
     [EVENTS_READ_ID] = "SELECT id FROM events WHERE seq = ?",
+    [EVENTS_READ_CLASS] = "SELECT class, guarded FROM events WHERE seq = ?",
 };
 
 enum err event_rows_init(struct event_rows *rows, struct sqlite3 *db)
@@ -112,6 +113,23 @@ enum err event_rows_read_id(struct event_rows *rows, int64_t seq, struct event_i
             memcpy(ret_id->bytes, id.data, id.len);
         else
             result = ERR_NOT_FOUND;
+    }
+    sql_finish(&use);
+    return result;
+}
+
+enum err event_rows_read_class(
+    struct event_rows *rows, int64_t seq, enum event_class *ret_class, bool *ret_guarded)
+{
+    struct sql_use use = sql_use(rows->statements[EVENTS_READ_CLASS]);
+    bool row;
+    sql_bind_int(&use, seq);
+    enum err result = sql_step(&use, &row);
+    if (!result && !row)
+        result = ERR_NOT_FOUND;
+    if (!result) {
+        *ret_class = (enum event_class)sql_column_int(&use, 0);
+        *ret_guarded = sql_column_int(&use, 1) != 0;
     }
     sql_finish(&use);
     return result;

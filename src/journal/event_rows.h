@@ -17,6 +17,7 @@ enum event_statement {
     EVENTS_HAS_BODY,
     EVENTS_FIND,
     EVENTS_READ_ID,
+    EVENTS_READ_CLASS,
     EVENTS_STATEMENTS
 };
 
@@ -70,6 +71,10 @@ enum err event_rows_find(
  * form of an id. */
 enum err event_rows_read_id(
     struct event_rows *rows, int64_t seq, struct event_id *ret_id) MUST_CHECK;
+
+/* What the row says of class and guard, believed or not. ERR_NOT_FOUND. */
+enum err event_rows_read_class(struct event_rows *rows, int64_t seq, enum event_class *ret_class,
+    bool *ret_guarded) MUST_CHECK;
 
 /*
  * The caller holds the first reference. `ret_deliveries` (may be NULL): how many were made of it.

@@ -71,7 +71,7 @@ struct attempt {
     char excerpt[ANSWER_EXCERPT_BYTES_MAX];
 };
 
-#define JOURNAL_WAIT_US 10000     /* how long an outcome that may wait does so */
+#define JOURNAL_WAIT_US 10000   /* how long an outcome that may wait does so */
 #define LOAD_LOOKED_PER_COUNT 4 /* rows looked at for one that a load returns */
 #define LOAD_PROBE_LOOKED 64    /* rows looked at for a probe */
 
@@ -317,7 +317,7 @@ struct journal_operator_action {
 };
 
 /* Which pending deliveries a load asks for. Each choice has its own cursor, so that many replays
- * do not stand before the others. */
+ * do not delay the others. */
 enum pending_lanes {
     PENDING_ALL,
     PENDING_FRESH_AND_RETRY,

@@ -21,10 +21,12 @@
  *
  * Every row that counts has a CRC-32 (sqlite/checksum.h), since SQLite's pages have none.
  *
- * A delivery that is neither delivered nor discarded is in exactly one of five partial indexes, the
- * one of its state, in the order in which that state is asked for. One that is broker-owned and
- * pending is in none of them, since it must not be loaded. A sixth index has all broker-owned ones,
- * in order of their numbers.
+ * A delivery that is neither delivered nor discarded is in exactly one of six partial indexes, the
+ * one of its state, in the order in which that state is asked for. Pending ones have two: replays
+ * have their own. One that is broker-owned and pending is in none of them, since it must not be
+ * loaded. Two more indexes are beside them: all broker-owned ones in order of their numbers, and
+ * the waiting ones that failed because of their endpoint, in order of acceptance, since they are
+ * due as soon as it recovers.
  *
  * The file says what it is: application_id PNSJ and user_version. Migrations will lead forward
  * only, each in a transaction of its own. There is none yet: formats 1 to 5 were never released,

@@ -38,7 +38,8 @@ static const char next_seq_text[] = "SELECT max(coalesce((SELECT max(seq) FROM e
 
 /* `sending` is none of them: what was being sent has been parked by then. */
 static const char own_open_text[] =
-    "SELECT (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0)"
+    "SELECT (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0 AND lane <> 2)"
+    " + (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0 AND lane = 2)"
     " + (SELECT count(*) FROM deliveries WHERE state = 2)";
 
 static enum err read_next_seq(struct store *store)

@@ -81,6 +81,23 @@ static struct shelf *filled(void)
 
 #define S(state) (1u << DELIVERY_##state)
 
+/* What an operator has replayed, of endpoints 1 and 2. */
+static void add_replays(struct shelf *shelf, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 2});
+        for (unsigned index = 0; index < 2; index++) {
+            struct journal_operator_action action = {.event = shelf_id_of(shelf, seq),
+                .index = index,
+                .from = DELIVERY_DEAD,
+                .to = DELIVERY_PENDING,
+                .expected_endpoint = index + 1};
+            cr_assert(shelf_move(shelf, seq, index, DELIVERY_PENDING, DELIVERY_DEAD) == OK);
+            cr_assert(shelf_call(shelf, store_action, &action.request) == OK);
+        }
+    }
+}
+
 Test(listing, lists_what_a_filter_asks_for)
 {
     static const struct {
@@ -151,6 +168,24 @@ Test(listing, pages_lead_on_without_a_gap_and_without_a_repetition)
                           memcmp(paged.ids, whole.ids, whole.count * sizeof whole.ids[0]) == 0,
                 "walk %zu in pages of %u", i, count_max);
         }
+    }
+    shelf_free(shelf);
+}
+
+Test(listing, pending_replays_follow_the_other_pending_ones)
+{
+    struct shelf *shelf = filled();
+    add_replays(shelf, 3);
+    for (unsigned count_max = 1; count_max < 9; count_max++) {
+        const struct listing_filter pending = {.states = S(PENDING)},
+                                    of_one = {.states = S(PENDING) | S(DEAD),
+                                        .has_endpoint = true,
+                                        .endpoint = 2};
+        struct listed listed = list(shelf, pending, count_max, INT64_MAX);
+        cr_expect_eq(listed.count, 12);
+        for (unsigned i = 0; i < 6; i++)
+            cr_expect(listed.ids[i] < listed.ids[6 + i % 6], "page of %u", count_max);
+        cr_expect_eq(list(shelf, of_one, count_max, INT64_MAX).count, 9);
     }
     shelf_free(shelf);
 }

@@ -131,11 +131,11 @@ Test(adopt, the_statements_use_their_indexes)
     static const struct {
         const char *query, *index;
     } cases[] = {
-        {"SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0",
+        {"SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0 AND lane <> 2",
             "deliveries_pending"},
-        {"SELECT endpoint, count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0 GROUP BY "
-         "endpoint",
-            "deliveries_pending"},
+        {"SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0 AND lane = 2",
+            "deliveries_replay"},
+        {"SELECT count(*) FROM deliveries WHERE state = 2", "deliveries_waiting"},
         {"SELECT count(*) FROM deliveries WHERE broker_owned = 1 AND state = 0",
             "deliveries_broker_owned"},
         {"SELECT id FROM aliases WHERE at_us < 7 ORDER BY at_us LIMIT 2", "aliases_by_time"},

@@ -188,7 +188,8 @@ Test(delivery_row, of_a_stale_index_entry_keeps_its_state)
                      " PRAGMA writable_schema = RESET; REINDEX deliveries_pending;"
                      " PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX "
                      "deliveries_pending ON"
-                     " deliveries(endpoint) WHERE state = 0 AND broker_owned = 0' WHERE name = "
+                     " deliveries(endpoint) WHERE state = 0 AND broker_owned = 0 AND lane <> 2' "
+                     "WHERE name = "
                      "'deliveries_pending';"
                      " PRAGMA writable_schema = RESET;");
     struct delivery loaded[4];
