@@ -112,6 +112,8 @@ static void record_outcome(struct attempt_run *run)
     run->record.delivery = job->delivery.id;
     run->record.generation = job->delivery.generation;
     run->record.from = job->delivery.state;
+    /* Guarded: what was sent must not be in doubt for longer than necessary. */
+    run->record.may_wait = job->delivery.state != DELIVERY_SENDING;
     job_move(job, JOB_RECORDING);
     shard_ask(job->queue->shard, &run->record.request, JOURNAL_RECORD_OUTCOME, on_recorded);
     failpoint_crash(CRASH_OUTCOME_POSTED);
@@ -124,7 +126,7 @@ static void fill_attempt(struct attempt_run *run)
     attempt->started_us = run->started_wall_us;
     attempt->duration_us = run->client.duration_us;
     attempt->end = run->client.end;
-    attempt->reach = run->client.reach;
+    attempt->evidence = run->client.evidence;
     attempt->excerpt_len = run->client.excerpt_len;
     memcpy(attempt->excerpt, run->client.excerpt, run->client.excerpt_len);
     run->record.has_attempt = true;
@@ -150,7 +152,7 @@ static bool was_lost_with_kept_connection(const struct client_request *client)
 {
     const struct attempt_end *end = &client->end;
     return end->http_status == 0 && (end->error == ERR_ANSWER_LOST || end->error == ERR_SEND) &&
-           client->reach.warm && client->reach.answer_bytes == 0;
+           client->evidence.warm && client->evidence.answer_bytes == 0;
 }
 
 static void record_as_repeated(struct attempt_run *run)

@@ -7,6 +7,11 @@
  * large as the load makes it, without a timer: a lone request waits for one fsync, and under load
  * one fsync serves up to JOURNAL_BATCH_REQUESTS_MAX requests.
  *
+ * Outcomes that may wait (journal_record) do not cause a commit of their own. A batch that holds
+ * nothing else is worked off JOURNAL_WAIT_US after the first of them, with the next request of any
+ * other kind, or at the stop, whatever happens first. So at ordinary rates they share the commit of
+ * the next event.
+ *
  *   mailbox -> batch -> BEGIN, one function for each request (store.h), COMMIT
  *           -> handover -> answers
  *           -> checkpoint -> between two batches: totals, expiry, room on the disk
@@ -70,6 +75,7 @@ struct journal_sqlite {
     int64_t wall_offset_us;
     int64_t next_step_us; /* of expiry, monotonic */
     int64_t totals_put_off_us;
+    int64_t batch_due_us; /* monotonic: when a batch that may wait is worked off */
     unsigned batch_len;
     struct request *batch[JOURNAL_BATCH_REQUESTS_MAX];
 };
@@ -354,11 +360,20 @@ static void keep_house(struct journal_sqlite *self)
         expire(self, now_us);
 }
 
+static bool batch_is_due(const struct journal_sqlite *self)
+{
+    return self->stopping || self->batch_due_us <= clock_mono_us();
+}
+
 /* How long the thread may wait for mail. */
 static int idle_ms(const struct journal_sqlite *self)
 {
     const struct store *store = &self->store;
     int64_t now_us = clock_mono_us();
+    if (self->batch_len > 0)
+        return self->batch_due_us > now_us
+                   ? (int)((self->batch_due_us - now_us + US_PER_MS - 1) / US_PER_MS)
+                   : 0;
     if (self->disk.failed)
         return -1;
     bool watches = store->totals.since_us || !disk_watch_is_well(&self->disk);
@@ -369,11 +384,22 @@ static int idle_ms(const struct journal_sqlite *self)
     return (int)((idle_us + US_PER_MS - 1) / US_PER_MS);
 }
 
+static bool may_wait(const struct request *request)
+{
+    return request->kind == JOURNAL_RECORD_OUTCOME &&
+           CONTAINER_OF(request, struct journal_record, request)->may_wait;
+}
+
 static void receive_request(struct mail *mail, void *receiver)
 {
     struct journal_sqlite *self = receiver;
     ASSERT_ON_THREAD(&self->thread);
-    self->batch[self->batch_len++] = CONTAINER_OF(mail, struct request, mail);
+    struct request *request = CONTAINER_OF(mail, struct request, mail);
+    if (!may_wait(request))
+        self->batch_due_us = INT64_MIN;
+    else if (self->batch_len == 0)
+        self->batch_due_us = clock_mono_us() + JOURNAL_WAIT_US;
+    self->batch[self->batch_len++] = request;
     if (self->batch_len == JOURNAL_BATCH_REQUESTS_MAX)
         work_off_batch(self);
 }
@@ -390,7 +416,8 @@ static void run(void *context)
         mailbox_wait(&self->mailbox, idle_ms(self));
         disk_board_begin(&self->journal.room, clock_mono_us());
         mailbox_work(&self->mailbox);
-        work_off_batch(self);
+        if (batch_is_due(self))
+            work_off_batch(self);
         keep_house(self);
         disk_board_end(&self->journal.room, clock_mono_us());
     }

@@ -5,11 +5,25 @@
 #include "runtime/metrics.h"
 #include "sqlite/database.h"
 
+static const char *const texts[STORE_STATEMENTS] = {
+    [STORE_BEGIN] = "BEGIN IMMEDIATE",
+    [STORE_COMMIT] = "COMMIT",
+};
+
+/* Text would be parsed again with every transaction. */
+static enum err run(struct store *store, enum store_statement statement)
+{
+    struct sql_use use = sql_use(store->statements[statement]);
+    return sql_execute(&use);
+}
+
 enum err store_prepare(struct store *store, const struct expiry_policy *policy)
 {
     checkpointer_init(
         &store->checkpointer, store->db, METRIC_JOURNAL_WAL_PAGES, METRIC_JOURNAL_CHECKPOINTS);
-    enum err result = dedupe_init(&store->dedupe, store->db);
+    enum err result = sql_prepare_all(store->db, texts, STORE_STATEMENTS, store->statements);
+    if (!result)
+        result = dedupe_init(&store->dedupe, store->db);
     if (!result)
         result = event_rows_init(&store->events, store->db);
     if (!result)
@@ -49,6 +63,7 @@ void store_close(struct store *store, bool in_doubt)
 {
     if (!in_doubt && store->next_seq)
         write_last_totals(store);
+    sql_finalize_all(store->statements, STORE_STATEMENTS);
     dedupe_done(&store->dedupe);
     event_rows_done(&store->events);
     delivery_rows_done(&store->deliveries);
@@ -77,14 +92,14 @@ enum err store_begin(struct store *store)
     store->now_mono_us = clock_mono_us();
     store->received_count = 0;
     checkpointer_begin(&store->checkpointer);
-    return sql_run(store->db, "BEGIN IMMEDIATE");
+    return run(store, STORE_BEGIN);
 }
 
 enum err store_commit(struct store *store)
 {
     enum err result = totals_write_if_due(&store->totals, store->next_seq - 1, store->now_mono_us);
     if (!result)
-        result = sql_run(store->db, "COMMIT");
+        result = run(store, STORE_COMMIT);
     if (result)
         return result;
     dedupe_committed(&store->dedupe);

@@ -24,8 +24,11 @@
 #include "journal/totals.h"
 #include "sqlite/wal.h"
 
+enum store_statement { STORE_BEGIN, STORE_COMMIT, STORE_STATEMENTS };
+
 struct store {
     struct sqlite3 *db;
+    struct sqlite3_stmt *statements[STORE_STATEMENTS];
     unsigned shard;
     int64_t next_seq; /* of events; a rolled back transaction leaves a gap */
     struct dedupe_store dedupe;

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 under load: nothing that was answered is lost (L0), and what arrives twice stays within the honest gap.
 
-The bound: at each kill, the events whose delivery the sink had got by then and whose `delivered` was not in the journal's files yet. A copy of
-the files, taken between kill and restart, says which those are."""
+The bound: at each kill, the events whose delivery the sink had got by then and whose `delivered` was not in the journal's files yet: those that
+were being answered, and those that were answered while the last commit was under way or in the 10 ms for which an outcome waits for one. A copy
+of the files, taken between kill and restart, says which those are."""
 import collections
 import json
 import os
