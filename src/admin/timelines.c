@@ -44,14 +44,14 @@ static json_t *excerpt_text(const struct attempt *attempt)
 /* How far the attempt got. The journal does not keep this for a success. */
 static void add_evidence(json_t *view, const struct attempt *attempt)
 {
-    const struct attempt_reach *reach = &attempt->reach;
+    const struct attempt_evidence *evidence = &attempt->evidence;
     if (attempt->end.http_status / 100 == 2)
         return;
     json_object_set_new(view, "connection",
-        attempt->end.request_begun ? json_string(reach->warm ? "warm" : "new") : json_null());
-    json_object_set_new(view, "request_bytes", json_integer(reach->request_bytes));
-    json_object_set_new(view, "request_complete", json_boolean(reach->request_complete));
-    json_object_set_new(view, "answer_bytes", json_integer(reach->answer_bytes));
+        attempt->end.request_begun ? json_string(evidence->warm ? "warm" : "new") : json_null());
+    json_object_set_new(view, "request_bytes", json_integer(evidence->request_bytes));
+    json_object_set_new(view, "request_complete", json_boolean(evidence->request_complete));
+    json_object_set_new(view, "answer_bytes", json_integer(evidence->answer_bytes));
 }
 
 static json_t *attempt_view(const struct attempt *attempt)

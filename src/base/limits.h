@@ -55,7 +55,15 @@
 
 /* Bytes of a failed answer that are kept in the attempt's record, for the operator. */
 #define ANSWER_EXCERPT_BYTES_MAX 512
-#define ATTEMPT_RULE_BYTES_MAX 128 /* what a success rule says of an answer */
+/* Bytes of an answer's body that a success rule or a status probe looks at. */
+#define ANSWER_RULE_BYTES_MAX (16 * 1024)
+/* The texts of an attempt's evidence, each with its NUL. */
+#define EVIDENCE_PEER_BYTES 48 /* "[", 39 of IPv6, "]:65535" */
+#define EVIDENCE_TLS_BYTES 16
+#define EVIDENCE_HTTP_BYTES 4
+#define EVIDENCE_TLS_PROBLEM_BYTES 96
+#define EVIDENCE_LOCATION_BYTES 128
+#define EVIDENCE_RULE_BYTES 128 /* what a success rule says of an answer */
 #define ACTION_NOTE_BYTES_MAX 200 /* why an operator moved a delivery */
 #define RETRY_STEPS_MAX 32
 #define ADMIN_TOKEN_BYTES_MAX 256 /* of the admin API, in a file */

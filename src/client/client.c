@@ -174,7 +174,7 @@ static int on_close_socket(void *context, curl_socket_t fd)
 {
     struct client *client = context;
     if (client->sent_last)
-        reach_note_loss(&client->sent_last->reach, client->sent_last->easy);
+        evidence_note_loss(&client->sent_last->evidence, client->sent_last->easy);
     sockets_forget(&client->sockets, fd);
     return close(fd);
 }
@@ -225,7 +225,7 @@ static enum err begin(struct client_transfer *transfer)
 void client_send(struct client *client, struct client_request *request)
 {
     request->end = (struct attempt_end){0};
-    request->reach = (struct attempt_reach){0};
+    request->evidence = (struct attempt_evidence){0};
     request->sends = 0;
     request->shortage = NULL;
     request->duration_us = request->retry_after_us = 0;
@@ -306,7 +306,7 @@ static void note_lost_socket(struct client *client, struct client_transfer *tran
 {
     if (!transfer || !transfer->in_multi || transfer->answered)
         return;
-    reach_note_loss(&transfer->reach, transfer->easy);
+    evidence_note_loss(&transfer->evidence, transfer->easy);
     list_remove(&transfer->nudge_link);
     list_add_tail(&client->to_nudge, &transfer->nudge_link);
 }

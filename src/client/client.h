@@ -37,28 +37,57 @@ enum err client_new(
 /* Cancels the requests in flight: each on_done is called with ERR_CANCELLED. Takes NULL. */
 void client_free(struct client *client);
 
-#define CLIENT_HEADERS_MAX 12
+/* Seven of our own, Authorization, and up to 16 that an operator gives. */
+#define CLIENT_HEADERS_MAX 24
 
-/* One POST. The caller owns it and keeps it valid until on_done, with its `url`, `body` and the
- * texts of its headers. */
+enum client_http {
+    CLIENT_HTTP_1 = 0,
+    /* Negotiated (ALPN): HTTP/1.1 if the peer does not support HTTP/2, and over plain http://.
+     * Requests share few connections. */
+    CLIENT_HTTP_2
+};
+
+/* The TLS settings of an endpoint. The texts are PEM. NULL: not set. */
+struct client_tls {
+    const char *ca_pem;          /* in place of client_options.ca_file */
+    const char *certificate_pem; /* of the client, with its chain; asked for by the peer */
+    const char *key_pem;         /* its key, not encrypted */
+    /* Differs for each content of the texts, and is not 0: requests share a connection only if
+     * their ids are equal. */
+    uint64_t id;
+};
+
+/* One request. The caller owns it and keeps it valid until on_done, with its `url`, `body`, `tls`
+ * and `answer`, and the texts of its headers. */
 struct client_request {
     const char *url;
     struct slice body;
     const char *headers[CLIENT_HEADERS_MAX]; /* "name: value" */
     unsigned headers_count;
-    int64_t connect_timeout_us; /* name look-up included */
-    int64_t answer_timeout_us;  /* the whole request */
-    bool once;                  /* guarded: uses a new connection and closes it afterwards */
-    bool fresh;                 /* uses a new connection, which may be kept */
+    bool get; /* a GET, without a body; otherwise a POST */
+    enum client_http http;
+    const struct client_tls *tls; /* NULL: the client's CA, and no certificate */
+    int64_t connect_timeout_us;   /* name look-up included */
+    int64_t answer_timeout_us;    /* the whole request */
+    bool once;  /* guarded: uses a new connection, alone, and closes it afterwards */
+    bool fresh; /* uses a new connection, which may be kept */
+    /* The body decides. The request ends when the body is complete or fills `answer`. If the body
+     * ends before, end.error says why, beside the status. Otherwise the request ends early, and a
+     * success counts as soon as the headers are complete. */
+    bool answer_wanted;
+    char *answer;       /* receives the body; for answer_wanted only */
+    size_t answer_size; /* up to ANSWER_RULE_BYTES_MAX */
     /* Called on the loop, never within client_send. */
     void (*on_done)(struct client_request *request);
     /* the result */
     struct attempt_end end;
-    struct attempt_reach reach; /* of the last send; see the limits in evidence.h */
+    struct attempt_evidence evidence; /* of the last send; see the limits in evidence.h */
     unsigned sends;       /* 0 or 1: a byte of it may have been sent; libcurl may not repeat it */
     const char *shortage; /* with ERR_SHORTAGE: the missing resource, in words */
     int64_t duration_us;
     int64_t retry_after_us; /* the longest Retry-After; 0: none */
+    size_t answer_len;      /* in `answer` */
+    bool answer_cut;        /* the body is longer than `answer` */
     uint32_t excerpt_len;
     /* Of the answer's body. Without a status: the first bytes that were received. */
     char excerpt[ANSWER_EXCERPT_BYTES_MAX];

@@ -4,11 +4,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-void reach_begin(struct reach *reach, const struct client_request *request)
+void evidence_begin(struct evidence *evidence, const struct client_request *request)
 {
-    *reach = (struct reach){0};
+    *evidence = (struct evidence){0};
     for (unsigned i = 0; i < request->headers_count; i++)
-        reach->request_lines_bytes += strlen(request->headers[i]) + strlen("\r\n");
+        evidence->request_lines_bytes += strlen(request->headers[i]) + strlen("\r\n");
 }
 
 static long written_bytes(CURL *easy)
@@ -25,19 +25,19 @@ static curl_off_t uploaded_bytes(CURL *easy)
     return bytes;
 }
 
-void reach_note_send(struct reach *reach, CURL *easy)
+void evidence_note_send(struct evidence *evidence, CURL *easy)
 {
-    reach->warm = !reach->socket_opened;
-    reach->socket_opened = false;
-    reach->earlier_bytes = written_bytes(easy);
-    reach->body_bytes = 0;
+    evidence->warm = !evidence->socket_opened;
+    evidence->socket_opened = false;
+    evidence->earlier_bytes = written_bytes(easy);
+    evidence->body_bytes = 0;
 }
 
-void reach_note_loss(struct reach *reach, CURL *easy)
+void evidence_note_loss(struct evidence *evidence, CURL *easy)
 {
     curl_off_t bytes = uploaded_bytes(easy);
-    if (bytes > reach->body_bytes)
-        reach->body_bytes = bytes;
+    if (bytes > evidence->body_bytes)
+        evidence->body_bytes = bytes;
 }
 
 static void add_to_excerpt(struct client_request *request, struct slice bytes)
@@ -48,44 +48,45 @@ static void add_to_excerpt(struct client_request *request, struct slice bytes)
     request->excerpt_len += (uint32_t)kept;
 }
 
-static size_t told_bytes(const struct reach *reach)
+static size_t told_bytes(const struct evidence *evidence)
 {
-    return reach->answer_head_bytes + reach->answer_body_bytes;
+    return evidence->answer_head_bytes + evidence->answer_body_bytes;
 }
 
-void reach_look_ahead(struct reach *reach, struct client_request *request, int fd)
+void evidence_look_ahead(struct evidence *evidence, struct client_request *request, int fd)
 {
     char bytes[ANSWER_EXCERPT_BYTES_MAX];
-    if (request->sends == 0 || told_bytes(reach) > 0)
+    if (request->sends == 0 || told_bytes(evidence) > 0)
         return;
     ssize_t got = recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
     if (got <= 0)
         return;
     add_to_excerpt(request, slice_of(bytes, (size_t)got));
-    reach->ahead_bytes += (size_t)got;
+    evidence->ahead_bytes += (size_t)got;
 }
 
-void reach_show(const struct reach *reach, struct client_request *request, struct slice bytes)
+void evidence_show(
+    const struct evidence *evidence, struct client_request *request, struct slice bytes)
 {
-    if (told_bytes(reach) == 0)
+    if (told_bytes(evidence) == 0)
         request->excerpt_len = 0; /* libcurl reports the bytes that were seen ahead */
     add_to_excerpt(request, bytes);
 }
 
-void reach_report(const struct reach *reach, CURL *easy, struct client_request *request)
+void evidence_report(const struct evidence *evidence, CURL *easy, struct client_request *request)
 {
-    request->reach = (struct attempt_reach){0};
+    request->evidence = (struct attempt_evidence){0};
     if (request->sends == 0)
         return;
     curl_off_t uploaded = uploaded_bytes(easy);
-    size_t body = (size_t)(uploaded > reach->body_bytes ? uploaded : reach->body_bytes);
-    size_t first = (size_t)(written_bytes(easy) - reach->earlier_bytes);
-    size_t in_parts = body > 0 ? reach->request_lines_bytes + body : 0;
-    size_t told = told_bytes(reach);
-    request->reach = (struct attempt_reach){
-        .warm = reach->warm,
+    size_t body = (size_t)(uploaded > evidence->body_bytes ? uploaded : evidence->body_bytes);
+    size_t first = (size_t)(written_bytes(easy) - evidence->earlier_bytes);
+    size_t in_parts = body > 0 ? evidence->request_lines_bytes + body : 0;
+    size_t told = told_bytes(evidence);
+    request->evidence = (struct attempt_evidence){
+        .warm = evidence->warm,
         .request_complete = request->body.len > 0 ? body == request->body.len : first > 0,
         .request_bytes = (uint32_t)(first > in_parts ? first : in_parts),
-        .answer_bytes = (uint32_t)(told > 0 ? told : reach->ahead_bytes),
+        .answer_bytes = (uint32_t)(told > 0 ? told : evidence->ahead_bytes),
     };
 }

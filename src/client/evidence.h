@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How far an attempt got (struct attempt_reach): the evidence when its end is ambiguous. It uses
+ * How far an attempt got (struct attempt_evidence): the evidence when its end is ambiguous. It uses
  * only what libcurl 7.88 counts and reports.
  *
  * The request. libcurl counts the bytes of the first write (headers and body) and the bytes of the
@@ -24,7 +24,7 @@
 
 #include <curl/curl.h>
 
-struct reach {
+struct evidence {
     /* of the last send */
     bool socket_opened;         /* since the previous send, or since the begin */
     bool warm;                  /* no socket was opened: the connection had been used before */
@@ -37,20 +37,21 @@ struct reach {
     size_t ahead_bytes; /* seen in the socket before libcurl reported anything */
 };
 
-void reach_begin(struct reach *reach, const struct client_request *request);
-void reach_note_send(struct reach *reach, CURL *easy);
+void evidence_begin(struct evidence *evidence, const struct client_request *request);
+void evidence_note_send(struct evidence *evidence, CURL *easy);
 /* A connection was closed, perhaps this one. Saves libcurl's counts, which it clears if it sends
  * again. */
-void reach_note_loss(struct reach *reach, CURL *easy);
+void evidence_note_loss(struct evidence *evidence, CURL *easy);
 
 /* Call it before libcurl reads the socket. Copies bytes that libcurl may not report to the excerpt.
  * Only for plain HTTP. */
-void reach_look_ahead(struct reach *reach, struct client_request *request, int fd);
+void evidence_look_ahead(struct evidence *evidence, struct client_request *request, int fd);
 /* Adds bytes of the answer, as libcurl reports them, to the excerpt. The caller then counts
  * them. */
-void reach_show(const struct reach *reach, struct client_request *request, struct slice bytes);
+void evidence_show(
+    const struct evidence *evidence, struct client_request *request, struct slice bytes);
 
-/* Fills request->reach. */
-void reach_report(const struct reach *reach, CURL *easy, struct client_request *request);
+/* Fills request->evidence. */
+void evidence_report(const struct evidence *evidence, CURL *easy, struct client_request *request);
 
 #endif

@@ -67,9 +67,9 @@ static size_t on_header_line(char *data, size_t size, size_t count, void *contex
     struct client_transfer *transfer = context;
     struct slice line = slice_of(data, size * count);
     if (!transfer->answered)
-        reach_show(&transfer->reach, transfer->request, line);
-    transfer->reach.answer_head_bytes += line.len;
-    if (transfer->reach.answer_head_bytes > ANSWER_HEADER_BYTES_MAX)
+        evidence_show(&transfer->evidence, transfer->request, line);
+    transfer->evidence.answer_head_bytes += line.len;
+    if (transfer->evidence.answer_head_bytes > ANSWER_HEADER_BYTES_MAX)
         return 0;
     if (transfer->answered) /* trailers */
         return line.len;
@@ -94,9 +94,9 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
         transfer->not_http = true;
         bound_rest(transfer, ANSWER_REST_US_2XX);
     }
-    reach_show(&transfer->reach, transfer->request, slice_of(data, len));
-    transfer->reach.answer_body_bytes += len;
-    return transfer->reach.answer_body_bytes > ANSWER_BODY_BYTES_MAX ? 0 : len;
+    evidence_show(&transfer->evidence, transfer->request, slice_of(data, len));
+    transfer->evidence.answer_body_bytes += len;
+    return transfer->evidence.answer_body_bytes > ANSWER_BODY_BYTES_MAX ? 0 : len;
 }
 
 /*
@@ -112,7 +112,7 @@ static int on_before_request(
     if (request->sends > 0)
         return CURL_PREREQFUNC_ABORT;
     request->sends++;
-    reach_note_send(&transfer->reach, transfer->easy);
+    evidence_note_send(&transfer->evidence, transfer->easy);
     if (transfer->sent_last)
         *transfer->sent_last = transfer;
     return CURL_PREREQFUNC_OK;
@@ -182,7 +182,7 @@ static curl_socket_t on_open_socket(
         transfer->address_refused = true;
         return CURL_SOCKET_BAD;
     }
-    transfer->reach.socket_opened = true;
+    transfer->evidence.socket_opened = true;
     memcpy(&transfer->tried, &address->addr,
         address->addrlen < sizeof transfer->tried ? address->addrlen : sizeof transfer->tried);
     if (transfer->addresses.count > 1 && !timer_is_armed(&transfer->turn))
@@ -305,7 +305,7 @@ enum err transfer_aim(struct client_transfer *transfer, struct client_request *r
     transfer->addresses.count = 0;
     if (request->headers_count > CLIENT_HEADERS_MAX)
         return ERR_BUG;
-    reach_begin(&transfer->reach, request);
+    evidence_begin(&transfer->evidence, request);
     const char *problem;
     enum err e = target_parse(
         transfer->url, request->url, transfer->options->allow_http, &transfer->target, &problem);
@@ -455,7 +455,7 @@ bool transfer_wants_look_ahead(const struct client_transfer *transfer)
 
 void transfer_look_ahead(struct client_transfer *transfer, int fd)
 {
-    reach_look_ahead(&transfer->reach, transfer->request, fd);
+    evidence_look_ahead(&transfer->evidence, transfer->request, fd);
 }
 
 /* The end of a request */
@@ -547,9 +547,9 @@ struct client_request *transfer_report(struct client_transfer *transfer, enum er
     transfer->in_multi = false;
     request->transfer = NULL;
     request->duration_us = clock_mono_us() - transfer->started_mono_us;
-    reach_report(&transfer->reach, transfer->easy, request);
+    evidence_report(&transfer->evidence, transfer->easy, request);
     if (error == ERR_SEND &&
-        request->reach.request_complete) /* only libcurl's repeat was not sent */
+        request->evidence.request_complete) /* only libcurl's repeat was not sent */
         error = ERR_ANSWER_LOST;
     if (error == ERR_NO_MEMORY && request->sends == 0) {
         error = ERR_SHORTAGE;

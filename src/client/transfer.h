@@ -85,7 +85,7 @@ struct client_transfer {
     bool answered;        /* the final response's headers are complete */
     bool not_http;        /* the answer is not HTTP */
     int status;
-    struct reach reach;
+    struct evidence evidence;
 
     /* lists for libcurl that point into the request and here */
     struct curl_slist headers[CLIENT_HEADERS_MAX + 1];

@@ -133,8 +133,9 @@ bool delivery_row_take(const struct sql_use *use, int column, struct delivery_ro
 uint32_t attempt_row_checksum(int64_t delivery, const struct attempt *attempt)
 {
     const int64_t numbers[] = {delivery, attempt->number, attempt->started_us, attempt->duration_us,
-        attempt->end.http_status, attempt->end.request_begun, attempt->reach.warm,
-        attempt->reach.request_complete, attempt->reach.request_bytes, attempt->reach.answer_bytes};
+        attempt->end.http_status, attempt->end.request_begun, attempt->evidence.warm,
+        attempt->evidence.request_complete, attempt->evidence.request_bytes,
+        attempt->evidence.answer_bytes};
     const struct slice texts[] = {slice_from_string(err_name(attempt->end.error)),
         slice_of(attempt->excerpt, attempt->excerpt_len)};
     return checksum_columns(numbers, ARRAY_LENGTH(numbers), texts, ARRAY_LENGTH(texts));
@@ -164,7 +165,7 @@ bool attempt_row_take(const struct sql_use *use, int64_t *ret_delivery, struct a
                 .error = error_of(error),
                 .request_begun = sql_column_int(use, 6) != 0,
             },
-        .reach =
+        .evidence =
             {
                 .warm = sql_column_int(use, 7) != 0,
                 .request_complete = sql_column_int(use, 8) != 0,

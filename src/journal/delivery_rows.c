@@ -225,10 +225,10 @@ static enum err add_attempt(
     sql_bind_int(&use, attempt->end.http_status);
     sql_bind_text(&use, slice_from_string(err_name(attempt->end.error)));
     sql_bind_int(&use, attempt->end.request_begun);
-    sql_bind_int(&use, attempt->reach.warm);
-    sql_bind_int(&use, attempt->reach.request_complete);
-    sql_bind_int(&use, attempt->reach.request_bytes);
-    sql_bind_int(&use, attempt->reach.answer_bytes);
+    sql_bind_int(&use, attempt->evidence.warm);
+    sql_bind_int(&use, attempt->evidence.request_complete);
+    sql_bind_int(&use, attempt->evidence.request_bytes);
+    sql_bind_int(&use, attempt->evidence.answer_bytes);
     sql_bind_blob(&use, slice_of(attempt->excerpt, attempt->excerpt_len));
     sql_bind_int(&use, attempt_row_checksum(delivery, attempt));
     return sql_execute(&use);
@@ -245,7 +245,7 @@ static enum err unfold_attempt(struct delivery_rows *rows, const struct delivery
         .started_us = row->started_us,
         .duration_us = row->duration_us,
         .end = {.http_status = row->http_status, .error = OK, .request_begun = true},
-        .reach.request_complete = true,
+        .evidence.request_complete = true,
     };
     return add_attempt(rows, row->id, &attempt);
 }

@@ -64,8 +64,8 @@ struct attempt {
     int64_t started_us; /* wall time */
     int64_t duration_us;
     struct attempt_end end;
-    struct attempt_reach reach;
-    char rule[ATTEMPT_RULE_BYTES_MAX + 1]; /* what the success rule says of it; may be empty */
+    struct attempt_evidence evidence;
+    char rule[EVIDENCE_RULE_BYTES]; /* what the success rule says of the answer; may be empty */
     uint32_t excerpt_len;
     /* Of the answer: its body, or the bytes that arrived in its place. May hold any bytes. */
     char excerpt[ANSWER_EXCERPT_BYTES_MAX];

@@ -5,7 +5,8 @@
  *   2xx                              delivered
  *   410                              parked; the endpoint is disabled
  *   408 425 429 5xx,                 retried until the schedule ends, then dead
- *   no answer, no connection
+ *   no answer, no connection,
+ *   2xx whose body is wanted and lost
  *   3xx and other 4xx                retried as well (new deployments are often broken at first),
  *                                    or dead at once if the endpoint says that they are final
  *   guarded and ambiguous            parked: the client may have done the work (lost, late or
@@ -15,6 +16,7 @@
 #define PENSTOCK_MODEL_VERDICT_H
 
 #include "base/err.h"
+#include "base/limits.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,24 +31,34 @@ enum verdict {
 
 struct attempt_end {
     int http_status;    /* 0: no complete headers were received */
-    enum err error;     /* OK if headers were received */
+    /* OK if headers were received. If the caller wanted the body as well (a success rule looks at
+     * it), it may be an error with a status: the body ended too early. */
+    enum err error;
     bool request_begun; /* at least one byte of the request may have left */
 };
 
-/* How an attempt went: evidence for the operator who decides whether the client did the work, and
- * for whoever looks for the reason of a failure. Texts are empty when there is nothing to say. */
-struct attempt_reach {
+/*
+ * How an attempt was made and how far it got: evidence for the operator who decides whether the
+ * client did the work, and for the client's developer. Texts are cut to their room. Durations are 0
+ * for a step that did not happen or did not end, and on a connection that had been used before.
+ */
+struct attempt_evidence {
     bool warm;             /* the connection had been used before */
     bool request_complete; /* the kernel took the whole request */
     /* Headers and bodies: what the kernel took, and what was received. */
     uint32_t request_bytes, answer_bytes;
-    char peer[48];        /* address and port, of the last address that was tried */
-    char tls[16];         /* the version, as OpenSSL says it: "TLSv1.3" */
-    char http[4];         /* "1.1", "2" */
-    char tls_problem[96]; /* why the client's certificate was refused, and whose it is */
-    /* How long each step took. 0: it did not happen, as on a connection that was used before. */
+    /* The name's look-up, the connection's TCP and TLS handshakes, and from the request to the
+     * answer's first byte. The look-up may be that of another request for the same name. */
     uint32_t dns_us, connect_us, tls_us, first_byte_us;
-    char location[128]; /* of a redirect, cut */
+    /* "192.0.2.7:443", "[2001:db8::1]:443"; without a connection the last address that was tried;
+     * "": none was. */
+    char peer[EVIDENCE_PEER_BYTES];
+    char tls[EVIDENCE_TLS_BYTES];   /* "TLSv1.3"; "": no TLS, or no connection */
+    char http[EVIDENCE_HTTP_BYTES]; /* "1.1" or "2", as it was sent; "": nothing was */
+    /* What is wrong with the connection's TLS, and the certificate that it is about:
+     * "certificate has expired (CN=sink.test, 2026-11-03)". */
+    char tls_problem[EVIDENCE_TLS_PROBLEM_BYTES];
+    char location[EVIDENCE_LOCATION_BYTES]; /* of a 3xx */
 };
 
 enum verdict verdict_of(

@@ -104,7 +104,7 @@ void client_send(struct client *client, struct client_request *request)
     (void)client;
     fail_unless(calls_count < UNDER_WAY_MAX, BROKEN_SIM, "too many requests in flight");
     request->end = (struct attempt_end){0};
-    request->reach = (struct attempt_reach){0};
+    request->evidence = (struct attempt_evidence){0};
     request->duration_us = request->retry_after_us = 0;
     request->excerpt_len = 0;
     request->sends = 0;

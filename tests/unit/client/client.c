@@ -300,14 +300,14 @@ Test(client, request_is_sent_once_even_if_its_kept_connection_breaks)
         exchange_init(&second);
         bench_exchange(&bench, &second, LOOPBACK, server.port);
         expect_end(&second, 0, ERR_ANSWER_LOST, 1);
-        cr_expect(second.request.reach.warm && second.request.reach.request_complete);
+        cr_expect(second.request.evidence.warm && second.request.evidence.request_complete);
         cr_expect_eq(server.requests, 2 * i);
         cr_expect_eq(server.connections, i, "no connection is made for a repeat");
         exchange_init(&first);
         first.request.fresh = true;
         bench_exchange(&bench, &first, LOOPBACK, server.port);
         expect_end(&first, 200, OK, 1);
-        cr_expect_not(first.request.reach.warm);
+        cr_expect_not(first.request.evidence.warm);
     }
     stop();
 }

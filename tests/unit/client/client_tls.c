@@ -70,8 +70,8 @@ Test(client_tls, unknown_certificate_fails_before_anything_is_sent)
     bench_exchange(&bench, &exchange, NAME, server.port);
     expect_end(0, ERR_TLS, 0);
     cr_expect_eq(server.bodies, 0);
-    cr_expect_eq(exchange.request.reach.request_bytes, 0);
-    cr_expect_not(exchange.request.reach.request_complete);
+    cr_expect_eq(exchange.request.evidence.request_bytes, 0);
+    cr_expect_not(exchange.request.evidence.request_complete);
     stop();
 }
 
@@ -134,15 +134,16 @@ Test(client_tls, request_refused_by_http_2_is_never_repeated)
         bench_exchange(&bench, &exchange, NAME, server.port);
         expect_end(0, refusals[i / 2].error, 1);
         cr_expect_eq(server.bodies, 1, "%zu: %u bodies", i, server.bodies);
-        const struct attempt_reach *reach = &exchange.request.reach;
-        cr_expect(!reach->warm && reach->answer_bytes == 0, "%zu", i);
+        const struct attempt_evidence *evidence = &exchange.request.evidence;
+        cr_expect(!evidence->warm && evidence->answer_bytes == 0, "%zu", i);
         if (exchange.request.once) /* for others libcurl clears its counts */
-            cr_expect(reach->request_complete && reach->request_bytes > sizeof BODY, "%zu", i);
+            cr_expect(
+                evidence->request_complete && evidence->request_bytes > sizeof BODY, "%zu", i);
         stop();
     }
 }
 
-Test(client_tls, reach_is_counted_over_http_1_1)
+Test(client_tls, evidence_is_counted_over_http_1_1)
 {
     const char *head = "HTTP/1.1 200 OK\r\n", *broken_off = "HTTP/1.1 200 OK\r\nContent-Le";
     start(NULL, slice_from_string(broken_off), true);
@@ -150,9 +151,10 @@ Test(client_tls, reach_is_counted_over_http_1_1)
     exchange.request.once = true;
     bench_exchange(&bench, &exchange, NAME, server.port);
     expect_end(0, ERR_ANSWER_TIMEOUT, 1);
-    const struct attempt_reach *reach = &exchange.request.reach;
-    cr_expect(!reach->warm && reach->request_complete && reach->request_bytes > sizeof BODY);
-    cr_expect_eq(reach->answer_bytes, strlen(head), "whole lines only");
+    const struct attempt_evidence *evidence = &exchange.request.evidence;
+    cr_expect(
+        !evidence->warm && evidence->request_complete && evidence->request_bytes > sizeof BODY);
+    cr_expect_eq(evidence->answer_bytes, strlen(head), "whole lines only");
     cr_expect_eq(exchange.request.excerpt_len, strlen(head));
     cr_expect(memcmp(exchange.request.excerpt, head, strlen(head)) == 0);
     stop();

@@ -39,17 +39,17 @@ static void send_one(bool once)
 
 static void expect_request(bool warm, bool complete, size_t bytes)
 {
-    const struct attempt_reach *reach = &exchange.request.reach;
-    cr_expect_eq(reach->warm, warm);
-    cr_expect_eq(reach->request_complete, complete);
-    cr_expect_eq(reach->request_bytes, bytes, "%u bytes of %zu", reach->request_bytes, bytes);
+    const struct attempt_evidence *evidence = &exchange.request.evidence;
+    cr_expect_eq(evidence->warm, warm);
+    cr_expect_eq(evidence->request_complete, complete);
+    cr_expect_eq(evidence->request_bytes, bytes, "%u bytes of %zu", evidence->request_bytes, bytes);
 }
 
 static void expect_answer(size_t bytes, const char *excerpt)
 {
     const struct client_request *request = &exchange.request;
-    cr_expect_eq(
-        request->reach.answer_bytes, bytes, "%u bytes of %zu", request->reach.answer_bytes, bytes);
+    cr_expect_eq(request->evidence.answer_bytes, bytes, "%u bytes of %zu",
+        request->evidence.answer_bytes, bytes);
     cr_expect_eq(request->excerpt_len, strlen(excerpt), "excerpt \"%.*s\"",
         (int)request->excerpt_len, request->excerpt);
     cr_expect(memcmp(request->excerpt, excerpt, strlen(excerpt)) == 0, "excerpt \"%.*s\"",
@@ -65,7 +65,7 @@ static void expect_end(int status, enum err error, unsigned sends)
     cr_expect_eq(end->request_begun, sends > 0);
 }
 
-Test(reach, request_and_answer_of_a_success_are_counted)
+Test(evidence, request_and_answer_of_a_success_are_counted)
 {
     const char *answer = STATUS_LINE "Content-Length: 5\r\n\r\nhello";
     start(&(struct reply){answer, THEN_KEEP}, 1);
@@ -118,7 +118,7 @@ static const struct {
         "half", 17 + 22 + 4},
 };
 
-Test(reach, bytes_of_a_failed_answer_are_counted_and_shown)
+Test(evidence, bytes_of_a_failed_answer_are_counted_and_shown)
 {
     for (size_t i = 0; i < 2 * ARRAY_LENGTH(answers); i++) {
         bool once = i % 2;
@@ -134,15 +134,15 @@ Test(reach, bytes_of_a_failed_answer_are_counted_and_shown)
         cr_expect_eq(request->end.error, answers[at].error, "%s: %s", answers[at].title,
             err_name(request->end.error));
         cr_expect_eq(request->sends, 1, "%s", answers[at].title);
-        cr_expect(request->reach.answer_bytes == answers[at].answer_bytes, "%s: %u bytes",
-            answers[at].title, request->reach.answer_bytes);
+        cr_expect(request->evidence.answer_bytes == answers[at].answer_bytes, "%s: %u bytes",
+            answers[at].title, request->evidence.answer_bytes);
         expect_answer(answers[at].answer_bytes, answers[at].excerpt);
         expect_request(false, true, server.last_request_len);
         stop();
     }
 }
 
-Test(reach, half_a_status_line_is_seen_for_guarded_requests_only)
+Test(evidence, half_a_status_line_is_seen_for_guarded_requests_only)
 {
     const char half[] = "HTTP/1.1 2";
     for (int once = 0; once <= 1; once++) {
@@ -162,7 +162,7 @@ Test(reach, half_a_status_line_is_seen_for_guarded_requests_only)
     }
 }
 
-Test(reach, bytes_seen_ahead_are_counted_once)
+Test(evidence, bytes_seen_ahead_are_counted_once)
 {
     const char *answer = "HTTP/1.1 500 No\r\nContent-Length: 4\r\n\r\noops";
     start(&(struct reply){answer, THEN_KEEP}, 1);
@@ -172,20 +172,20 @@ Test(reach, bytes_seen_ahead_are_counted_once)
     stop();
 }
 
-Test(reach, excerpt_of_what_is_not_http_is_limited)
+Test(evidence, excerpt_of_what_is_not_http_is_limited)
 {
     start(&(struct reply){"garbage: ", THEN_ENDLESS}, 1);
     send_one(false);
     expect_end(0, ERR_ANSWER_MALFORMED, 1);
     cr_expect_eq(exchange.request.excerpt_len, ANSWER_EXCERPT_BYTES_MAX);
-    cr_expect(exchange.request.reach.answer_bytes >= ANSWER_EXCERPT_BYTES_MAX);
+    cr_expect(exchange.request.evidence.answer_bytes >= ANSWER_EXCERPT_BYTES_MAX);
     cr_expect(
-        exchange.request.reach.answer_bytes <= 128 * 1024, "it is read no further than a body");
+        exchange.request.evidence.answer_bytes <= 128 * 1024, "it is read no further than a body");
     cr_expect(memcmp(exchange.request.excerpt, "garbage: xx", 11) == 0);
     stop();
 }
 
-Test(reach, refused_repeat_keeps_the_counts_of_the_send)
+Test(evidence, refused_repeat_keeps_the_counts_of_the_send)
 {
     start((struct reply[]){ok_empty, closes, ok_empty}, 3);
     send_one(false);
@@ -196,7 +196,7 @@ Test(reach, refused_repeat_keeps_the_counts_of_the_send)
     stop();
 }
 
-Test(reach, refused_connection_of_a_repeat_keeps_the_counts_of_the_first_send)
+Test(evidence, refused_connection_of_a_repeat_keeps_the_counts_of_the_first_send)
 {
     start((struct reply[]){ok_empty, closes}, 2);
     send_one(false);
@@ -208,38 +208,38 @@ Test(reach, refused_connection_of_a_repeat_keeps_the_counts_of_the_first_send)
     stop();
 }
 
-Test(reach, is_zero_when_the_request_was_not_begun)
+Test(evidence, is_zero_when_the_request_was_not_begun)
 {
     start(&ok_empty, 1);
     exchange_init(&exchange);
-    exchange.request.reach = (struct attempt_reach){true, true, 1, 1}; /* of an earlier attempt */
+    exchange.request.evidence = (struct attempt_evidence){true, true, 1, 1}; /* an earlier one's */
     server_refuse(&server);
     bench_exchange(&bench, &exchange, LOOPBACK, server.port);
     expect_end(0, ERR_CONNECT, 0);
     expect_request(false, false, 0);
     expect_answer(0, "");
 
-    exchange.request.reach = (struct attempt_reach){true, true, 1, 1};
+    exchange.request.evidence = (struct attempt_evidence){true, true, 1, 1};
     bench_exchange(&bench, &exchange, "nonsense", 1);
     expect_end(0, ERR_URL, 0);
     expect_request(false, false, 0);
     stop();
 }
 
-Test(reach, unread_request_counts_as_taken_by_the_kernel)
+Test(evidence, unread_request_counts_as_taken_by_the_kernel)
 {
     start(&ok_empty, 1);
     server.cuts = true;
     send_one(true);
     expect_end(0, ERR_ANSWER_LOST, 1);
     cr_expect_eq(server.requests, 1, "it had come, and was there to read");
-    cr_expect(exchange.request.reach.request_complete);
-    cr_expect(exchange.request.reach.request_bytes > BODY_BYTES);
+    cr_expect(exchange.request.evidence.request_complete);
+    cr_expect(exchange.request.evidence.request_bytes > BODY_BYTES);
     expect_answer(0, "");
     stop();
 }
 
-Test(reach, bytes_of_a_body_that_the_peer_cut_are_counted)
+Test(evidence, bytes_of_a_body_that_the_peer_cut_are_counted)
 {
     static char
         body[16 * 1024 * 1024]; /* more than the kernel buffers for a peer that does not read */
@@ -252,16 +252,16 @@ Test(reach, bytes_of_a_body_that_the_peer_cut_are_counted)
     bench_exchange(&bench, &exchange, LOOPBACK, server.port);
     cr_expect(verdict_is_ambiguous(&exchange.request.end));
     cr_expect_eq(exchange.request.sends, 1);
-    cr_expect_not(exchange.request.reach.request_complete);
-    cr_expect(exchange.request.reach.request_bytes >= 64 * 1024, "%u",
-        exchange.request.reach.request_bytes);
-    cr_expect(exchange.request.reach.request_bytes < sizeof body, "%u",
-        exchange.request.reach.request_bytes);
+    cr_expect_not(exchange.request.evidence.request_complete);
+    cr_expect(exchange.request.evidence.request_bytes >= 64 * 1024, "%u",
+        exchange.request.evidence.request_bytes);
+    cr_expect(exchange.request.evidence.request_bytes < sizeof body, "%u",
+        exchange.request.evidence.request_bytes);
     expect_answer(0, "");
     stop();
 }
 
-Test(reach, body_sent_in_parts_is_complete)
+Test(evidence, body_sent_in_parts_is_complete)
 {
     static char body[1024 * 1024];
     start(&ok_empty, 1);
@@ -269,13 +269,13 @@ Test(reach, body_sent_in_parts_is_complete)
     exchange.request.body = slice_of(body, sizeof body);
     bench_exchange(&bench, &exchange, LOOPBACK, server.port);
     expect_end(200, OK, 1);
-    cr_expect(exchange.request.reach.request_complete);
-    cr_expect(exchange.request.reach.request_bytes > sizeof body);
-    cr_expect(exchange.request.reach.request_bytes <= server.last_request_len);
+    cr_expect(exchange.request.evidence.request_complete);
+    cr_expect(exchange.request.evidence.request_bytes > sizeof body);
+    cr_expect(exchange.request.evidence.request_bytes <= server.last_request_len);
     stop();
 }
 
-Test(reach, empty_body_is_complete)
+Test(evidence, empty_body_is_complete)
 {
     start(&closes, 1);
     exchange_init(&exchange);
@@ -286,7 +286,7 @@ Test(reach, empty_body_is_complete)
     stop();
 }
 
-Test(reach, is_set_when_the_client_is_freed)
+Test(evidence, is_set_when_the_client_is_freed)
 {
     start(&(struct reply){STATUS_LINE "Date: x\r\n", THEN_STALL}, 1);
     exchange_init(&exchange);

@@ -21,6 +21,9 @@ static const struct {
     {{201, OK, true}, D, D, D, D},
     {{204, OK, true}, D, D, D, D},
     {{299, OK, true}, D, D, D, D},
+    {{200, ERR_ANSWER_LOST, true}, R, R, P, R}, /* the body decides, and it was lost */
+    {{200, ERR_ANSWER_TIMEOUT, true}, R, R, P, R},
+    {{500, ERR_ANSWER_LOST, true}, R, R, R, R},
     {{300, OK, true}, R, R, R, R},
     {{302, OK, true}, R, R, R, R},
     {{308, OK, true}, R, R, R, R},
