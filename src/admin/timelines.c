@@ -10,6 +10,7 @@
 #include "model/delivery_id.h"
 #include "model/placement.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* Views. */
@@ -28,30 +29,52 @@ void admin_add_event(json_t *view, const struct event_parts *parts)
     json_object_set_new(view, "accepted_at", admin_time(parts->accepted_us));
 }
 
-/* The excerpt of an answer may have any bytes. What is not ASCII text becomes a dot. */
-static json_t *excerpt_text(const struct attempt *attempt)
+/* What a client sends may have any bytes. What is not ASCII text becomes a dot. */
+static json_t *ascii_text(struct slice bytes)
 {
     char text[ANSWER_EXCERPT_BYTES_MAX];
-    for (uint32_t i = 0; i < attempt->excerpt_len; i++) {
-        char c = attempt->excerpt[i];
-        bool ends_line = c == '\n' || (c == '\r' && i + 1 < attempt->excerpt_len &&
-                                          attempt->excerpt[i + 1] == '\n');
+    assert(bytes.len <= sizeof text);
+    for (size_t i = 0; i < bytes.len; i++) {
+        char c = bytes.data[i];
+        bool ends_line = c == '\n' || (c == '\r' && i + 1 < bytes.len && bytes.data[i + 1] == '\n');
         text[i] = (char)((c >= 0x20 && c < 0x7f) || ends_line || c == '\t' ? c : '.');
     }
-    return json_stringn(text, attempt->excerpt_len);
+    return json_stringn(text, bytes.len);
 }
 
-/* How far the attempt got. The journal does not keep this for a success. */
+static json_t *text_or_null(const char *text)
+{
+    return *text ? ascii_text(slice_from_string(text)) : json_null();
+}
+
+/* Null: the step did not happen. */
+static json_t *milliseconds(uint32_t duration_us)
+{
+    return duration_us ? json_real((double)duration_us / 1000.0) : json_null();
+}
+
+/* How the attempt was made and how far it got. The journal does not keep this of an attempt that
+ * delivered: no byte of a request is counted there. */
 static void add_evidence(json_t *view, const struct attempt *attempt)
 {
     const struct attempt_evidence *evidence = &attempt->evidence;
-    if (attempt->end.http_status / 100 == 2)
+    if (attempt->end.http_status / 100 == 2 && evidence->request_bytes == 0)
         return;
     json_object_set_new(view, "connection",
         attempt->end.request_begun ? json_string(evidence->warm ? "warm" : "new") : json_null());
     json_object_set_new(view, "request_bytes", json_integer(evidence->request_bytes));
     json_object_set_new(view, "request_complete", json_boolean(evidence->request_complete));
     json_object_set_new(view, "answer_bytes", json_integer(evidence->answer_bytes));
+    json_object_set_new(view, "peer", text_or_null(evidence->peer));
+    json_object_set_new(view, "http", text_or_null(evidence->http));
+    json_object_set_new(view, "tls", text_or_null(evidence->tls));
+    json_object_set_new(view, "tls_problem", text_or_null(evidence->tls_problem));
+    json_object_set_new(view, "dns_ms", milliseconds(evidence->dns_us));
+    json_object_set_new(view, "connect_ms", milliseconds(evidence->connect_us));
+    json_object_set_new(view, "tls_ms", milliseconds(evidence->tls_us));
+    json_object_set_new(view, "first_byte_ms", milliseconds(evidence->first_byte_us));
+    json_object_set_new(view, "location", text_or_null(evidence->location));
+    json_object_set_new(view, "rule", text_or_null(attempt->rule));
 }
 
 static json_t *attempt_view(const struct attempt *attempt)
@@ -66,7 +89,8 @@ static json_t *attempt_view(const struct attempt *attempt)
         attempt->end.error == OK ? json_null() : json_string(err_name(attempt->end.error)));
     add_evidence(view, attempt);
     if (attempt->excerpt_len)
-        json_object_set_new(view, "answer", excerpt_text(attempt));
+        json_object_set_new(
+            view, "answer", ascii_text(slice_of(attempt->excerpt, attempt->excerpt_len)));
     return view;
 }
 

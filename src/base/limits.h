@@ -63,7 +63,7 @@
 #define EVIDENCE_HTTP_BYTES 4
 #define EVIDENCE_TLS_PROBLEM_BYTES 96
 #define EVIDENCE_LOCATION_BYTES 128
-#define EVIDENCE_RULE_BYTES 128 /* what a success rule says of an answer */
+#define EVIDENCE_RULE_BYTES 128   /* what a success rule says of an answer */
 #define ACTION_NOTE_BYTES_MAX 200 /* why an operator moved a delivery */
 #define RETRY_STEPS_MAX 32
 #define ADMIN_TOKEN_BYTES_MAX 256 /* of the admin API, in a file */

@@ -26,17 +26,64 @@ const char *show_endpoint(const json_t *object)
     return show_text(endpoint, json_is_string(json_object_get(endpoint, "name")) ? "name" : "id");
 }
 
-/* How far the attempt got: for the operator who decides whether the client did the work. */
+/* The word and the text, if the attempt has the text. */
+static void print_with(const json_t *attempt, const char *word, const char *name)
+{
+    const char *text = json_string_value(json_object_get(attempt, name));
+    if (text)
+        printf("%s%s", word, text);
+}
+
+/* How long each step took, of those that happened. */
+static void print_steps(const json_t *attempt)
+{
+    static const struct {
+        const char *name, *title;
+    } steps[] = {{"dns_ms", "name look-up"}, {"connect_ms", "connection"},
+        {"tls_ms", "TLS handshake"}, {"first_byte_ms", "first byte of the answer"}};
+    const char *gap = "      took: ";
+    for (size_t i = 0; i < ARRAY_LENGTH(steps); i++) {
+        const json_t *duration = json_object_get(attempt, steps[i].name);
+        if (!json_is_number(duration))
+            continue;
+        printf("%s%s %.1f ms", gap, steps[i].title, json_number_value(duration));
+        gap = ", ";
+    }
+    if (*gap == ',')
+        putchar('\n');
+}
+
+/* A line of its own, if the attempt has the text. */
+static void print_line(const json_t *attempt, const char *title, const char *name)
+{
+    const char *text = json_string_value(json_object_get(attempt, name));
+    if (text)
+        printf("      %s: %s\n", title, text);
+}
+
+/* How the attempt was made and how far it got: for the operator who decides whether the client did
+ * the work. */
 static void print_evidence(const json_t *attempt)
 {
     const char *connection = json_string_value(json_object_get(attempt, "connection"));
-    if (!connection)
-        return;
-    printf("      over a %s connection: %lld bytes of the request were sent (%s), %lld bytes of an "
-           "answer were received\n",
-        connection, show_number(attempt, "request_bytes"),
-        json_is_true(json_object_get(attempt, "request_complete")) ? "all of it" : "not all of it",
-        show_number(attempt, "answer_bytes"));
+    if (connection) {
+        printf("      over a %s connection", connection);
+        print_with(attempt, " to ", "peer");
+        print_with(attempt, ", ", "tls");
+        print_with(attempt, ", HTTP/", "http");
+        printf(": %lld bytes of the request were sent (%s), %lld bytes of an answer were "
+               "received\n",
+            show_number(attempt, "request_bytes"),
+            json_is_true(json_object_get(attempt, "request_complete")) ? "all of it"
+                                                                       : "not all of it",
+            show_number(attempt, "answer_bytes"));
+    } else {
+        print_line(attempt, "tried to connect to", "peer");
+    }
+    print_steps(attempt);
+    print_line(attempt, "TLS", "tls_problem");
+    print_line(attempt, "redirects to", "location");
+    print_line(attempt, "success rule", "rule");
 }
 
 static void print_attempt(const json_t *attempt)

@@ -19,7 +19,7 @@ static const char *const texts[TIMELINE_STATEMENTS] = {
         "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id",
     [TIMELINE_ATTEMPTS] =
         "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE delivery BETWEEN ?1 AND ?2 UNION ALL"
-        " SELECT id, attempts, started_us, duration_us, http_status, 'ok', 1, 0, 1, 0, 0, NULL, 0"
+        " SELECT " DELIVERED_ATTEMPT_COLUMNS
         " FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND started_us <> 0 ORDER BY 1, 2",
     [TIMELINE_ACTIONS] = "SELECT delivery, at_us, from_state, to_state, from_endpoint, "
                          "to_endpoint, note FROM operator_actions"

@@ -135,9 +135,13 @@ uint32_t attempt_row_checksum(int64_t delivery, const struct attempt *attempt)
     const int64_t numbers[] = {delivery, attempt->number, attempt->started_us, attempt->duration_us,
         attempt->end.http_status, attempt->end.request_begun, attempt->evidence.warm,
         attempt->evidence.request_complete, attempt->evidence.request_bytes,
-        attempt->evidence.answer_bytes};
+        attempt->evidence.answer_bytes, attempt->evidence.dns_us, attempt->evidence.connect_us,
+        attempt->evidence.tls_us, attempt->evidence.first_byte_us};
     const struct slice texts[] = {slice_from_string(err_name(attempt->end.error)),
-        slice_of(attempt->excerpt, attempt->excerpt_len)};
+        slice_of(attempt->excerpt, attempt->excerpt_len), slice_from_string(attempt->evidence.peer),
+        slice_from_string(attempt->evidence.tls), slice_from_string(attempt->evidence.http),
+        slice_from_string(attempt->evidence.tls_problem),
+        slice_from_string(attempt->evidence.location), slice_from_string(attempt->rule)};
     return checksum_columns(numbers, ARRAY_LENGTH(numbers), texts, ARRAY_LENGTH(texts));
 }
 
@@ -149,6 +153,12 @@ static enum err error_of(struct slice name)
         return ERR_BUG;
     snprintf(text, sizeof text, "%.*s", SLICE_ARGS(name));
     return err_from_name(text);
+}
+
+/* What was not written by us may be longer: the checksum finds that it is not the same. */
+static void take_text(const struct sql_use *use, int column, char *ret_text, size_t size)
+{
+    snprintf(ret_text, size, "%.*s", SLICE_ARGS(sql_column_slice(use, column)));
 }
 
 bool attempt_row_take(const struct sql_use *use, int64_t *ret_delivery, struct attempt *ret_attempt)
@@ -171,6 +181,10 @@ bool attempt_row_take(const struct sql_use *use, int64_t *ret_delivery, struct a
                 .request_complete = sql_column_int(use, 8) != 0,
                 .request_bytes = (uint32_t)sql_column_int(use, 9),
                 .answer_bytes = (uint32_t)sql_column_int(use, 10),
+                .dns_us = (uint32_t)sql_column_int(use, 12),
+                .connect_us = (uint32_t)sql_column_int(use, 13),
+                .tls_us = (uint32_t)sql_column_int(use, 14),
+                .first_byte_us = (uint32_t)sql_column_int(use, 15),
             },
         .excerpt_len =
             (uint32_t)(excerpt.len < sizeof ret_attempt->excerpt ? excerpt.len
@@ -178,7 +192,14 @@ bool attempt_row_take(const struct sql_use *use, int64_t *ret_delivery, struct a
     };
     if (ret_attempt->excerpt_len)
         memcpy(ret_attempt->excerpt, excerpt.data, ret_attempt->excerpt_len);
-    return attempt_row_checksum(*ret_delivery, ret_attempt) == sql_column_int(use, 12);
+    struct attempt_evidence *evidence = &ret_attempt->evidence;
+    take_text(use, 16, evidence->peer, sizeof evidence->peer);
+    take_text(use, 17, evidence->tls, sizeof evidence->tls);
+    take_text(use, 18, evidence->http, sizeof evidence->http);
+    take_text(use, 19, evidence->tls_problem, sizeof evidence->tls_problem);
+    take_text(use, 20, evidence->location, sizeof evidence->location);
+    take_text(use, 21, ret_attempt->rule, sizeof ret_attempt->rule);
+    return attempt_row_checksum(*ret_delivery, ret_attempt) == sql_column_int(use, 22);
 }
 
 uint32_t action_row_checksum(const struct delivery_row *before, const struct delivery_row *after,

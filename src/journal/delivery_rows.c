@@ -33,8 +33,8 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
     [DELIVERIES_WRITE] = "UPDATE deliveries SET " SET_COLUMNS ", crc = ?16 WHERE id = ?1",
     [DELIVERIES_WRITE_BROKER_OWNED] =
         "UPDATE deliveries SET " SET_COLUMNS ", broker_owned = ?14, crc = ?16 WHERE id = ?1",
-    [DELIVERIES_ADD_ATTEMPT] =
-        "INSERT OR REPLACE INTO attempts(" ATTEMPT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [DELIVERIES_ADD_ATTEMPT] = "INSERT OR REPLACE INTO attempts(" ATTEMPT_COLUMNS
+                               ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [DELIVERIES_ADD_ACTIONS] = "INSERT INTO operator_actions(delivery, at_us, from_state, "
                                "to_state, generation, from_endpoint,"
                                " to_endpoint, note, crc) VALUES(?,?,?,?,?,?,?,?,?)",
@@ -217,6 +217,7 @@ static enum err add_attempt(
     struct delivery_rows *rows, int64_t delivery, const struct attempt *attempt)
 {
     assert(attempt->excerpt_len <= sizeof attempt->excerpt);
+    const struct attempt_evidence *evidence = &attempt->evidence;
     struct sql_use use = sql_use(rows->statements[DELIVERIES_ADD_ATTEMPT]);
     sql_bind_int(&use, delivery);
     sql_bind_int(&use, attempt->number);
@@ -225,11 +226,21 @@ static enum err add_attempt(
     sql_bind_int(&use, attempt->end.http_status);
     sql_bind_text(&use, slice_from_string(err_name(attempt->end.error)));
     sql_bind_int(&use, attempt->end.request_begun);
-    sql_bind_int(&use, attempt->evidence.warm);
-    sql_bind_int(&use, attempt->evidence.request_complete);
-    sql_bind_int(&use, attempt->evidence.request_bytes);
-    sql_bind_int(&use, attempt->evidence.answer_bytes);
+    sql_bind_int(&use, evidence->warm);
+    sql_bind_int(&use, evidence->request_complete);
+    sql_bind_int(&use, evidence->request_bytes);
+    sql_bind_int(&use, evidence->answer_bytes);
     sql_bind_blob(&use, slice_of(attempt->excerpt, attempt->excerpt_len));
+    sql_bind_int(&use, evidence->dns_us);
+    sql_bind_int(&use, evidence->connect_us);
+    sql_bind_int(&use, evidence->tls_us);
+    sql_bind_int(&use, evidence->first_byte_us);
+    sql_bind_string(&use, evidence->peer);
+    sql_bind_string(&use, evidence->tls);
+    sql_bind_string(&use, evidence->http);
+    sql_bind_string(&use, evidence->tls_problem);
+    sql_bind_string(&use, evidence->location);
+    sql_bind_string(&use, attempt->rule);
     sql_bind_int(&use, attempt_row_checksum(delivery, attempt));
     return sql_execute(&use);
 }

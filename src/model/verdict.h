@@ -30,7 +30,7 @@ enum verdict {
 };
 
 struct attempt_end {
-    int http_status;    /* 0: no complete headers were received */
+    int http_status; /* 0: no complete headers were received */
     /* OK if headers were received. If the caller wanted the body as well (a success rule looks at
      * it), it may be an error with a status: the body ended too early. */
     enum err error;

@@ -184,8 +184,7 @@ Test(load, says_why_each_one_waits_after_a_restart_as_well)
     static const enum wait_cause causes[] = {WAIT_NONE, WAIT_ENDPOINT, WAIT_EVENT, WAIT_OURSELVES};
     struct desk *desk = desk_new();
     for (size_t i = 0; i < ARRAY_LENGTH(causes); i++) {
-        struct journal_record order =
-            move_of(accept_one(desk), DELIVERY_PENDING, DELIVERY_WAITING);
+        struct journal_record order = move_of(accept_one(desk), DELIVERY_PENDING, DELIVERY_WAITING);
         order.due_us = 1000 + (int64_t)i;
         order.wait_cause = causes[i];
         cr_assert(desk_call(desk, &order.request) == OK);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "model/placement.h"
 #include "unit/journal/shelf.h"
 
 #include <criterion/criterion.h>
@@ -174,6 +175,72 @@ Test(delivery_row, that_is_damaged_is_neither_moved_nor_sent_but_parked_when_it_
             damages[i]);
         shelf_free(shelf);
     }
+}
+
+Test(attempt_row, comes_back_as_it_was_written_and_each_column_counts)
+{
+    static const char *const damages[] = {"number = 9", "started_us = 9", "duration_us = 9",
+        "http_status = 9", "error = 'tls'", "request_begun = 0", "warm = 0", "request_complete = 0",
+        "request_bytes = 9", "answer_bytes = 9", "excerpt = x'00'", "dns_us = 9", "connect_us = 9",
+        "tls_us = 9", "first_byte_us = 9", "peer = 'x'", "tls = 'x'", "http = 'x'",
+        "tls_problem = 'x'", "location = 'x'", "rule = 'x'", "peer = tls, tls = peer"};
+    struct attempt attempt = {.number = 1,
+        .started_us = 50,
+        .duration_us = 7,
+        .end = {.http_status = 302, .error = OK, .request_begun = true},
+        .evidence =
+            {
+                .warm = true,
+                .request_complete = true,
+                .request_bytes = 100,
+                .answer_bytes = 200,
+                .dns_us = 1,
+                .connect_us = 2,
+                .tls_us = 3,
+                .first_byte_us = UINT32_MAX,
+                .peer = "[2001:db8::1]:443",
+                .tls = "TLSv1.3",
+                .http = "1.1",
+                .tls_problem = "certificate has expired (CN=sink.test, 2026-11-03)",
+            },
+        .excerpt_len = 4,
+        .excerpt = "body"};
+    memset(attempt.evidence.location, 'l', sizeof attempt.evidence.location - 1);
+    memset(attempt.rule, 'r', sizeof attempt.rule - 1);
+    struct shelf *shelf = shelf_new();
+    int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1}), delivery;
+    struct journal_record order = {.delivery = placement_first_delivery(seq),
+        .from = DELIVERY_PENDING,
+        .to = DELIVERY_DEAD,
+        .has_attempt = true,
+        .attempt = attempt};
+    cr_assert(shelf_call(shelf, store_record_outcome, &order.request) == OK);
+    for (size_t i = 0; i <= sizeof damages / sizeof damages[0]; i++) {
+        char text[128];
+        struct attempt found;
+        struct sqlite3_stmt *statement = NULL;
+        bool row;
+        if (i > 0) {
+            snprintf(text, sizeof text, "SAVEPOINT whole; UPDATE attempts SET %s", damages[i - 1]);
+            shelf_sql(shelf, text);
+        }
+        cr_assert(sql_prepare(shelf->store.db, "SELECT " ATTEMPT_COLUMNS " FROM attempts",
+                      &statement) == OK);
+        struct sql_use use = sql_use(statement);
+        cr_assert(sql_step(&use, &row) == OK && row);
+        cr_expect_eq(attempt_row_take(&use, &delivery, &found), i == 0, "%s",
+            i == 0 ? "whole" : damages[i - 1]);
+        if (i == 0) {
+            cr_expect_eq(delivery, order.delivery);
+            cr_expect(memcmp(&found.evidence, &attempt.evidence, sizeof found.evidence) == 0);
+            cr_expect_str_eq(found.rule, attempt.rule);
+        }
+        sql_finish(&use);
+        sql_finalize(statement);
+        if (i > 0)
+            shelf_sql(shelf, "ROLLBACK TO whole; RELEASE whole");
+    }
+    shelf_free(shelf);
 }
 
 Test(delivery_row, of_a_stale_index_entry_keeps_its_state)
