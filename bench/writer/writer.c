@@ -89,6 +89,17 @@ void writer_add_key(struct writer *writer, const struct event_parts *parts)
     event_unref(event);
 }
 
+static int64_t add_event(
+    struct writer *writer, const struct event_parts *parts, struct journal_append *append)
+{
+    append->event = make_event(parts, &append->dedupe_key);
+    int64_t seq = writer->store.next_seq;
+    check("an append", store_append(&writer->store, &append->request));
+    check("an append's result", append->request.result);
+    event_unref(append->event);
+    return seq;
+}
+
 int64_t writer_append(
     struct writer *writer, const struct event_parts *parts, unsigned endpoints_count)
 {
@@ -96,12 +107,14 @@ int64_t writer_append(
         .request.kind = JOURNAL_APPEND, .endpoints_count = endpoints_count};
     for (unsigned i = 0; i < endpoints_count; i++)
         append.endpoints[i] = i + 1;
-    append.event = make_event(parts, &append.dedupe_key);
-    int64_t seq = writer->store.next_seq;
-    check("an append", store_append(&writer->store, &append.request));
-    check("an append's result", append.request.result);
-    event_unref(append.event);
-    return seq;
+    return add_event(writer, parts, &append);
+}
+
+int64_t writer_append_to(struct writer *writer, const struct event_parts *parts, uint64_t endpoint)
+{
+    struct journal_append append = {
+        .request.kind = JOURNAL_APPEND, .endpoints_count = 1, .endpoints = {endpoint}};
+    return add_event(writer, parts, &append);
 }
 
 static void record_outcome(struct writer *writer, struct journal_record *outcome)
@@ -119,6 +132,56 @@ void writer_deliver(struct writer *writer, int64_t seq, unsigned index)
         .has_attempt = true,
         .attempt = {.number = 1, .started_us = 1, .end.http_status = 200}};
     record_outcome(writer, &outcome);
+}
+
+void writer_wait(struct writer *writer, int64_t seq, unsigned index, enum wait_cause cause,
+    int64_t began_us, int64_t wait_us)
+{
+    struct journal_record outcome = {.request.kind = JOURNAL_RECORD_OUTCOME,
+        .delivery = placement_delivery(seq, index),
+        .from = DELIVERY_PENDING,
+        .to = DELIVERY_WAITING,
+        .wait_cause = cause,
+        .lane = LANE_RETRY,
+        .failures = 1,
+        .due_us = began_us + wait_us,
+        .wait_us = wait_us};
+    record_outcome(writer, &outcome);
+}
+
+void writer_replay(struct writer *writer, int64_t seq, unsigned index)
+{
+    const struct delivery_move ways[] = {
+        {.to = DELIVERY_DEAD}, {.to = DELIVERY_PENDING, .lane = LANE_REPLAY}};
+    struct delivery_row row;
+    check("a row",
+        delivery_rows_read(&writer->store.deliveries, placement_delivery(seq, index), &row));
+    for (size_t i = 0; i < ARRAY_LENGTH(ways); i++)
+        check("a replay", delivery_rows_move_row(
+                              &writer->store.deliveries, &row, &ways[i], writer->store.now_us));
+}
+
+unsigned writer_load(struct writer *writer, enum writer_load load, uint64_t endpoint, int64_t after,
+    unsigned count_max)
+{
+    bool is_pending = load == WRITER_LOAD_PENDING || load == WRITER_LOAD_REPLAYS;
+    struct journal_load asked = {.request.kind = JOURNAL_LOAD,
+        .endpoint = endpoint,
+        .probe = load == WRITER_LOAD_PROBE,
+        .pending_lanes = load == WRITER_LOAD_REPLAYS ? PENDING_REPLAY : PENDING_FRESH_AND_RETRY,
+        .after_pending_id = is_pending ? after : INT64_MAX,
+        .recovered_us = load == WRITER_LOAD_RECOVERED ? INT64_MAX : 0,
+        .after_recovered_id = after,
+        .due_by_us = load == WRITER_LOAD_DUE ? INT64_MAX : INT64_MIN,
+        .after_waiting_due_us = after,
+        .count_max = count_max,
+        .bytes_max = INT64_MAX,
+        .ret_deliveries = memory_new_raw(count_max * sizeof(struct delivery))};
+    check("a load", store_load(&writer->store, &asked.request));
+    for (unsigned i = 0; i < asked.ret_count; i++)
+        event_unref(asked.ret_deliveries[i].event);
+    free(asked.ret_deliveries);
+    return asked.ret_count;
 }
 
 void writer_park(struct writer *writer, int64_t seq, unsigned index, enum park_reason reason)
