@@ -74,6 +74,7 @@ struct attempt {
 #define JOURNAL_WAIT_US 10000   /* how long an outcome that may wait does so */
 #define LOAD_LOOKED_PER_COUNT 4 /* rows looked at for one that a load returns */
 #define LOAD_PROBE_LOOKED 64    /* rows looked at for a probe */
+#define REDUE_COUNT_MAX 500     /* rows looked at in one step: the writer is held for it */
 
 enum journal_kind {
     JOURNAL_APPEND, /* accept an event */
@@ -84,6 +85,7 @@ enum journal_kind {
     JOURNAL_LOAD,            /* deliveries of one endpoint that are due */
     JOURNAL_SCAN_BACKLOG,    /* which endpoints have something open */
     JOURNAL_RELEASE, /* parked deliveries of one endpoint whose cause has ended: back to pending */
+    JOURNAL_REDUE,   /* waiting deliveries of one endpoint whose due times follow new rules */
     JOURNAL_LIST_UNROUTED,     /* parked deliveries that no endpoint wanted */
     JOURNAL_ROUTE,             /* gives such deliveries an endpoint: back to pending */
     JOURNAL_RECEIVE,           /* an event that the broker delivered */
@@ -398,6 +400,32 @@ struct journal_release {
     enum park_reason reason; /* PARK_DISABLED or PARK_GONE */
     unsigned count_max;
     unsigned ret_count;
+};
+
+/*
+ * The rules of an endpoint have changed: its waiting deliveries become due by the new ones, as
+ * `new_due_us` says. A delivery is never due later than before, and never before it began to wait;
+ * one whose due time does not change is not written.
+ *
+ * In steps of at most `count_max` rows behind (after_due_us, after_id), in order of (due time, id).
+ * The requester asks again from (ret_after_due_us, ret_after_id) while `ret_more`. It begins with
+ * the present time when those that are due already do not matter, or with INT64_MIN. What is in its
+ * memory already it changes itself; a cursor of its loads may be beyond what has moved.
+ *
+ * `new_due_us` is called on the journal's thread, and depends on nothing but its arguments. The
+ * delivery has its event, without the body. `context` stays as it is until the answer.
+ */
+struct journal_redue {
+    struct request request;
+    uint64_t endpoint;
+    int64_t (*new_due_us)(const struct delivery *waiting, const void *context);
+    const void *context;
+    int64_t after_due_us, after_id;
+    unsigned count_max; /* REDUE_COUNT_MAX or less */
+    unsigned ret_count; /* those that were changed */
+    bool ret_more;
+    int64_t ret_after_due_us, ret_after_id;
+    int64_t ret_earliest_due_us; /* of those that were changed; INT64_MAX: none */
 };
 
 /* An unrouted delivery, and what its event says of where it belongs. */

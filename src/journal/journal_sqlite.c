@@ -92,6 +92,7 @@ static const struct {
     [JOURNAL_LOAD] = {store_load, store_undo_load},
     [JOURNAL_SCAN_BACKLOG] = {store_scan_backlog, store_undo_scan},
     [JOURNAL_RELEASE] = {store_release, store_undo_release},
+    [JOURNAL_REDUE] = {store_redue, store_undo_redue},
     [JOURNAL_LIST_UNROUTED] = {store_list_unrouted, store_undo_list_unrouted},
     [JOURNAL_ROUTE] = {store_route, store_undo_route},
     [JOURNAL_RECEIVE] = {store_receive, store_undo_receive},

@@ -17,15 +17,31 @@
 
 #include <stdlib.h>
 
-/* Parks a delivery when its row or its event is damaged, so that an operator finds it, and logs
- * it. */
-static enum err park_damaged(struct store *store, int64_t delivery, uint64_t endpoint)
+enum err store_park_damaged(struct store *store, int64_t delivery, uint64_t endpoint)
 {
     log_error("a stored delivery or its event is damaged: it is parked shard=%u delivery=%lld "
               "event_number=%lld endpoint=%llu",
         store->shard, (long long)delivery, (long long)placement_event(delivery),
         (unsigned long long)endpoint);
     return delivery_rows_park_damaged(&store->deliveries, delivery, store->now_us);
+}
+
+struct delivery store_delivery_of(const struct delivery_row *row, struct event *event)
+{
+    return (struct delivery){
+        .id = row->id,
+        .endpoint = row->endpoint,
+        .state = row->state,
+        .lane = row->lane,
+        .generation = row->generation,
+        .attempts = row->attempts,
+        .failures = row->failures,
+        .was_delivered = delivery_row_delivered_us(row) != 0,
+        .wait_cause = row->wait_cause,
+        .due_us = row->state == DELIVERY_PENDING ? event->parts.accepted_us : row->due_us,
+        .wait_us = row->state == DELIVERY_WAITING ? row->duration_us : 0,
+        .event = event,
+    };
 }
 
 /* The delivery of a row, with its event. ERR_TOO_LARGE and ERR_OVERLOADED: the answer ends before
@@ -44,21 +60,8 @@ static enum err make_delivery(struct store *store, const struct journal_load *lo
         event_rows_read(&store->events, placement_event(row->id), &reading, &event, NULL);
     if (result)
         return result;
-    *ret_delivery = (struct delivery){
-        .id = row->id,
-        .endpoint = row->endpoint,
-        .state = row->state,
-        .lane = row->lane,
-        .generation = row->generation,
-        .attempts = row->attempts,
-        .failures = row->failures,
-        .was_delivered = delivery_row_delivered_us(row) != 0,
-        .wait_cause = row->wait_cause,
-        .loaded_as = listed->part,
-        .due_us = row->state == DELIVERY_PENDING ? event->parts.accepted_us : row->due_us,
-        .wait_us = row->state == DELIVERY_WAITING ? row->duration_us : 0,
-        .event = event,
-    };
+    *ret_delivery = store_delivery_of(row, event);
+    ret_delivery->loaded_as = listed->part;
     return OK;
 }
 
@@ -92,7 +95,7 @@ static enum err fill(
             return OK;
         }
         if (result == ERR_DAMAGED) {
-            result = park_damaged(store, listed->row.id, listed->row.endpoint);
+            result = store_park_damaged(store, listed->row.id, listed->row.endpoint);
         } else if (!result) {
             bytes_left -= (int64_t)delivery->event->parts.body.len;
             load->ret_count++;

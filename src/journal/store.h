@@ -86,6 +86,7 @@ enum err store_append(struct store *store, struct request *request) MUST_CHECK;
 enum err store_start(struct store *store, struct request *request) MUST_CHECK;
 enum err store_record_outcome(struct store *store, struct request *request) MUST_CHECK;
 enum err store_release(struct store *store, struct request *request) MUST_CHECK;
+enum err store_redue(struct store *store, struct request *request) MUST_CHECK;
 enum err store_action(struct store *store, struct request *request) MUST_CHECK;
 enum err store_list_unrouted(struct store *store, struct request *request) MUST_CHECK;
 enum err store_route(struct store *store, struct request *request) MUST_CHECK;
@@ -102,6 +103,7 @@ enum err store_clear_outbox(struct store *store, struct request *request) MUST_C
 void store_undo_load(struct request *request);
 void store_undo_scan(struct request *request);
 void store_undo_release(struct request *request);
+void store_undo_redue(struct request *request);
 void store_undo_list_unrouted(struct request *request);
 void store_undo_route(struct request *request);
 void store_undo_receive(struct request *request);
@@ -112,6 +114,11 @@ void store_undo_load_outbox(struct request *request);
 /* Ends a request with its own result when the failure concerns it alone: nothing was written for
  * it, and the others of its transaction continue. Returns any other failure. */
 enum err store_end_request(struct request *request, enum err result) MUST_CHECK;
+/* Parks a delivery when its row or its event is damaged, so that an operator finds it, and logs
+ * it. */
+enum err store_park_damaged(struct store *store, int64_t delivery, uint64_t endpoint) MUST_CHECK;
+/* What a row is in memory, with the event that it points to. */
+struct delivery store_delivery_of(const struct delivery_row *row, struct event *event);
 void store_log_damaged(const struct store *store, int64_t delivery);
 /* Moves a delivery of the event in the totals from one endpoint to another (0: unrouted), in this
  * transaction. ERR_NOT_FOUND: the event is missing. ERR_DAMAGED: it is damaged. */
