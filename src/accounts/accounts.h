@@ -66,8 +66,12 @@ enum endpoint_change {
     ENDPOINT_CHANGE_ENABLED = 2,
     ENDPOINT_CHANGE_IDEMPOTENT = 4,
     ENDPOINT_CHANGE_FINAL_4XX = 8,
-    ENDPOINT_CHANGE_TYPES = 16
+    ENDPOINT_CHANGE_TYPES = 16,
+    ENDPOINT_CHANGE_POLICY = 32 /* NULL removes it */
 };
+
+/* Why an endpoint was disabled, when the request that disables it has no `disabled_reason`. */
+#define DISABLED_BY_OPERATOR "an operator disabled it"
 
 /*
  * One change. Results: OK; ERR_EXISTS; ERR_NOT_FOUND (`detail` names the missing object);
@@ -87,7 +91,9 @@ struct accounts_request {
     uint64_t endpoint_id;
     unsigned changes;              /* of enum partner_change or endpoint_change */
     struct partner partner_wanted; /* returned as published, after changes of its secrets too */
-    struct endpoint endpoint;      /* returned as published, or as it was when it was removed */
+    /* Returned as published, or as it was when it was removed; without its policy, which is in the
+     * directory. A request that disables it may have a `disabled_reason`. */
+    struct endpoint endpoint;
     char detail[160];              /* empty on OK */
     uint64_t ret_endpoint;
     uint64_t ret_secret_id;

@@ -13,6 +13,7 @@
 #include "accounts/object_id.h"
 #include "base/hash.h"
 #include "base/limits.h"
+#include "model/endpoint_policy.h"
 #include "model/signature.h"
 #include "model/type_list.h"
 
@@ -66,6 +67,8 @@ struct account {
     uint32_t filtered;
 };
 
+#define DISABLED_REASON_BYTES (ACTION_NOTE_BYTES_MAX + 1)
+
 struct endpoint {
     uint64_t id;
     char account[NAME_BYTES_MAX + 1];
@@ -75,6 +78,14 @@ struct endpoint {
     bool idempotent;        /* declares that it tells repeated deliveries apart by itself */
     struct type_list types; /* what it gets; empty: everything */
     bool final_4xx;         /* a 4xx other than 408, 425, 429 is its last word */
+    /*
+     * NULL: none, and on a follower. In the directory the entry holds a reference: a thread that
+     * keeps the policy beyond its callback takes its own. In a request to the accounts thread it is
+     * the requester's.
+     */
+    const struct endpoint_policy *policy;
+    int64_t disabled_us; /* wall; since when it is disabled. 0: it is enabled, or nobody knows */
+    char disabled_reason[DISABLED_REASON_BYTES]; /* why; empty while it is enabled */
     int64_t version;
     unsigned secrets_count;
     struct secret secrets[ENDPOINT_SECRETS_MAX]; /* the oldest first */

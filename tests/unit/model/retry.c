@@ -8,8 +8,11 @@
 
 #define S US_PER_SECOND
 
-static const int64_t promised_s[] = {
-    1, 5, 15, 30, 60, 120, 300, 900, 1800, 3600, 7200, 18000, 36000, 50400, 72000, 86400};
+/* Of the documents, and of the configuration (tests/unit/config). */
+static const struct retry_schedule default_schedule = {
+    .steps_us = {S, 5 * S, 15 * S, 30 * S, 60 * S, 120 * S, 300 * S, 900 * S, 1800 * S, 3600 * S,
+        7200 * S, 18000 * S, 36000 * S, 50400 * S, 72000 * S, 86400 * S},
+    .steps = 16};
 static const struct retry_schedule short_schedule = {
     .steps_us = {10 * S, 20 * S, 40 * S}, .steps = 3};
 
@@ -23,16 +26,15 @@ static struct retry_next next_of(
     return next;
 }
 
-Test(retry, default_schedule_is_the_documented_one_with_jitter)
+Test(retry, each_step_is_spread_by_a_fifth)
 {
-    cr_assert_eq(retry_schedule_default.steps, ARRAY_LENGTH(promised_s));
     static const uint32_t randoms[] = {
         0, 1, UINT32_MAX / 4, UINT32_MAX / 2, UINT32_MAX - 1, UINT32_MAX};
-    for (unsigned step = 1; step <= ARRAY_LENGTH(promised_s); step++) {
-        int64_t step_us = promised_s[step - 1] * S, before_us = 0;
+    for (unsigned step = 1; step <= default_schedule.steps; step++) {
+        int64_t step_us = default_schedule.steps_us[step - 1], before_us = 0;
         for (size_t i = 0; i < ARRAY_LENGTH(randoms); i++) {
             struct retry_next next =
-                next_of(&retry_schedule_default, (struct retry_failure){.step = step}, randoms[i]);
+                next_of(&default_schedule, (struct retry_failure){.step = step}, randoms[i]);
             cr_expect(next.delay_us >= step_us / 5 * 4 && next.delay_us <= step_us / 5 * 6,
                 "%u: %lld", step, (long long)next.delay_us);
             cr_expect_geq(next.delay_us, before_us, "more randomness is more delay");
@@ -40,9 +42,8 @@ Test(retry, default_schedule_is_the_documented_one_with_jitter)
             before_us = next.delay_us;
         }
         struct retry_failure failure = {.step = step};
-        cr_expect_eq(next_of(&retry_schedule_default, failure, 0).delay_us, step_us / 5 * 4);
-        cr_expect_eq(
-            next_of(&retry_schedule_default, failure, UINT32_MAX).delay_us, step_us / 5 * 6);
+        cr_expect_eq(next_of(&default_schedule, failure, 0).delay_us, step_us / 5 * 4);
+        cr_expect_eq(next_of(&default_schedule, failure, UINT32_MAX).delay_us, step_us / 5 * 6);
     }
 }
 
@@ -131,7 +132,7 @@ Test(retry, delivery_dies_at_its_horizon_whatever_its_client_asks_for)
 
 Test(retry, retry_after_of_a_week_is_limited_to_two_hours_by_default)
 {
-    struct retry_next next = next_of(&retry_schedule_default,
+    struct retry_next next = next_of(&default_schedule,
         (struct retry_failure){.step = 1,
             .since_accepted_us = S,
             .retry_after_us = 604800 * S,
@@ -139,4 +140,105 @@ Test(retry, retry_after_of_a_week_is_limited_to_two_hours_by_default)
         0);
     cr_expect_eq(next.delay_us, 7200 * S);
     cr_expect_eq(next.steps_used, 10, "1 s to 1 h are 6831 s");
+}
+
+/* Two failures a minute, since the endpoint comes back and fails again: each recovery makes the
+ * delivery due at once. */
+Test(retry, recoveries_that_use_up_the_steps_do_not_end_a_delivery_before_its_horizon)
+{
+    int64_t horizon_us = 0;
+    for (unsigned i = 0; i < default_schedule.steps; i++)
+        horizon_us += default_schedule.steps_us[i];
+    struct retry_failure failure = {.step = 0, .since_accepted_us = 1};
+    struct retry_next next = {0};
+    do {
+        failure.since_accepted_us += 30 * S;
+        failure.step = next.steps_used + 1;
+    } while (retry_next(&default_schedule, &failure, 0, &next));
+    cr_expect_geq(failure.since_accepted_us, horizon_us / 5 * 4);
+    cr_expect_leq(failure.since_accepted_us, horizon_us);
+}
+
+Test(retry, horizon_of_its_own_ends_a_delivery_whatever_steps_are_left)
+{
+    static const struct {
+        unsigned step;
+        int64_t since_s, horizon_s, asked_s, delay_s; /* 0: dead */
+        unsigned used;
+    } cases[] = {
+        {1, 1, 100, 0, 10, 1}, {1, 95, 100, 0, 5, 1}, /* the step ends at the horizon */
+        {1, 98, 100, 0, 2, 1}, {1, 99, 100, 0, 0, 0}, /* the last hundredth */
+        {1, 100, 100, 0, 0, 0}, {1, 5000, 100, 0, 0, 0}, {3, 5000, 100, 900, 0, 0},
+        {4, 100, 1000, 0, 40, 4}, /* behind the schedule: its last step again */
+        {9, 100, 1000, 0, 40, 9}, {9, 985, 1000, 0, 15, 9}, {9, 995, 1000, 0, 0, 0},
+        {1, 1, 100, 31536000, 99, 3}, /* a Retry-After of a year */
+        {1, 20, 100, 30, 30, 2},
+        /* The time is unknown: the steps say how much is gone. */
+        {1, 0, 50, 0, 10, 1}, {3, 0, 50, 0, 20, 3}, {4, 0, 50, 0, 0, 0}, {4, 0, 80, 0, 10, 4},
+        {4, 0, 71, 0, 1, 4}, {5, 0, 110, 0, 0, 0}, {UINT32_MAX, 0, 110, 0, 0, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct retry_failure failure = {.step = cases[i].step,
+            .since_accepted_us = cases[i].since_s * S,
+            .horizon_us = cases[i].horizon_s * S,
+            .retry_after_us = cases[i].asked_s * S,
+            .retry_after_us_max = 7200 * S};
+        struct retry_next next = {0};
+        bool lives = retry_next(&short_schedule, &failure, UINT32_MAX / 2, &next);
+        cr_expect_eq(lives, cases[i].delay_s > 0, "case %zu", i);
+        /* The jitter of a clipped step is below the horizon. */
+        bool clipped = cases[i].delay_s < 10 || cases[i].delay_s == 15 || cases[i].delay_s == 20;
+        cr_expect(next.delay_us <= cases[i].delay_s * S + 1 &&
+                      next.delay_us >= cases[i].delay_s * S / (clipped ? 5 : 1) * (clipped ? 4 : 1) - 1,
+            "case %zu: %lld", i, (long long)next.delay_us);
+        cr_expect_eq(next.steps_used, cases[i].used, "case %zu: %u", i, next.steps_used);
+    }
+}
+
+Test(retry, year_of_retry_after_on_each_attempt_ends_at_the_horizon)
+{
+    static const int64_t horizons_s[] = {0, 10, 3600, 277200, 10000000};
+    for (size_t i = 0; i < ARRAY_LENGTH(horizons_s); i++) {
+        int64_t horizon_us = horizons_s[i] * S;
+        for (unsigned step = 0; step < default_schedule.steps && horizons_s[i] == 0; step++)
+            horizon_us += default_schedule.steps_us[step];
+        struct retry_failure failure = {.since_accepted_us = 1,
+            .horizon_us = horizons_s[i] * S,
+            .retry_after_us = 365 * US_PER_DAY,
+            .retry_after_us_max = 7200 * S};
+        struct retry_next next = {0};
+        unsigned attempts = 0;
+        while (++failure.step, retry_next(&default_schedule, &failure, UINT32_MAX, &next)) {
+            failure.since_accepted_us += next.delay_us;
+            failure.step = next.steps_used;
+            cr_assert_leq(++attempts, 2000);
+        }
+        cr_expect_leq(failure.since_accepted_us, horizon_us + 1);
+        cr_expect_geq(failure.since_accepted_us, horizon_us / 100 * 99);
+    }
+}
+
+Test(retry, change_of_rules_shortens_a_wait_and_never_lengthens_it)
+{
+    static const struct {
+        unsigned step;
+        int64_t began_s, due_s, accepted_s, horizon_s, expected_s;
+    } cases[] = {
+        {1, 1000, 1005, 990, 0, 1005},   /* it waits less than by the new step */
+        {1, 1000, 1012, 990, 0, 1012},   /* within the jitter of 10 s */
+        {1, 1000, 1013, 990, 0, 1010},   /* longer */
+        {2, 1000, 87400, 990, 0, 1020},  /* a day has become 20 s */
+        {3, 1000, 1040, 990, 0, 1040}, {9, 1000, 9000, 990, 0, 1040}, /* behind the schedule */
+        {0, 1000, 9000, 990, 0, 9000}, /* not after a failure */
+        {3, 1000, 1040, 990, 30, 1020}, {3, 1000, 1040, 0, 30, 1040},
+        {3, 1000, 1040, 100, 30, 130}, /* beyond the new horizon: due at once */
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        const struct retry_wait wait = {.step = cases[i].step,
+            .began_us = cases[i].began_s * S,
+            .due_us = cases[i].due_s * S,
+            .accepted_us = cases[i].accepted_s * S};
+        cr_expect_eq(retry_due_us(&short_schedule, cases[i].horizon_s * S, &wait),
+            cases[i].expected_s * S, "case %zu", i);
+    }
 }
