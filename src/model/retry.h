@@ -9,12 +9,12 @@
  *
  *   with a horizon   a failed attempt at the horizon or later is the last one, whatever steps are
  *                    left. After the last step, the last step is repeated until the horizon
- *   without          the horizon is the sum of the steps. A delivery dies when its steps are used up
- *                    and its horizon is reached (less the jitter). Time in the queue and time of
+ *   without          the horizon is the sum of the steps. A delivery dies when its steps are used
+ *                    up and its horizon is reached (less the jitter). Time in the queue and time of
  *                    attempts use up no step: a delivery whose first attempt is after its horizon
- *                    still gets all steps, but no additional delay for its client. If the steps were
- *                    used up early, since recoveries of the endpoint made it due before its time,
- *                    the last step is repeated until the horizon
+ *                    still gets all steps, but no additional delay for its client. If the steps
+ *                    were used up early, since recoveries of the endpoint made it due before its
+ *                    time, the last step is repeated until the horizon
  *
  * The last hundredth of a horizon counts as its end: an attempt that is planned for the horizon may
  * be a little early by another clock.
@@ -22,10 +22,14 @@
 #ifndef PENSTOCK_MODEL_RETRY_H
 #define PENSTOCK_MODEL_RETRY_H
 
+#include "base/clock.h"
 #include "base/limits.h"
 
 #include <stdbool.h>
-#include <stdint.h>
+
+/* A step below a millisecond is a busy loop, and one beyond a month is a mistake. */
+#define RETRY_STEP_US_MIN US_PER_MS
+#define RETRY_STEP_US_MAX (30 * US_PER_DAY)
 
 struct retry_schedule {
     int64_t steps_us[RETRY_STEPS_MAX];
@@ -59,8 +63,8 @@ struct retry_wait {
 
 /*
  * Returns when a waiting delivery is due by new rules: never later than it is due now. Within the
- * jitter of the new step nothing changes; a longer wait ends at the new step, and at the new horizon
- * at the latest. For a change of rules only: it also ends a wait that the client asked for.
+ * jitter of the new step nothing changes; a longer wait ends at the new step, and at the new
+ * horizon at the latest. For a change of rules only: it also ends a wait that the client asked for.
  */
 int64_t retry_due_us(
     const struct retry_schedule *schedule, int64_t horizon_us, const struct retry_wait *wait);

@@ -98,11 +98,11 @@ Test(delivery, a_failure_waits_for_its_step_and_is_loaded_when_due)
 Test(delivery, at_the_end_of_the_schedule_it_is_dead)
 {
     sink_set(SINK_ANSWER, 500);
-    policy.schedule.steps = 1;
+    policy.schedule = (struct retry_schedule){.steps_us = {1}, .steps = 1};
     begin_shard(&(struct journal_backlog){.endpoint = endpoint, .waiting = 1, .waiting_due_us = 0});
     hand_over(16, 16, "note");
     cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->to, DELIVERY_WAITING,
-        "the schedule has one step");
+        "the schedule has one step, of a microsecond");
     answer_record(0, OK);
     journal_answer_load(journal_load_at(0), 32, 32, DELIVERY_WAITING, false);
     struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 1);

@@ -166,16 +166,27 @@ Test(retry, horizon_of_its_own_ends_a_delivery_whatever_steps_are_left)
         int64_t since_s, horizon_s, asked_s, delay_s; /* 0: dead */
         unsigned used;
     } cases[] = {
-        {1, 1, 100, 0, 10, 1}, {1, 95, 100, 0, 5, 1}, /* the step ends at the horizon */
-        {1, 98, 100, 0, 2, 1}, {1, 99, 100, 0, 0, 0}, /* the last hundredth */
-        {1, 100, 100, 0, 0, 0}, {1, 5000, 100, 0, 0, 0}, {3, 5000, 100, 900, 0, 0},
+        {1, 1, 100, 0, 10, 1},
+        {1, 95, 100, 0, 5, 1}, /* the step ends at the horizon */
+        {1, 98, 100, 0, 2, 1},
+        {1, 99, 100, 0, 0, 0}, /* the last hundredth */
+        {1, 100, 100, 0, 0, 0},
+        {1, 5000, 100, 0, 0, 0},
+        {3, 5000, 100, 900, 0, 0},
         {4, 100, 1000, 0, 40, 4}, /* behind the schedule: its last step again */
-        {9, 100, 1000, 0, 40, 9}, {9, 985, 1000, 0, 15, 9}, {9, 995, 1000, 0, 0, 0},
+        {9, 100, 1000, 0, 40, 9},
+        {9, 985, 1000, 0, 15, 9},
+        {9, 995, 1000, 0, 0, 0},
         {1, 1, 100, 31536000, 99, 3}, /* a Retry-After of a year */
         {1, 20, 100, 30, 30, 2},
         /* The time is unknown: the steps say how much is gone. */
-        {1, 0, 50, 0, 10, 1}, {3, 0, 50, 0, 20, 3}, {4, 0, 50, 0, 0, 0}, {4, 0, 80, 0, 10, 4},
-        {4, 0, 71, 0, 1, 4}, {5, 0, 110, 0, 0, 0}, {UINT32_MAX, 0, 110, 0, 0, 0},
+        {1, 0, 50, 0, 10, 1},
+        {3, 0, 50, 0, 20, 3},
+        {4, 0, 50, 0, 0, 0},
+        {4, 0, 80, 0, 10, 4},
+        {4, 0, 71, 0, 1, 4},
+        {5, 0, 110, 0, 0, 0},
+        {UINT32_MAX, 0, 110, 0, 0, 0},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct retry_failure failure = {.step = cases[i].step,
@@ -188,8 +199,9 @@ Test(retry, horizon_of_its_own_ends_a_delivery_whatever_steps_are_left)
         cr_expect_eq(lives, cases[i].delay_s > 0, "case %zu", i);
         /* The jitter of a clipped step is below the horizon. */
         bool clipped = cases[i].delay_s < 10 || cases[i].delay_s == 15 || cases[i].delay_s == 20;
-        cr_expect(next.delay_us <= cases[i].delay_s * S + 1 &&
-                      next.delay_us >= cases[i].delay_s * S / (clipped ? 5 : 1) * (clipped ? 4 : 1) - 1,
+        cr_expect(
+            next.delay_us <= cases[i].delay_s * S + 1 &&
+                next.delay_us >= cases[i].delay_s * S / (clipped ? 5 : 1) * (clipped ? 4 : 1) - 1,
             "case %zu: %lld", i, (long long)next.delay_us);
         cr_expect_eq(next.steps_used, cases[i].used, "case %zu: %u", i, next.steps_used);
     }
@@ -224,12 +236,12 @@ Test(retry, change_of_rules_shortens_a_wait_and_never_lengthens_it)
         unsigned step;
         int64_t began_s, due_s, accepted_s, horizon_s, expected_s;
     } cases[] = {
-        {1, 1000, 1005, 990, 0, 1005},   /* it waits less than by the new step */
-        {1, 1000, 1012, 990, 0, 1012},   /* within the jitter of 10 s */
-        {1, 1000, 1013, 990, 0, 1010},   /* longer */
-        {2, 1000, 87400, 990, 0, 1020},  /* a day has become 20 s */
+        {1, 1000, 1005, 990, 0, 1005},  /* it waits less than by the new step */
+        {1, 1000, 1012, 990, 0, 1012},  /* within the jitter of 10 s */
+        {1, 1000, 1013, 990, 0, 1010},  /* longer */
+        {2, 1000, 87400, 990, 0, 1020}, /* a day has become 20 s */
         {3, 1000, 1040, 990, 0, 1040}, {9, 1000, 9000, 990, 0, 1040}, /* behind the schedule */
-        {0, 1000, 9000, 990, 0, 9000}, /* not after a failure */
+        {0, 1000, 9000, 990, 0, 9000},                                /* not after a failure */
         {3, 1000, 1040, 990, 30, 1020}, {3, 1000, 1040, 0, 30, 1040},
         {3, 1000, 1040, 100, 30, 130}, /* beyond the new horizon: due at once */
     };
