@@ -46,37 +46,20 @@ static int no_passphrase(char *buffer, int size, int for_writing, void *context)
     return 0;
 }
 
-static X509 *first_certificate(const char *path)
-{
-    BIO *file = BIO_new_file(path, "r");
-    X509 *certificate = file ? PEM_read_bio_X509(file, NULL, no_passphrase, NULL) : NULL;
-    BIO_free(file);
-    return certificate;
-}
+/* Each of the following takes the input over. NULL reads as one that holds nothing. */
 
-static EVP_PKEY *read_key(const char *path)
+static bool holds_certificates(BIO *input, char *ret_problem)
 {
-    BIO *file = BIO_new_file(path, "r");
-    EVP_PKEY *key = file ? PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL) : NULL;
-    BIO_free(file);
-    return key;
-}
-
-bool pem_holds_certificates(const char *path, char *ret_problem)
-{
-    if (!file_is_readable(path, PEM_FILE_BYTES_MAX, ret_problem))
-        return false;
-    BIO *file = BIO_new_file(path, "r");
     int count = 0;
     X509 *certificate;
-    while (file && (certificate = PEM_read_bio_X509(file, NULL, no_passphrase, NULL))) {
+    while (input && (certificate = PEM_read_bio_X509(input, NULL, no_passphrase, NULL))) {
         X509_free(certificate);
         count++;
     }
-    /* PEM_R_NO_START_LINE means the end of the file. Any other reason means a damaged certificate.
+    /* PEM_R_NO_START_LINE means the end of the input. Any other reason means a damaged certificate.
      */
     bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-    BIO_free(file);
+    BIO_free(input);
     if (count == 0)
         return say(ret_problem, "holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)");
     if (!at_end)
@@ -85,24 +68,60 @@ bool pem_holds_certificates(const char *path, char *ret_problem)
     return true;
 }
 
-bool pem_holds_key(const char *path, char *ret_problem)
+static bool holds_key(BIO *input, char *ret_problem)
 {
-    if (!file_is_readable(path, PEM_FILE_BYTES_MAX, ret_problem))
-        return false;
-    EVP_PKEY *key = read_key(path);
+    EVP_PKEY *key = input ? PEM_read_bio_PrivateKey(input, NULL, no_passphrase, NULL) : NULL;
+    BIO_free(input);
     if (!key)
         return say(ret_problem, "holds no private key in PEM form, or the key has a passphrase");
     EVP_PKEY_free(key);
     return true;
 }
 
-bool pem_key_fits(const char *certificate_path, const char *key_path)
+static bool key_fits(BIO *certificate_input, BIO *key_input)
 {
-    X509 *certificate = first_certificate(certificate_path);
-    EVP_PKEY *key = read_key(key_path);
+    X509 *certificate =
+        certificate_input ? PEM_read_bio_X509(certificate_input, NULL, no_passphrase, NULL) : NULL;
+    EVP_PKEY *key =
+        key_input ? PEM_read_bio_PrivateKey(key_input, NULL, no_passphrase, NULL) : NULL;
     bool fits = certificate && key && X509_check_private_key(certificate, key) == 1;
     X509_free(certificate);
     EVP_PKEY_free(key);
+    BIO_free(certificate_input);
+    BIO_free(key_input);
     ERR_clear_error();
     return fits;
+}
+
+bool pem_holds_certificates(const char *path, char *ret_problem)
+{
+    return file_is_readable(path, PEM_FILE_BYTES_MAX, ret_problem) &&
+           holds_certificates(BIO_new_file(path, "r"), ret_problem);
+}
+
+bool pem_holds_key(const char *path, char *ret_problem)
+{
+    return file_is_readable(path, PEM_FILE_BYTES_MAX, ret_problem) &&
+           holds_key(BIO_new_file(path, "r"), ret_problem);
+}
+
+bool pem_key_fits(const char *certificate_path, const char *key_path)
+{
+    return key_fits(BIO_new_file(certificate_path, "r"), BIO_new_file(key_path, "r"));
+}
+
+bool pem_text_holds_certificates(struct slice text, char *ret_problem)
+{
+    return holds_certificates(BIO_new_mem_buf(text.data, (int)text.len), ret_problem);
+}
+
+bool pem_text_holds_key(struct slice text, char *ret_problem)
+{
+    return holds_key(BIO_new_mem_buf(text.data, (int)text.len), ret_problem);
+}
+
+bool pem_text_key_fits(struct slice certificate, struct slice key)
+{
+    return key_fits(BIO_new_mem_buf(certificate.data, (int)certificate.len),
+        BIO_new_mem_buf(key.data, (int)key.len));
 }

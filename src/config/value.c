@@ -7,7 +7,7 @@
 #include "config/value.h"
 
 #include "base/cleanup.h"
-#include "base/clock.h"
+#include "base/measure.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -16,21 +16,6 @@
 _Static_assert(VALUE_ITEMS_MAX >= CONFIG_NETWORKS_MAX && VALUE_ITEMS_MAX >= RETRY_STEPS_MAX &&
                    VALUE_ITEMS_MAX >= TYPE_LIST_MAX && VALUE_ITEMS_MAX >= CONFIG_ADDRESSES_MAX,
     "every list fits");
-
-/* A step of the retry schedule: below a millisecond it is a busy loop, beyond a month a mistake. */
-#define STEP_US_MIN US_PER_MS
-#define STEP_US_MAX (30 * US_PER_DAY)
-
-struct unit {
-    const char *name;
-    int64_t factor;
-};
-
-/* The larger units first, so that rules print 1m and not 60s. */
-static const struct unit time_units[] = {{"d", US_PER_DAY}, {"h", 3600 * US_PER_SECOND},
-    {"m", 60 * US_PER_SECOND}, {"s", US_PER_SECOND}, {"ms", US_PER_MS}};
-static const struct unit byte_units[] = {
-    {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"", 1}};
 
 /* The words of a choice, in the order of its enum. */
 struct words {
@@ -48,50 +33,9 @@ static struct slice slice_after(struct slice text, size_t at)
     return slice_of(text.data + at, text.len - at);
 }
 
-/* Digits at the start of `text`, without a leading zero; *ret_used says how many. False when there
- * are none or they overflow. */
-static bool parse_digits(struct slice text, int64_t *ret_number, size_t *ret_used)
-{
-    int64_t number = 0;
-    size_t used = 0;
-    for (; used < text.len && text.data[used] >= '0' && text.data[used] <= '9'; used++)
-        if (__builtin_mul_overflow(number, 10, &number) ||
-            __builtin_add_overflow(number, text.data[used] - '0', &number))
-            return false;
-    if (used == 0 || (used > 1 && text.data[0] == '0'))
-        return false;
-    *ret_number = number;
-    *ret_used = used;
-    return true;
-}
-
 static bool parse_whole(struct slice text, int64_t min, int64_t max, int64_t *ret_number)
 {
-    int64_t number;
-    size_t used;
-    if (!parse_digits(text, &number, &used) || used != text.len || number < min || number > max)
-        return false;
-    *ret_number = number;
-    return true;
-}
-
-static bool parse_with_unit(struct slice text, const struct unit *units, size_t units_count,
-    int64_t min, int64_t max, int64_t *ret_number)
-{
-    int64_t number;
-    size_t used;
-    if (!parse_digits(text, &number, &used))
-        return false;
-    for (size_t i = 0; i < units_count; i++) {
-        if (!slice_equals_string(slice_after(text, used), units[i].name))
-            continue;
-        if (__builtin_mul_overflow(number, units[i].factor, &number) || number < min ||
-            number > max)
-            return false;
-        *ret_number = number;
-        return true;
-    }
-    return false;
+    return measure_parse(MEASURE_NUMBER, text, min, max, ret_number);
 }
 
 static bool parse_integer(const struct option *option, struct slice text, void *field)
@@ -101,14 +45,12 @@ static bool parse_integer(const struct option *option, struct slice text, void *
 
 static bool parse_bytes(const struct option *option, struct slice text, void *field)
 {
-    return parse_with_unit(
-        text, byte_units, ARRAY_LENGTH(byte_units), option->min, option->max, field);
+    return measure_parse(MEASURE_BYTES, text, option->min, option->max, field);
 }
 
 static bool parse_duration(const struct option *option, struct slice text, void *field)
 {
-    return parse_with_unit(
-        text, time_units, ARRAY_LENGTH(time_units), option->min, option->max, field);
+    return measure_parse(MEASURE_DURATION, text, option->min, option->max, field);
 }
 
 static bool parse_boolean(const struct option *option, struct slice text, void *field)
@@ -208,7 +150,7 @@ static bool parse_address(const struct option *option, struct slice text, void *
 static bool parse_step(const struct option *option, struct slice text, void *field)
 {
     struct retry_schedule *schedule = field;
-    return parse_with_unit(text, time_units, ARRAY_LENGTH(time_units), STEP_US_MIN, STEP_US_MAX,
+    return measure_parse(MEASURE_DURATION, text, RETRY_STEP_US_MIN, RETRY_STEP_US_MAX,
                &schedule->steps_us[schedule->steps]) &&
            ++schedule->steps;
 }
@@ -268,25 +210,6 @@ static bool parse_role(const struct option *option, struct slice text, void *fie
 
 /* The rules. */
 
-static void write_amount(
-    struct buffer *text, int64_t amount, const struct unit *units, size_t units_count)
-{
-    for (size_t i = 0; i < units_count; i++) {
-        if ((amount > 0 && amount % units[i].factor == 0) || i == units_count - 1) {
-            buffer_add_format(text, "%lld%s", (long long)(amount / units[i].factor), units[i].name);
-            return;
-        }
-    }
-}
-
-static void write_range(
-    struct buffer *text, int64_t min, int64_t max, const struct unit *units, size_t units_count)
-{
-    write_amount(text, min, units, units_count);
-    buffer_add_string(text, " to ");
-    write_amount(text, max, units, units_count);
-}
-
 static void rule_integer(const struct option *option, struct buffer *text)
 {
     buffer_add_format(
@@ -296,13 +219,13 @@ static void rule_integer(const struct option *option, struct buffer *text)
 static void rule_bytes(const struct option *option, struct buffer *text)
 {
     buffer_add_string(text, "a whole number of bytes, or with KiB, MiB or GiB after it, from ");
-    write_range(text, option->min, option->max, byte_units, ARRAY_LENGTH(byte_units));
+    measure_add_range(text, MEASURE_BYTES, option->min, option->max);
 }
 
 static void rule_duration(const struct option *option, struct buffer *text)
 {
     buffer_add_string(text, "a whole number with ms, s, m, h or d after it, from ");
-    write_range(text, option->min, option->max, time_units, ARRAY_LENGTH(time_units));
+    measure_add_range(text, MEASURE_DURATION, option->min, option->max);
 }
 
 static void rule_boolean(const struct option *option, struct buffer *text)
@@ -345,7 +268,7 @@ static void rule_address(const struct option *option, struct buffer *text)
 static void rule_step(const struct option *option, struct buffer *text)
 {
     buffer_add_string(text, "whole numbers with ms, s, m, h or d after them, from ");
-    write_range(text, STEP_US_MIN, STEP_US_MAX, time_units, ARRAY_LENGTH(time_units));
+    measure_add_range(text, MEASURE_DURATION, RETRY_STEP_US_MIN, RETRY_STEP_US_MAX);
 }
 
 static void rule_network(const struct option *option, struct buffer *text)
