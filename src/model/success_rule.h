@@ -8,7 +8,8 @@
  *   contains       each of these texts is in the body
  *   contains_not   none of these texts is in the body
  *   pointer        the body is JSON, and the value at this pointer (RFC 6901) equals `equals`:
- *                  a string, true, false, null, or a number that is written in the same way
+ *                  a string, true, false, null, or a number. Integers are compared as they are
+ *                  written, other numbers by their value
  *
  * The parts are judged in this order, and the first one that is not met is the reason. Texts are
  * compared byte by byte. The client reads a limited part of the body (ANSWER_RULE_BYTES_MAX); what
@@ -34,8 +35,13 @@
 
 enum success { SUCCESS_YES, SUCCESS_NO, SUCCESS_UNKNOWN };
 
-enum json_value { JSON_VALUE_STRING, JSON_VALUE_NUMBER, JSON_VALUE_TRUE, JSON_VALUE_FALSE,
-    JSON_VALUE_NULL };
+enum json_value {
+    JSON_VALUE_STRING,
+    JSON_VALUE_NUMBER,
+    JSON_VALUE_TRUE,
+    JSON_VALUE_FALSE,
+    JSON_VALUE_NULL
+};
 
 /* Immutable. The texts belong to the owner of the rule, an endpoint_policy. */
 struct success_rule {
@@ -54,10 +60,10 @@ extern const struct success_rule success_rule_default;
 bool success_rule_wants_body(const struct success_rule *rule);
 
 /*
- * Judges an answer. `body` is decoded from its transfer coding; `cut` says that more of it followed,
- * or should have. `ret_why` has the reason in words, printable ASCII, such as "the value at /success
- * is false, not true"; it is empty for the default rule with a success, and "the rule is met" for
- * any other success. NULL is the default rule.
+ * Judges an answer. `body` is decoded from its transfer coding; `cut` says that more of it
+ * followed, or should have. `ret_why` has the reason in words, printable ASCII, such as "the value
+ * at /success is false, not true"; it is empty for the default rule with a success, and "the rule
+ * is met" for any other success. NULL is the default rule.
  */
 enum success success_rule_judge(const struct success_rule *rule, int status, struct slice body,
     bool cut, char ret_why[SUCCESS_WHY_BYTES]);
