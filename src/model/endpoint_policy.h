@@ -30,15 +30,15 @@
  * Secrets are the password, the bearer token, the key, and the values of headers whose names say
  * that they are credentials (X-Api-Key). endpoint_policy_text has them, for the account database.
  * endpoint_policy_masked has "***" in their place, for people. Such a masked text can be parsed
- * again with the present policy beside it: "***" keeps the present secret. So an operator can read a
- * policy, change it and write it back.
+ * again with the present policy beside it: "***" keeps the present secret. So an operator can read
+ * a policy, change it and write it back.
  */
 #ifndef PENSTOCK_MODEL_ENDPOINT_POLICY_H
 #define PENSTOCK_MODEL_ENDPOINT_POLICY_H
 
+#include "base/err.h"
 #include "base/limits.h"
 #include "model/class.h"
-#include "model/refusal.h"
 #include "model/retry.h"
 #include "model/success_rule.h"
 
@@ -48,6 +48,7 @@
 #define POLICY_MASK "***"
 
 struct endpoint_policy;
+struct refusal; /* model/refusal.h */
 
 /*
  * Parses a policy. `present` is the policy that "***" refers to, or NULL. ERR_MALFORMED_JSON,
@@ -77,8 +78,8 @@ struct delivery_rules {
     struct status_set final_statuses;
 };
 
-/* The rules of a class: for each member the one under `classes`, else the policy's own, else the one
- * of `defaults`. `policy` may be NULL. */
+/* The rules of a class: for each member the one under `classes`, else the policy's own, else the
+ * one of `defaults`. `policy` may be NULL. */
 void endpoint_policy_rules(const struct endpoint_policy *policy, enum event_class class,
     const struct delivery_rules *defaults, struct delivery_rules *ret_rules);
 
@@ -106,6 +107,8 @@ enum endpoint_http endpoint_policy_http(const struct endpoint_policy *policy);
 const struct success_rule *endpoint_policy_success(const struct endpoint_policy *policy);
 
 /* The status probe. */
+
+#define STATUS_PROBE_ID "{id}" /* where the id of the event is in the URL */
 
 struct status_probe {
     const char *url; /* with {id} at least once, not in the host */
