@@ -6,6 +6,8 @@
 #include "base/cleanup.h"
 #include "runtime/rcu.h"
 
+#include <stdio.h>
+
 enum err change_add_account(struct change *change)
 {
     struct account account = {.enabled = true, .version = change->version};
@@ -51,6 +53,34 @@ static enum err check_secrets(struct change *change, const struct endpoint *endp
     return error;
 }
 
+static enum err check_reason(struct change *change, const struct endpoint *endpoint)
+{
+    struct slice reason = TEXT_IN(endpoint->disabled_reason);
+    if (reason.len > ACTION_NOTE_BYTES_MAX)
+        return change_refuse(
+            change, ERR_INVALID, "note: must have at most %d bytes", ACTION_NOTE_BYTES_MAX);
+    for (size_t i = 0; i < reason.len; i++)
+        if ((unsigned char)reason.data[i] < 0x20 || reason.data[i] == 0x7f)
+            return change_refuse(
+                change, ERR_INVALID, "note: must be one line, without control characters");
+    return OK;
+}
+
+/* What was disabled before keeps its time and its reason. */
+static void set_enabled(struct change *change, bool was_enabled, const struct endpoint *wanted)
+{
+    struct endpoint *endpoint = &change->endpoint;
+    endpoint->enabled = wanted->enabled;
+    if (endpoint->enabled) {
+        endpoint->disabled_us = 0;
+        endpoint->disabled_reason[0] = '\0';
+    } else if (was_enabled) {
+        endpoint->disabled_us = change->now_us;
+        snprintf(endpoint->disabled_reason, sizeof endpoint->disabled_reason, "%s",
+            wanted->disabled_reason[0] ? wanted->disabled_reason : DISABLED_BY_OPERATOR);
+    }
+}
+
 static bool is_endpoint_taken(const struct change *change, uint64_t id)
 {
     return directory_endpoint(change->directory, id) != NULL;
@@ -85,7 +115,7 @@ enum err change_add_endpoint(struct change *change)
     enum err error;
     if ((error = change_check_name(change, "name", TEXT_IN(endpoint->name))) ||
         (error = check_url(change, endpoint)) || (error = check_types(change, endpoint)) ||
-        (error = check_secrets(change, endpoint)))
+        (error = check_secrets(change, endpoint)) || (error = check_reason(change, endpoint)))
         return error;
     if (account->endpoints_count >= ACCOUNT_ENDPOINTS_MAX)
         return change_refuse(change, ERR_INVALID,
@@ -94,6 +124,8 @@ enum err change_add_endpoint(struct change *change)
     endpoint->id = change_make_id(change, is_endpoint_taken);
     memcpy(endpoint->account, account->id, sizeof endpoint->account);
     endpoint->version = change->version;
+    endpoint->policy = change->request->policy;
+    set_enabled(change, true, &change->request->endpoint);
     if (endpoint->secrets_count == 0)
         secret_make(&endpoint->secrets[endpoint->secrets_count++]);
     change->changes_endpoint = true;
@@ -135,7 +167,7 @@ static enum err end_change(struct change *change, const struct account *account)
 
 #define ENDPOINT_CHANGES                                                          \
     (ENDPOINT_CHANGE_URL | ENDPOINT_CHANGE_ENABLED | ENDPOINT_CHANGE_IDEMPOTENT | \
-        ENDPOINT_CHANGE_FINAL_4XX | ENDPOINT_CHANGE_TYPES)
+        ENDPOINT_CHANGE_FINAL_4XX | ENDPOINT_CHANGE_TYPES | ENDPOINT_CHANGE_POLICY)
 
 enum err change_change_endpoint(struct change *change)
 {
@@ -146,7 +178,7 @@ enum err change_change_endpoint(struct change *change)
         return ERR_NOT_FOUND;
     if (!request->changes || (request->changes & ~(unsigned)ENDPOINT_CHANGES))
         return change_refuse(change, ERR_INVALID,
-            "changes: give at least one of url, enabled, idempotent, final_4xx, types");
+            "changes: give at least one of url, enabled, idempotent, final_4xx, types, policy");
     enum err error;
     if (request->changes & ENDPOINT_CHANGE_URL) {
         if ((error = check_url(change, &request->endpoint)))
@@ -158,8 +190,13 @@ enum err change_change_endpoint(struct change *change)
             return error;
         endpoint->types = request->endpoint.types;
     }
-    if (request->changes & ENDPOINT_CHANGE_ENABLED)
-        endpoint->enabled = request->endpoint.enabled;
+    if (request->changes & ENDPOINT_CHANGE_ENABLED) {
+        if ((error = check_reason(change, &request->endpoint)))
+            return error;
+        set_enabled(change, endpoint->enabled, &request->endpoint);
+    }
+    if (request->changes & ENDPOINT_CHANGE_POLICY)
+        endpoint->policy = request->policy;
     if (request->changes & ENDPOINT_CHANGE_IDEMPOTENT)
         endpoint->idempotent = request->endpoint.idempotent;
     if (request->changes & ENDPOINT_CHANGE_FINAL_4XX)

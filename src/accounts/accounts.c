@@ -112,6 +112,7 @@ static void publish_change(struct accounts *accounts, struct change *change)
     if (!change->changes_endpoint)
         return;
     request->endpoint = change->endpoint;
+    request->endpoint.policy = NULL; /* a later change may free it */
     request->ret_endpoint = change->endpoint.id;
     if (accounts->listener.on_endpoint_changed)
         accounts->listener.on_endpoint_changed(accounts->listener.context, change->endpoint.id,

@@ -44,9 +44,10 @@ enum accounts_change {
     ACCOUNTS_GRANT,                 /* partner may post for account */
     ACCOUNTS_WITHDRAW_GRANT,        /* partner may no longer post for account */
     ACCOUNTS_ADD_ACCOUNT,           /* account */
-    /* account, endpoint (name, url, flags, types, secrets or none): ret_endpoint */
+    /* account, endpoint (name, url, flags, types, secrets or none), policy: ret_endpoint */
     ACCOUNTS_ADD_ENDPOINT,
-    ACCOUNTS_CHANGE_ENDPOINT, /* account, endpoint_id, what `changes` names, out of `endpoint` */
+    /* account, endpoint_id, what `changes` names, out of `endpoint` and `policy` */
+    ACCOUNTS_CHANGE_ENDPOINT,
     ACCOUNTS_REMOVE_ENDPOINT, /* account, endpoint_id */
     /* account, endpoint_id, secret: ret_secret_id, a number within it */
     ACCOUNTS_ADD_ENDPOINT_SECRET,
@@ -91,10 +92,11 @@ struct accounts_request {
     uint64_t endpoint_id;
     unsigned changes;              /* of enum partner_change or endpoint_change */
     struct partner partner_wanted; /* returned as published, after changes of its secrets too */
-    /* Returned as published, or as it was when it was removed; without its policy, which is in the
-     * directory. A request that disables it may have a `disabled_reason`. */
+    /* Returned as published, or as it was when it was removed, but without its policy: that is in
+     * the directory. A request that disables it may have a `disabled_reason`. */
     struct endpoint endpoint;
-    char detail[160];              /* empty on OK */
+    const struct endpoint_policy *policy; /* the requester's reference; NULL: none */
+    char detail[160];                     /* empty on OK */
     uint64_t ret_endpoint;
     uint64_t ret_secret_id;
 };

@@ -35,7 +35,7 @@ struct application {
     size_t entries_count, entries_capacity;
 };
 
-static enum err refuse(struct application *application, enum err error, const char *what)
+static enum err refuse_object(struct application *application, enum err error, const char *what)
 {
     snprintf(application->detail, STORE_DETAIL_BYTES, "%s", what);
     return error;
@@ -43,7 +43,8 @@ static enum err refuse(struct application *application, enum err error, const ch
 
 static enum err judge(struct application *application, enum err error)
 {
-    return error ? refuse(application, error, accounts_store_detail(application->store)) : OK;
+    return error ? refuse_object(application, error, accounts_store_detail(application->store))
+                 : OK;
 }
 
 /* Room for one more; false when there is no memory. */
@@ -62,7 +63,7 @@ static bool reserve(void **array, size_t count, size_t *capacity, size_t size)
 
 static enum err no_memory(struct application *application)
 {
-    return refuse(application, ERR_NO_MEMORY, "out of memory");
+    return refuse_object(application, ERR_NO_MEMORY, "out of memory");
 }
 
 /* The copy of an account that the page touches: valid until the next call. NULL when there is no
@@ -149,7 +150,7 @@ static enum err take_endpoint(
     if (error)
         return error;
     if (!touched)
-        return refuse(application, ERR_DAMAGED, "an endpoint is sent before its account");
+        return refuse_object(application, ERR_DAMAGED, "an endpoint is sent before its account");
     if (namesake) {
         if (!reserve((void **)&application->leaving, application->leaving_count,
                 &application->leaving_capacity, sizeof *application->leaving))
@@ -158,7 +159,7 @@ static enum err take_endpoint(
         account_endpoints_remove(&touched->account, namesake);
     }
     if (!has_room_for(&touched->account, endpoint->id))
-        return refuse(application, ERR_DAMAGED, "an account has too many endpoints");
+        return refuse_object(application, ERR_DAMAGED, "an account has too many endpoints");
     account_endpoints_put(&touched->account, endpoint);
     return add_entry(application, directory_entry_of_endpoint(endpoint));
 }
@@ -184,7 +185,7 @@ static enum err put_object(struct application *application, const struct account
     case ACCOUNTS_KINDS:
         break;
     }
-    return refuse(application, ERR_BUG, "there is no such kind of object");
+    return refuse_object(application, ERR_BUG, "there is no such kind of object");
 }
 
 static enum err remove_from(struct application *application, size_t first)

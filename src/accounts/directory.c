@@ -87,6 +87,11 @@ static enum kind kind_of(const struct directory_entry *entry)
     return (enum kind)entry->key.bytes[0];
 }
 
+static const struct endpoint *endpoint_of(const struct directory_entry *entry)
+{
+    return (const struct endpoint *)entry->object;
+}
+
 /* Looking up. */
 
 static int matches(struct cds_lfht_node *node, const void *wanted)
@@ -252,6 +257,7 @@ struct directory_entry *directory_entry_of_endpoint(const struct endpoint *endpo
 {
     struct key key = {0};
     bool good = key_of(KIND_ENDPOINT, slice_of(&endpoint->id, sizeof endpoint->id), &key);
+    (void)endpoint_policy_ref(endpoint->policy);
     return entry_new(good, &key, endpoint, sizeof *endpoint);
 }
 
@@ -271,10 +277,18 @@ struct directory_entry *directory_entry_of_grant(const char *partner, const char
 
 void directory_entry_free(struct directory_entry *entry)
 {
+    if (entry && kind_of(entry) == KIND_ENDPOINT)
+        endpoint_policy_unref(endpoint_of(entry)->policy);
     free(entry);
 }
 
 /* Publishing. */
+
+static void count_disabled(const struct directory_entry *entry, int amount)
+{
+    if (kind_of(entry) == KIND_ENDPOINT && !endpoint_of(entry)->enabled)
+        metrics_add(METRIC_ENDPOINTS_DISABLED, amount);
+}
 
 /* The gauge counts what people know by name. */
 static void count(struct directory *directory, const struct directory_entry *entry, int amount)
@@ -287,6 +301,7 @@ static void count(struct directory *directory, const struct directory_entry *ent
 
 static void retire(struct directory *directory, struct directory_entry *entry)
 {
+    count_disabled(entry, -1);
     entry->next_retired = directory->retired;
     directory->retired = entry;
 }
@@ -299,6 +314,7 @@ void directory_publish(struct directory *directory, struct directory_entry *entr
     struct cds_lfht_node *replaced =
         cds_lfht_add_replace(directory->table, hash, matches, &entry->key, &entry->node);
     rcu_go_offline();
+    count_disabled(entry, 1);
     if (replaced) {
         retire(directory, CONTAINER_OF(replaced, struct directory_entry, node));
         return;
@@ -364,7 +380,7 @@ void directory_free_retired(struct directory *directory)
     while (directory->retired) {
         struct directory_entry *entry = directory->retired;
         directory->retired = entry->next_retired;
-        free(entry);
+        directory_entry_free(entry);
     }
 }
 

@@ -78,11 +78,8 @@ struct endpoint {
     bool idempotent;        /* declares that it tells repeated deliveries apart by itself */
     struct type_list types; /* what it gets; empty: everything */
     bool final_4xx;         /* a 4xx other than 408, 425, 429 is its last word */
-    /*
-     * NULL: none, and on a follower. In the directory the entry holds a reference: a thread that
-     * keeps the policy beyond its callback takes its own. In a request to the accounts thread it is
-     * the requester's.
-     */
+    /* NULL: none, and on a follower. The entry in the directory holds a reference; a thread that
+     * keeps the policy beyond its callback takes its own. */
     const struct endpoint_policy *policy;
     int64_t disabled_us; /* wall; since when it is disabled. 0: it is enabled, or nobody knows */
     char disabled_reason[DISABLED_REASON_BYTES]; /* why; empty while it is enabled */

@@ -20,7 +20,8 @@ enum err directory_new(const struct hash_seed *seed, struct directory **ret_dire
  * a thread that is registered with RCU and is offline. Takes NULL. */
 void directory_free(struct directory *directory);
 
-/* Each makes an entry with a copy of its argument. */
+/* Each makes an entry with a copy of its argument. The entry of an endpoint takes a reference of
+ * its own to the policy. */
 struct directory_entry *directory_entry_of_partner(const struct partner *partner);
 struct directory_entry *directory_entry_of_account(const struct account *account);
 struct directory_entry *directory_entry_of_endpoint(const struct endpoint *endpoint);

@@ -13,11 +13,11 @@
  *              object under the rules of directory.h. The version that it has reached is in its
  *              database
  *
- * A follower has no secrets of endpoints, since it sends nothing to them. So its accounts.db cannot
- * become a leader's (LEAD refuses). A database with a history of its own is marked when it begins
- * to FOLLOW: objects that no page has sent when the last page is applied are removed. RESTART does
- * the same for a follower whose leader has lost changes, since its database was restored from a
- * backup. Meanwhile the directory keeps what it has.
+ * A follower has no secrets and no policies of endpoints, since it sends nothing to them. So its
+ * accounts.db cannot become a leader's (LEAD refuses). A database with a history of its own is
+ * marked when it begins to FOLLOW: objects that no page has sent when the last page is applied are
+ * removed. RESTART does the same for a follower whose leader has lost changes, since its database
+ * was restored from a backup. Meanwhile the directory keeps what it has.
  *
  * An account never changes after its first endpoint, so its version is the lower one, and it is
  * sent first. A leader that changed accounts would have to send their endpoints again.
@@ -48,7 +48,7 @@ struct accounts_object {
     int64_t version, created_us;
     union {
         struct partner *partner;   /* owned by the page; with its secrets */
-        struct endpoint *endpoint; /* owned by the page; without secrets */
+        struct endpoint *endpoint; /* owned by the page; without secrets and policy */
         struct account account;    /* without its endpoints */
         struct credential credential;
         struct {

@@ -247,6 +247,11 @@ static void format_types(const struct type_list *types, char ret_text[STORE_TYPE
             ret_text + len, STORE_TYPES_BYTES - len, "%s%s", i ? " " : "", types->patterns[i]);
 }
 
+static const char *policy_text(const struct endpoint *endpoint)
+{
+    return endpoint->policy ? endpoint_policy_text(endpoint->policy).data : "";
+}
+
 enum err store_run_with_endpoint(struct accounts_store *store, enum statement which,
     const struct endpoint *endpoint, int64_t created_us)
 {
@@ -261,6 +266,9 @@ enum err store_run_with_endpoint(struct accounts_store *store, enum statement wh
     sql_bind_int(&use, endpoint->idempotent);
     sql_bind_int(&use, endpoint->final_4xx);
     sql_bind_string(&use, types);
+    sql_bind_int(&use, endpoint->disabled_us);
+    sql_bind_string(&use, endpoint->disabled_reason);
+    sql_bind_string(&use, policy_text(endpoint));
     sql_bind_int(&use, endpoint->version);
     sql_bind_int(&use, created_us);
     return store_run(store, &use);
@@ -283,6 +291,9 @@ enum err accounts_store_change_endpoint(
     sql_bind_int(&use, endpoint->idempotent);
     sql_bind_int(&use, endpoint->final_4xx);
     sql_bind_string(&use, types);
+    sql_bind_int(&use, endpoint->disabled_us);
+    sql_bind_string(&use, endpoint->disabled_reason);
+    sql_bind_string(&use, policy_text(endpoint));
     sql_bind_int(&use, endpoint->version);
     sql_bind_int(&use, (int64_t)endpoint->id);
     return store_run_on_one_row(store, &use, "the endpoint has no row");

@@ -62,7 +62,7 @@ enum err accounts_store_add_account(
 /* Without its secrets, which are added one by one. */
 enum err accounts_store_add_endpoint(
     struct accounts_store *store, const struct endpoint *endpoint, int64_t now_us) MUST_CHECK;
-/* Its URL, flags, types and version; not its secrets. */
+/* All but its name and its secrets. */
 enum err accounts_store_change_endpoint(
     struct accounts_store *store, const struct endpoint *endpoint) MUST_CHECK;
 /* With its secrets. Its name is free again. */

@@ -11,7 +11,12 @@
 
 #define PAGE_OF_ROWS " WHERE version > ?1 AND version <= ?2 ORDER BY version"
 
-/* symbol, SQL. What is removed leaves its row for replicas, but not its secret. */
+#define ENDPOINT_COLUMNS                                                           \
+    "id, account, name, url, enabled, idempotent, final_4xx, types, disabled_us, " \
+    "disabled_reason, policy, version, created_us)"                                \
+    " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+/* symbol, SQL. What is removed leaves its row for replicas, but not its secrets. */
 #define STATEMENT_TABLE(X)                                                                         \
     X(STATEMENT_BEGIN, "BEGIN IMMEDIATE")                                                          \
     X(STATEMENT_COMMIT, "COMMIT")                                                                  \
@@ -40,14 +45,13 @@
     /* accounts and their endpoints */                                                             \
     X(STATEMENT_ADD_ACCOUNT,                                                                       \
         "INSERT INTO accounts(id, enabled, version, created_us) VALUES(?, ?, ?, ?)")               \
-    X(STATEMENT_ADD_ENDPOINT, "INSERT INTO endpoints(id, account, name, url, enabled, "            \
-                              "idempotent, final_4xx, types, version, created_us)"                 \
-                              " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                             \
+    X(STATEMENT_ADD_ENDPOINT, "INSERT INTO endpoints(" ENDPOINT_COLUMNS)                           \
     X(STATEMENT_CHANGE_ENDPOINT, "UPDATE endpoints SET url = ?, enabled = ?, idempotent = ?, "     \
-                                 "final_4xx = ?, types = ?, version = ?"                           \
+                                 "final_4xx = ?, types = ?, disabled_us = ?, "                     \
+                                 "disabled_reason = ?, policy = ?, version = ?"                    \
                                  " WHERE id = ? AND deleted = 0")                                  \
-    X(STATEMENT_REMOVE_ENDPOINT,                                                                   \
-        "UPDATE endpoints SET deleted = 1, version = ? WHERE id = ? AND deleted = 0")              \
+    X(STATEMENT_REMOVE_ENDPOINT, "UPDATE endpoints SET deleted = 1, policy = '', version = ? "     \
+                                 "WHERE id = ? AND deleted = 0")                                   \
     X(STATEMENT_ADD_SECRET, "INSERT INTO secrets(endpoint, ordinal, secret, version, created_us)"  \
                             " SELECT ?1, coalesce(max(ordinal), -1) + 1, ?2, ?3, ?4 FROM secrets " \
                             "WHERE endpoint = ?1 RETURNING ordinal")                               \
@@ -61,7 +65,8 @@
                                       "partner = ? AND deleted = 0 ORDER BY version")              \
     X(STATEMENT_LOAD_ACCOUNTS, "SELECT id, enabled, version FROM accounts WHERE deleted = 0")      \
     X(STATEMENT_LOAD_ENDPOINTS, "SELECT id, account, name, url, enabled, idempotent, final_4xx, "  \
-                                "version, types FROM endpoints"                                    \
+                                "version, types, disabled_us, disabled_reason, policy "            \
+                                "FROM endpoints"                                                   \
                                 " WHERE deleted = 0 ORDER BY created_us, id")                      \
     X(STATEMENT_LOAD_SECRETS,                                                                      \
         "SELECT ordinal, secret FROM secrets WHERE endpoint = ? AND deleted = 0 ORDER BY ordinal") \
@@ -84,7 +89,7 @@
         "SELECT id, enabled, version, version, created_us, deleted FROM accounts" PAGE_OF_ROWS)    \
     X(STATEMENT_READ_ENDPOINTS,                                                                    \
         "SELECT id, account, name, url, enabled, idempotent, final_4xx, version, types,"           \
-        " version, created_us, deleted FROM endpoints" PAGE_OF_ROWS)                               \
+        " disabled_us, disabled_reason, version, created_us, deleted FROM endpoints" PAGE_OF_ROWS) \
     X(STATEMENT_READ_CREDENTIALS,                                                                  \
         "SELECT sha256, partner, created_us, version, created_us,"                                 \
         " deleted OR revoked_us IS NOT NULL FROM credentials" PAGE_OF_ROWS)                        \
@@ -101,9 +106,7 @@
                                     "version, created_us) VALUES(?, ?, ?, ?, ?)")                  \
     X(STATEMENT_PUT_ACCOUNT,                                                                       \
         "INSERT OR REPLACE INTO accounts(id, enabled, version, created_us) VALUES(?, ?, ?, ?)")    \
-    X(STATEMENT_PUT_ENDPOINT, "INSERT OR REPLACE INTO endpoints(id, account, name, url, enabled, " \
-                              "idempotent, final_4xx, types, version,"                             \
-                              " created_us) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                 \
+    X(STATEMENT_PUT_ENDPOINT, "INSERT OR REPLACE INTO endpoints(" ENDPOINT_COLUMNS)                \
     X(STATEMENT_FIND_NAMESAKE, "SELECT coalesce(max(id), 0) FROM endpoints WHERE account = ? AND " \
                                "name = ? AND id <> ? AND deleted = 0")                             \
     X(STATEMENT_PUT_CREDENTIAL, "INSERT OR REPLACE INTO credentials(sha256, partner, version, "    \

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "model/key_pointer.h"
+#include "model/refusal.h"
 
 /* Returns false when the column does not fit. What the gateway writes always fits. */
 static bool read_text(const struct sql_use *row, int column, char *ret_text, size_t size)
@@ -103,10 +104,12 @@ enum err store_read_endpoint(
     endpoint->idempotent = sql_column_int(row, 5) != 0;
     endpoint->final_4xx = sql_column_int(row, 6) != 0;
     endpoint->version = sql_column_int(row, 7);
+    endpoint->disabled_us = sql_column_int(row, 9);
     return read_text(row, 1, endpoint->account, sizeof endpoint->account) &&
                    read_text(row, 2, endpoint->name, sizeof endpoint->name) &&
                    read_text(row, 3, endpoint->url, sizeof endpoint->url) &&
-                   read_types(row, 8, &endpoint->types)
+                   read_types(row, 8, &endpoint->types) &&
+                   read_text(row, 10, endpoint->disabled_reason, sizeof endpoint->disabled_reason)
                ? OK
                : accounts_store_damaged(store, "an endpoint cannot be read");
 }
@@ -152,6 +155,20 @@ static enum err visit_account(
     return error ? error : visitor->on_account(&account, visitor->context);
 }
 
+/* Empty: none. The caller gets a reference. */
+static enum err read_policy(struct accounts_store *store, const struct sql_use *row, int column,
+    const struct endpoint_policy **ret_policy)
+{
+    struct slice text = sql_column_slice(row, column);
+    struct refusal refusal;
+    if (text.len == 0)
+        return OK;
+    enum err error = endpoint_policy_parse(text, NULL, ret_policy, &refusal);
+    return error == OK || error == ERR_NO_MEMORY
+               ? error
+               : accounts_store_damaged(store, "the policy of an endpoint cannot be read");
+}
+
 static enum err visit_endpoint(
     struct accounts_store *store, const struct sql_use *row, void *context)
 {
@@ -163,7 +180,12 @@ static enum err visit_endpoint(
     struct sql_use use = store_use(store, STATEMENT_LOAD_SECRETS);
     sql_bind_int(&use, (int64_t)endpoint.id);
     error = store_each_row(store, &use, take_secret, &endpoint);
-    return error ? error : visitor->on_endpoint(&endpoint, visitor->context);
+    if (!error)
+        error = read_policy(store, row, 11, &endpoint.policy);
+    if (!error)
+        error = visitor->on_endpoint(&endpoint, visitor->context);
+    endpoint_policy_unref(endpoint.policy);
+    return error;
 }
 
 static enum err visit_credential(

@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 #define APPLICATION_ID 0x504e5341 /* PNSA */
-#define FORMAT 3
+#define FORMAT 4
 #define PATH_BYTES_MAX 4400
 /* No other connection writes; a person with the sqlite3 shell may hold the lock for a moment. */
 #define BUSY_MS 500
@@ -60,6 +60,12 @@ static const char *const steps[FORMAT] = {
     "CREATE INDEX endpoints_by_version ON endpoints(version);"
     "CREATE INDEX credentials_by_version ON credentials(version);"
     "CREATE INDEX grants_by_version ON grants(version);",
+
+    /* What is set for one endpoint (model/endpoint_policy.h, with its secrets), and since when and
+     * why it is disabled (0: nobody knows). */
+    "ALTER TABLE endpoints ADD COLUMN policy TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE endpoints ADD COLUMN disabled_us INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE endpoints ADD COLUMN disabled_reason TEXT NOT NULL DEFAULT '';",
 };
 
 /* All steps in one transaction: after a crash the file has the old format or the new one. */

@@ -181,11 +181,11 @@ enum err accounts_store_end_page(struct accounts_store *store, int64_t version, 
 
 enum err accounts_store_mark_all(struct accounts_store *store)
 {
-    /* A follower sends nothing to endpoints: it does not keep their secrets. */
-    static const char sql[] =
-        "UPDATE partners SET version = -1; UPDATE accounts SET version = -1;"
-        "UPDATE endpoints SET version = -1; UPDATE credentials SET version = -1;"
-        "UPDATE grants SET version = -1; DELETE FROM secrets;";
+    /* A follower sends nothing to endpoints: it keeps neither their secrets nor their policies. */
+    static const char sql[] = "UPDATE partners SET version = -1; UPDATE accounts SET version = -1;"
+                              "UPDATE endpoints SET version = -1, policy = '';"
+                              "UPDATE credentials SET version = -1;"
+                              "UPDATE grants SET version = -1; DELETE FROM secrets;";
     enum store_following following = STORE_LEADS;
     enum err error = sql_run(store->db, sql);
     if (error)

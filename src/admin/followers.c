@@ -10,7 +10,7 @@
  * that there are later ones. Without changes the answer waits for one, at most S seconds.
  * `restart`: V is higher than the last change of this gateway, which was restored from a backup;
  * follow it from 0 on. The page has the secrets of partners and the hashes of their keys, but no
- * secrets of endpoints: followers do not deliver.
+ * secrets and no policies of endpoints: followers do not deliver.
  *
  * Requests that wait are in a list that each tick of the loop looks at, about every 100 ms.
  */
@@ -68,10 +68,11 @@ static json_t *endpoint_view(const struct accounts_object *object)
     endpoint_id_format(endpoint->id, id);
     for (unsigned i = 0; i < endpoint->types.count; i++)
         json_array_append_new(types, json_string(endpoint->types.patterns[i]));
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "id", id, "account",
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:I, s:s}", "id", id, "account",
         endpoint->account, "name", endpoint->name, "url", endpoint->url, "enabled",
         (int)endpoint->enabled, "idempotent", (int)endpoint->idempotent, "final_4xx",
-        (int)endpoint->final_4xx, "types", types);
+        (int)endpoint->final_4xx, "types", types, "disabled_us", (json_int_t)endpoint->disabled_us,
+        "disabled_reason", endpoint->disabled_reason);
 }
 
 static json_t *credential_view(const struct accounts_object *object)

@@ -90,6 +90,15 @@ static bool take_types(const json_t *array, struct type_list *types)
     return true;
 }
 
+/* A leader of an earlier version does not send it. */
+static bool take_disabling(const json_t *json, struct endpoint *endpoint)
+{
+    return !json_object_get(json, "disabled_us") ||
+           (take_number(json, "disabled_us", &endpoint->disabled_us) &&
+               take_text(json, "disabled_reason", endpoint->disabled_reason,
+                   sizeof endpoint->disabled_reason));
+}
+
 static bool take_endpoint(const json_t *json, struct accounts_object *object)
 {
     struct endpoint *endpoint = object->endpoint;
@@ -103,7 +112,8 @@ static bool take_endpoint(const json_t *json, struct accounts_object *object)
            take_flag(json, "enabled", &endpoint->enabled) &&
            take_flag(json, "idempotent", &endpoint->idempotent) &&
            take_flag(json, "final_4xx", &endpoint->final_4xx) &&
-           take_types(json_object_get(json, "types"), &endpoint->types);
+           take_types(json_object_get(json, "types"), &endpoint->types) &&
+           take_disabling(json, endpoint);
 }
 
 static bool take_credential(const json_t *json, struct accounts_object *object)

@@ -125,6 +125,8 @@
         "leader's")                                                                                \
     X(METRIC_DIRECTORY_OBJECTS, gauge, "penstock_directory_objects", "",                           \
         "Partners, accounts and endpoints in memory")                                              \
+    X(METRIC_ENDPOINTS_DISABLED, gauge, "penstock_endpoints_disabled", "",                         \
+        "Endpoints that are disabled: their events are parked")                                    \
     X(METRIC_LOG_DROPPED, counter, "penstock_log_dropped_total", "",                               \
         "Log lines dropped: a ring was full, or a library printed too many lines")
 

@@ -183,7 +183,7 @@ Test(accounts, fields_are_checked)
     struct endpoint wanted = {.url = ""};
     cr_expect_eq(change_endpoint("acc_1", endpoint, ENDPOINT_CHANGE_URL, &wanted), ERR_INVALID);
     cr_expect_eq(change_endpoint("acc_1", endpoint, 0, &wanted), ERR_INVALID);
-    cr_expect_eq(change_endpoint("acc_1", endpoint, 32, &wanted), ERR_INVALID);
+    cr_expect_eq(change_endpoint("acc_1", endpoint, 64, &wanted), ERR_INVALID);
 }
 
 Test(accounts, an_account_has_a_bounded_number_of_endpoints)

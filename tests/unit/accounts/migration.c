@@ -86,7 +86,7 @@ Test(migration, a_file_of_format_1_is_brought_forward_with_all_that_is_in_it)
         cr_expect_eq(endpoint->version, 6);
         cr_expect_eq(endpoint->secrets_count, 1);
         rcu_go_offline();
-        cr_expect_eq(query_number("PRAGMA user_version"), 3);
+        cr_expect_eq(query_number("PRAGMA user_version"), 4);
         close_accounts();
     }
     cr_assert_eq(open_accounts(), OK);
