@@ -108,10 +108,12 @@ static json_t *endpoint_view(const struct endpoint *endpoint)
     json_t *types = json_array();
     for (unsigned i = 0; i < endpoint->types.count; i++)
         json_array_append_new(types, json_string(endpoint->types.patterns[i]));
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "id", id, "account",
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:b, s:b, s:o, s:o}", "id", id, "account",
         endpoint->account, "name", endpoint->name, "url", endpoint->url, "enabled",
-        (int)endpoint->enabled, "idempotent", (int)endpoint->idempotent, "final_4xx",
-        (int)endpoint->final_4xx, "types", types);
+        (int)endpoint->enabled, "disabled_since", admin_time(endpoint->disabled_us),
+        "disabled_because", admin_text(slice_from_string(endpoint->disabled_reason)), "idempotent",
+        (int)endpoint->idempotent, "final_4xx", (int)endpoint->final_4xx, "types", types, "policy",
+        admin_view_policy(endpoint->policy));
 }
 
 static void list_account(const struct account *account, void *context)
@@ -176,7 +178,11 @@ void admin_get_endpoint(struct http_exchange *exchange, void *context)
 
 static json_t *view_endpoint(const struct admin_change *change)
 {
-    return endpoint_view(&change->request.endpoint);
+    struct endpoint endpoint = change->request.endpoint;
+    const struct endpoint *present =
+        directory_endpoint(accounts_directory(change->admin->options.accounts), endpoint.id);
+    endpoint.policy = present ? present->policy : NULL;
+    return endpoint_view(&endpoint);
 }
 
 static json_t *view_new_endpoint(const struct admin_change *change)
@@ -217,7 +223,21 @@ static bool take_name(
     return taken != ADMIN_MEMBER_ANSWERED;
 }
 
-/* Reads the members of an endpoint from a body. False after an answer. */
+/* Reads why it is disabled. False after an answer. */
+static bool take_reason(struct http_exchange *exchange, const json_t *body, unsigned changes,
+    struct endpoint *ret_endpoint)
+{
+    enum admin_member taken = admin_take_note(exchange, body, ret_endpoint->disabled_reason);
+    bool disables = (changes & ENDPOINT_CHANGE_ENABLED) && !ret_endpoint->enabled;
+    if (taken == ADMIN_MEMBER_TAKEN && !disables) {
+        admin_refuse_member(exchange, "note",
+            "says why an endpoint is disabled: send it with \"enabled\": false, or remove it");
+        return false;
+    }
+    return taken != ADMIN_MEMBER_ANSWERED;
+}
+
+/* Reads the members of an endpoint from a body, except its policy. False after an answer. */
 static bool take_endpoint(struct admin *admin, struct http_exchange *exchange, const json_t *body,
     bool is_new, struct endpoint *ret_endpoint, unsigned *ret_changes)
 {
@@ -242,13 +262,14 @@ static bool take_endpoint(struct admin *admin, struct http_exchange *exchange, c
     enum admin_member types = admin_take_types(exchange, body, "types", &ret_endpoint->types);
     if (types == ADMIN_MEMBER_TAKEN)
         *ret_changes |= ENDPOINT_CHANGE_TYPES;
-    return types != ADMIN_MEMBER_ANSWERED;
+    return types != ADMIN_MEMBER_ANSWERED &&
+           take_reason(exchange, body, *ret_changes, ret_endpoint);
 }
 
 void admin_add_endpoint(struct http_exchange *exchange, void *context)
 {
     static const char *const known[] = {
-        "name", "url", "enabled", "idempotent", "final_4xx", "types", NULL};
+        "name", "url", "enabled", "note", "idempotent", "final_4xx", "types", "policy", NULL};
     struct admin *admin = context;
     const struct account *account =
         admin_authenticate(admin, exchange) ? admin_find_account(admin, exchange) : NULL;
@@ -256,9 +277,11 @@ void admin_add_endpoint(struct http_exchange *exchange, void *context)
     if (!body)
         return;
     struct endpoint endpoint = {.name = "main", .enabled = true};
+    const struct endpoint_policy *policy = NULL;
     unsigned changes;
     struct admin_change *change = NULL;
-    if (take_endpoint(admin, exchange, body, true, &endpoint, &changes))
+    if (take_endpoint(admin, exchange, body, true, &endpoint, &changes) &&
+        admin_take_policy(admin, exchange, body, NULL, &policy) != ADMIN_MEMBER_ANSWERED)
         change = admin_change_new(exchange, ACCOUNTS_ADD_ENDPOINT, 201, view_new_endpoint);
     json_decref(body);
     if (!change)
@@ -267,12 +290,14 @@ void admin_add_endpoint(struct http_exchange *exchange, void *context)
     endpoint.secrets_count = 1;
     snprintf(change->request.account, sizeof change->request.account, "%s", account->id);
     change->request.endpoint = endpoint;
+    change->request.policy = policy;
     admin_change_submit(admin, change);
 }
 
 void admin_change_endpoint(struct http_exchange *exchange, void *context)
 {
-    static const char *const known[] = {"url", "enabled", "idempotent", "final_4xx", "types", NULL};
+    static const char *const known[] = {
+        "url", "enabled", "note", "idempotent", "final_4xx", "types", "policy", NULL};
     struct admin *admin = context;
     const struct endpoint *present =
         admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;
@@ -280,13 +305,19 @@ void admin_change_endpoint(struct http_exchange *exchange, void *context)
     if (!body)
         return;
     struct endpoint endpoint = {0};
+    const struct endpoint_policy *policy = NULL;
     unsigned changes;
-    struct admin_change *change = NULL;
+    enum admin_member taken = ADMIN_MEMBER_ANSWERED;
     if (take_endpoint(admin, exchange, body, false, &endpoint, &changes))
-        change = admin_change_new(exchange, ACCOUNTS_CHANGE_ENDPOINT, 200, view_endpoint);
+        taken = admin_take_policy(admin, exchange, body, present->policy, &policy);
     json_decref(body);
-    if (!change)
+    if (taken == ADMIN_MEMBER_ANSWERED)
         return;
+    if (taken == ADMIN_MEMBER_TAKEN)
+        changes |= ENDPOINT_CHANGE_POLICY;
+    struct admin_change *change =
+        admin_change_new(exchange, ACCOUNTS_CHANGE_ENDPOINT, 200, view_endpoint);
+    change->request.policy = policy;
     snprintf(change->request.account, sizeof change->request.account, "%s", present->account);
     change->request.endpoint_id = present->id;
     change->request.changes = changes;

@@ -62,6 +62,9 @@ enum admin_member admin_take_text(struct http_exchange *exchange, const json_t *
     const char *name, bool required, char *ret_text, size_t size);
 enum admin_member admin_take_flag(
     struct http_exchange *exchange, const json_t *object, const char *name, bool *ret_flag);
+/* The member `note`: why an operator does it. */
+enum admin_member admin_take_note(
+    struct http_exchange *exchange, const json_t *object, char ret_note[ACTION_NOTE_BYTES_MAX + 1]);
 /* A list of patterns of event types. The 422 names each wrong one, as /name/index. */
 enum admin_member admin_take_types(struct http_exchange *exchange, const json_t *object,
     const char *name, struct type_list *ret_types);
@@ -106,7 +109,8 @@ const struct endpoint *admin_find_endpoint(
 
 /* A change on its way to the accounts thread, with the exchange that it answers. */
 struct admin_change {
-    struct accounts_request request;
+    struct accounts_request request; /* owns its policy */
+    const struct admin *admin;       /* from admin_change_submit on */
     struct http_exchange *exchange;
     char secret_text[128];                              /* an API key, to be shown once */
     json_t *(*view)(const struct admin_change *change); /* the 200 or 201 body */
@@ -133,6 +137,16 @@ void admin_change_submit(struct admin *admin, struct admin_change *change);
 /* followers.c: requests of followers that wait. */
 void admin_changes_tick(struct admin *admin);
 void admin_changes_end(struct admin *admin); /* answers those that still wait */
+
+/* policy.c */
+
+/* Without its secrets; null without a policy. */
+json_t *admin_view_policy(const struct endpoint_policy *policy);
+/* Takes the member `policy`; null gives NULL. `present` is the policy that the endpoint has, or
+ * NULL. The caller owns the reference. */
+enum admin_member admin_take_policy(const struct admin *admin, struct http_exchange *exchange,
+    const json_t *body, const struct endpoint_policy *present,
+    const struct endpoint_policy **ret_policy);
 
 /* status.c */
 

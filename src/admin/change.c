@@ -130,6 +130,12 @@ struct admin_change *admin_change_of_secret(struct http_exchange *exchange,
     return change;
 }
 
+static void change_free(struct admin_change *change)
+{
+    endpoint_policy_unref(change->request.policy);
+    free(change);
+}
+
 static void on_changed(struct request *base, void *receiver)
 {
     struct accounts_request *request = CONTAINER_OF(base, struct accounts_request, base);
@@ -138,15 +144,16 @@ static void on_changed(struct request *base, void *receiver)
         admin_answer_json(change->exchange, change->status, change->view(change));
     else
         http_answer_problem(change->exchange, request->base.result, request->detail, NULL);
-    free(change);
+    change_free(change);
 }
 
 void admin_change_submit(struct admin *admin, struct admin_change *change)
 {
     if (admin_refuse_as_follower(admin, change->exchange)) {
-        free(change);
+        change_free(change);
         return;
     }
+    change->admin = admin;
     change->request.base.reply_to = &admin->mailbox;
     change->request.base.on_done = on_changed;
     accounts_submit(admin->options.accounts, &change->request);

@@ -48,7 +48,7 @@ bool admin_refuse_as_follower(const struct admin *admin, struct http_exchange *e
 
 void admin_answer_json(struct http_exchange *exchange, int status, json_t *json)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(json);
     if (text)
         http_answer(exchange, &(struct http_reply){.status = status,
@@ -151,6 +151,27 @@ enum admin_member admin_take_flag(
     }
     *ret_flag = json_is_true(value);
     return ADMIN_MEMBER_TAKEN;
+}
+
+/* Texts that people read later: no line ends, no control characters (C1 included, which are two
+ * bytes in UTF-8). */
+static bool is_printable(const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (*c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0))
+            return false;
+    return true;
+}
+
+enum admin_member admin_take_note(
+    struct http_exchange *exchange, const json_t *object, char ret_note[ACTION_NOTE_BYTES_MAX + 1])
+{
+    enum admin_member taken =
+        admin_take_text(exchange, object, "note", false, ret_note, ACTION_NOTE_BYTES_MAX + 1);
+    if (taken != ADMIN_MEMBER_TAKEN || is_printable(ret_note))
+        return taken;
+    admin_refuse_member(exchange, "note", "must be printable text in one line");
+    return ADMIN_MEMBER_ANSWERED;
 }
 
 enum admin_member admin_take_types(struct http_exchange *exchange, const json_t *object,

@@ -135,28 +135,12 @@ static void on_answered(struct request *request, void *receiver)
     free(asked);
 }
 
-/* Texts that people read later: no line ends, no control characters (C1 included, which are two
- * bytes in UTF-8). */
-static bool is_printable(const char *text)
-{
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-        if (*c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0))
-            return false;
-    return true;
-}
-
 /* What a body says, false after an answer. */
 
 static bool take_note(
     struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
-    enum admin_member taken =
-        admin_take_text(exchange, body, "note", false, action->note, sizeof action->note);
-    if (taken == ADMIN_MEMBER_TAKEN && !is_printable(action->note)) {
-        admin_refuse_member(exchange, "note", "must be printable text in one line");
-        return false;
-    }
-    return taken != ADMIN_MEMBER_ANSWERED;
+    return admin_take_note(exchange, body, action->note) != ADMIN_MEMBER_ANSWERED;
 }
 
 /* Takes a state among `states` (bits); `rule` names them. */

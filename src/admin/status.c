@@ -269,7 +269,7 @@ static void on_state_counts(struct request *request, void *receiver)
         json_object_set_new(open, delivery_state_name(states[i]),
             json_integer(counts->counts.ret_counts[states[i]]));
     json_t *status = json_pack(
-        "{s:s, s:b, s:i, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:I, s:I}", "version",
+        "{s:s, s:b, s:i, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:I, s:I, s:I}", "version",
         PENSTOCK_VERSION, "ready", (int)(atomic_load(&admin->ready) && takes_events(admin)),
         "shards", (int)admin->options.shards, "uptime_seconds",
         (json_int_t)((clock_mono_us() - admin->started_mono_us) / US_PER_SECOND), "open", open,
@@ -280,7 +280,8 @@ static void on_state_counts(struct request *request, void *receiver)
         (json_int_t)metrics_read(METRIC_EVENTS_UNAVAILABLE), "delivered",
         (json_int_t)metrics_read(METRIC_ATTEMPTS_DELIVERED), "in_flight",
         (json_int_t)metrics_read(METRIC_IN_FLIGHT), "dead",
-        (json_int_t)metrics_read(METRIC_ATTEMPTS_DEAD));
+        (json_int_t)metrics_read(METRIC_ATTEMPTS_DEAD), "endpoints_disabled",
+        (json_int_t)metrics_read(METRIC_ENDPOINTS_DISABLED));
     json_t *link_status = admin_view_links(admin), *room = room_view(admin);
     if (status && (json_object_update(status, link_status) || json_object_update(status, room)))
         json_decref(TAKE(status));

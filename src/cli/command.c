@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-static_assert(FLAGS <= 32, "the flags of a command are bits of an unsigned");
+static_assert(FLAGS <= 64, "the flags of a command are bits of a uint64_t");
 
 /* Help. */
 
@@ -71,13 +71,13 @@ static void print_usage(FILE *out, const struct command *command)
     for (unsigned i = 0; i < FLAGS; i++) {
         const struct flag *row = &flag_rows[i];
         char left[64];
-        if (!(command->flags & 1u << i))
+        if (!(command->flags & FLAG_BIT(i)))
             continue;
         snprintf(left, sizeof left, "%s%s%s%s%s", row->short_name ? row->short_name : "",
             row->short_name ? ", " : "", row->name, row->value ? " " : "",
             row->value ? row->value : "");
         fprintf(out, "  %-24s %s%s\n", left, row->summary,
-            command->required & 1u << i ? " (required)" : "");
+            command->required & FLAG_BIT(i) ? " (required)" : "");
     }
 }
 
@@ -121,7 +121,7 @@ static enum err complain_of_flag(
     if (flag == FLAGS)
         return complain_see_help(command, complaint, "there is no flag %.*s", len, argument);
     for (size_t i = 0; i < command_count; i++)
-        if (command_rows[i].flags & 1u << flag)
+        if (command_rows[i].flags & FLAG_BIT(flag))
             return complain_see_help(command, complaint,
                 "%.*s is not a flag of this command, but of others, such as \"penstock %s\"", len,
                 argument, command_rows[i].name);
@@ -135,7 +135,7 @@ static enum err take_flag(const struct command *command, int argc, char *const *
 {
     const char *argument = argv[*at], *value;
     unsigned flag = flag_find(argument, command->flags, &value);
-    if (flag == FLAGS || !(command->flags & 1u << flag))
+    if (flag == FLAGS || !(command->flags & FLAG_BIT(flag)))
         return complain_of_flag(command, flag, argument, complaint);
     const struct flag *row = &flag_rows[flag];
     if (row->kind == FLAG_KIND_SWITCH && value)
@@ -162,7 +162,7 @@ static enum err check_required(
     const struct command *command, const struct invocation *call, struct buffer *complaint)
 {
     for (unsigned i = 0; i < FLAGS; i++)
-        if (command->required & 1u << i && !call->flags[i])
+        if (command->required & FLAG_BIT(i) && !call->flags[i])
             return complain_see_help(command, complaint, "%s %s is missing (%s)", flag_rows[i].name,
                 flag_rows[i].value ? flag_rows[i].value : "", flag_rows[i].summary);
     return OK;

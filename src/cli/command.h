@@ -27,8 +27,8 @@ struct command {
     const char *name;  /* one or two words */
     const char *words; /* the arguments, for the usage line */
     unsigned words_min, words_max;
-    unsigned flags;    /* bits of enum command_flag */
-    unsigned required; /* those that must be given */
+    uint64_t flags;    /* bits of enum command_flag */
+    uint64_t required; /* those that must be given */
     const char *summary;
     int (*run)(const struct invocation *call);
     /* For commands that are one request to the admin API (request.h). */

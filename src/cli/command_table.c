@@ -13,10 +13,11 @@
 #include "cli/request.h"
 #include "cli/status.h"
 
-#define F(flag) (1u << (flag))
+#define F(flag) FLAG_BIT(flag)
 #define REMOTE (F(FLAG_CONFIG) | F(FLAG_DATA) | F(FLAG_JSON))
 #define ACTION (F(FLAG_EXPECT) | F(FLAG_NOTE))
-#define POLICY (F(FLAG_URL) | F(FLAG_TYPES) | F(FLAG_IDEMPOTENT) | F(FLAG_FINAL_4XX))
+#define SETTINGS \
+    (F(FLAG_URL) | F(FLAG_TYPES) | F(FLAG_IDEMPOTENT) | F(FLAG_FINAL_4XX) | F(FLAG_POLICY))
 
 #define PARTNERS "/api/v1/partners"
 #define ACCOUNTS "/api/v1/accounts"
@@ -117,15 +118,16 @@ const struct command command_rows[] = {
     {"account add", "ACCOUNT", 1, 1, REMOTE, 0, "Add an account",
         REQUEST_OF("POST", ACCOUNTS, "id", show_members)},
     {"account list", "", 0, 0, REMOTE, 0, "List the accounts", REQUEST("GET", ACCOUNTS, show_list)},
-    {"endpoint add", "ACCOUNT", 1, 1, REMOTE | POLICY | F(FLAG_NAME), F(FLAG_URL),
+    {"endpoint add", "ACCOUNT", 1, 1, REMOTE | SETTINGS | F(FLAG_NAME), F(FLAG_URL),
         "Add an endpoint to an account and show its signing secret once",
         REQUEST("POST", ACCOUNTS "/%1/endpoints", show_members)},
     {"endpoint list", "ACCOUNT", 1, 1, REMOTE, 0, "List the endpoints of an account",
         REQUEST("GET", ACCOUNTS "/%1/endpoints", show_list)},
     {"endpoint show", "ACCOUNT ENDPOINT", 2, 2, REMOTE, 0, "Show an endpoint",
         REQUEST("GET", ACCOUNTS "/%1/endpoints/%2", show_members)},
-    {"endpoint change", "ACCOUNT ENDPOINT", 2, 2, REMOTE | POLICY | F(FLAG_ENDPOINT_ENABLED), 0,
-        "Change the URL or the settings of an endpoint, or disable or enable it",
+    {"endpoint change", "ACCOUNT ENDPOINT", 2, 2,
+        REMOTE | SETTINGS | F(FLAG_ENDPOINT_ENABLED) | F(FLAG_NOTE), 0,
+        "Change the URL, the settings or the policy of an endpoint, or disable or enable it",
         REQUEST("PATCH", ACCOUNTS "/%1/endpoints/%2", show_members)},
     {"endpoint remove", "ACCOUNT ENDPOINT", 2, 2, REMOTE, 0,
         "Remove an endpoint and park its deliveries that are still to be sent",

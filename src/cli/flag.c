@@ -72,16 +72,18 @@ const struct flag flag_rows[FLAGS] = {
         "the id of another endpoint of the account. All later attempts go to this endpoint"},
     [FLAG_ENDPOINT_ENABLED] = {"--enabled", NULL, FLAG_KIND_BOOLEAN, "true|false", "enabled",
         "whether the endpoint receives events"},
+    [FLAG_POLICY] = {"--policy", NULL, FLAG_KIND_FILE, "FILE", "policy",
+        "a JSON file with the policy of this endpoint, or - for stdin. null removes the policy"},
 };
 
-unsigned flag_find(const char *argument, unsigned taken, const char **ret_value)
+unsigned flag_find(const char *argument, uint64_t taken, const char **ret_value)
 {
     size_t len = strcspn(argument, "=");
     *ret_value = argument[len] == '=' ? argument + len + 1 : NULL;
     for (int all = 0; all < 2; all++) {
         for (unsigned i = 0; i < FLAGS; i++) {
             const struct flag *row = &flag_rows[i];
-            if (!all && !(taken & 1u << i))
+            if (!all && !(taken & FLAG_BIT(i)))
                 continue;
             if ((strlen(row->name) == len && strncmp(argument, row->name, len) == 0) ||
                 (row->short_name && strcmp(argument, row->short_name) == 0))

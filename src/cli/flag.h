@@ -4,6 +4,8 @@
 #ifndef PENSTOCK_CLI_FLAG_H
 #define PENSTOCK_CLI_FLAG_H
 
+#include <stdint.h>
+
 /* The row of a command says which ones it takes. */
 enum command_flag {
     FLAG_CONFIG,
@@ -38,8 +40,11 @@ enum command_flag {
     FLAG_TAKE_OVER,
     FLAG_TO_ENDPOINT,
     FLAG_ENDPOINT_ENABLED,
+    FLAG_POLICY,
     FLAGS
 };
+
+#define FLAG_BIT(flag) (UINT64_C(1) << (flag))
 
 /* What a flag's value must be. The parser checks it. */
 enum flag_kind {
@@ -49,6 +54,7 @@ enum flag_kind {
     FLAG_KIND_BOOLEAN, /* true or false */
     FLAG_KIND_NUMBER,  /* from 1 on */
     FLAG_KIND_DAY,     /* 2026-01-31 */
+    FLAG_KIND_FILE,    /* the name of a file with JSON, or - for stdin */
 };
 
 struct flag {
@@ -64,7 +70,7 @@ extern const struct flag flag_rows[FLAGS];
 
 /* Returns the flag that an argument names, or FLAGS. Those among `taken` (bits) are preferred: two
  * flags may have the same name. *ret_value gets the text after '=', or NULL. */
-unsigned flag_find(const char *argument, unsigned taken, const char **ret_value);
+unsigned flag_find(const char *argument, uint64_t taken, const char **ret_value);
 
 /* Returns the rule that a value breaks, or NULL. */
 const char *flag_check_value(const struct flag *row, const char *value);

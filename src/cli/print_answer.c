@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *show_text(const json_t *object, const char *name)
@@ -218,6 +219,12 @@ void show_action(const json_t *answer)
 
 /* Objects and lists of any kind. */
 
+/* Since when and why an endpoint is disabled is shown in one sentence. */
+static bool is_of_disabling(const char *name)
+{
+    return strcmp(name, "disabled_since") == 0 || strcmp(name, "disabled_because") == 0;
+}
+
 /* The texts of an object side by side, or one text. */
 static void print_item(const json_t *item)
 {
@@ -227,7 +234,7 @@ static void print_item(const json_t *item)
         fputs(json_string_value(item), stdout);
     json_object_foreach((json_t *)item, name, value)
     {
-        if (json_is_string(value) && json_string_length(value) > 0) {
+        if (json_is_string(value) && json_string_length(value) > 0 && !is_of_disabling(name)) {
             printf("%s%s", gap, json_string_value(value));
             gap = "  ";
         }
@@ -249,13 +256,26 @@ static void print_array(const char *name, const json_t *array)
     }
 }
 
+static void print_object(const char *name, const json_t *object)
+{
+    char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    printf("%-12s %s\n", name, text ? text : "");
+    free(text);
+}
+
 void show_members(const json_t *object)
 {
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)object, name, value)
     {
-        if (json_is_string(value))
+        if (is_of_disabling(name)) {
+            if (json_is_string(value) && strcmp(name, "disabled_since") == 0)
+                printf("%-12s since %s because %s\n", "disabled", json_string_value(value),
+                    show_text(object, "disabled_because"));
+        } else if (json_is_object(value))
+            print_object(name, value);
+        else if (json_is_string(value))
             printf("%-12s %s\n", name,
                 json_string_length(value) > 0 ? json_string_value(value) : "none");
         else if (json_is_boolean(value))
@@ -277,6 +297,11 @@ static void print_unusual(const json_t *item)
     {
         if (json_is_boolean(value) && (strcmp(name, "enabled") == 0) != json_is_true(value))
             printf("  %s%s", json_is_true(value) ? "" : "not ", name);
+        if (json_is_string(value) && strcmp(name, "disabled_since") == 0)
+            printf("  since %s because %s", json_string_value(value),
+                show_text(item, "disabled_because"));
+        if (json_is_object(value))
+            printf("  with a %s", name);
         json_array_foreach(value, i, pattern)
             printf("%s%s", i == 0 ? "  " : ",", json_string_value(pattern));
     }

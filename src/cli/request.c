@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/request.h"
 
+#include "cli/json_file.h"
 #include "cli/remote.h"
 #include "model/name.h"
 
@@ -40,31 +41,49 @@ static json_t *list_of(const char *text)
     return list;
 }
 
-static json_t *value_of(enum flag_kind kind, const char *text)
+static enum err value_of(
+    const struct invocation *call, enum flag_kind kind, const char *text, json_t **ret_value)
 {
     switch (kind) {
     case FLAG_KIND_SWITCH:
-        return json_true();
+        *ret_value = json_true();
+        break;
     case FLAG_KIND_BOOLEAN:
-        return json_boolean(strcmp(text, "true") == 0);
+        *ret_value = json_boolean(strcmp(text, "true") == 0);
+        break;
     case FLAG_KIND_LIST:
-        return list_of(text);
+        *ret_value = list_of(text);
+        break;
+    case FLAG_KIND_FILE:
+        return json_file_read(call->command->name, text, ret_value);
     default:
-        return json_string(text);
+        *ret_value = json_string(text);
+        break;
     }
+    return OK;
 }
 
-json_t *request_body(const struct invocation *call)
+enum err request_body(const struct invocation *call, json_t **ret_body)
 {
     json_t *body = json_object();
-    for (unsigned i = 0; i < FLAGS; i++)
-        if (call->flags[i] && flag_rows[i].member)
-            json_object_set_new(
-                body, flag_rows[i].member, value_of(flag_rows[i].kind, call->flags[i]));
+    enum err err = OK;
+    for (unsigned i = 0; i < FLAGS && !err; i++) {
+        json_t *value = NULL;
+        if (!call->flags[i] || !flag_rows[i].member)
+            continue;
+        err = value_of(call, flag_rows[i].kind, call->flags[i], &value);
+        if (!err)
+            json_object_set_new(body, flag_rows[i].member, value);
+    }
+    if (err) {
+        json_decref(body);
+        return err;
+    }
     if (call->command->member)
         json_object_set_new(
             body, call->command->member, json_string(call->words[call->words_count - 1]));
-    return body;
+    *ret_body = body;
+    return OK;
 }
 
 void request_add_parameters(const struct invocation *call, struct buffer *path)
@@ -98,7 +117,10 @@ int request_run(const struct invocation *call)
     if (!request_arguments_are_names(call))
         return err_exit_code(ERR_USAGE);
     bool has_body = strcmp(command->method, "POST") == 0 || strcmp(command->method, "PATCH") == 0;
-    json_t *body = has_body ? request_body(call) : NULL;
+    json_t *body = NULL;
+    enum err err = has_body ? request_body(call, &body) : OK;
+    if (err)
+        return err_exit_code(err);
     if (strcmp(command->method, "PATCH") == 0 && json_object_size(body) == 0) {
         json_decref(body);
         return command_fail(ERR_USAGE,
@@ -110,10 +132,12 @@ int request_run(const struct invocation *call)
 
 int request_add_partner(const struct invocation *call)
 {
-    json_t *answer = NULL;
+    json_t *answer = NULL, *body = NULL;
     if (!request_arguments_are_names(call))
         return err_exit_code(ERR_USAGE);
-    enum err err = remote_request(call, "POST", call->command->path, request_body(call), &answer);
+    enum err err = request_body(call, &body);
+    if (!err)
+        err = remote_request(call, "POST", call->command->path, body, &answer);
     json_decref(answer);
     return err ? err_exit_code(err) : send(call, "POST", "/api/v1/partners/%1/keys", json_object());
 }

@@ -18,8 +18,9 @@ int request_add_partner(const struct invocation *call);
 /* False after a complaint: an argument is to become part of a path, and is no name. */
 bool request_arguments_are_names(const struct invocation *call);
 
-/* The body of a request: a member for each given flag that has one. */
-json_t *request_body(const struct invocation *call);
+/* Makes the body of a request: a member for each given flag that has one. On failure the complaint
+ * about a file has been printed. */
+enum err request_body(const struct invocation *call, json_t **ret_body) MUST_CHECK;
 /* Adds the given flags that have a member to a path, as parameters. */
 void request_add_parameters(const struct invocation *call, struct buffer *path);
 

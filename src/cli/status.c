@@ -91,6 +91,10 @@ void show_status(const json_t *status)
         show_number(events, "unavailable"));
     printf("             delivered %lld, dead %lld\n", show_number(status, "delivered"),
         show_number(status, "dead"));
+    printf("endpoints    disabled %lld%s\n", show_number(status, "endpoints_disabled"),
+        show_number(status, "endpoints_disabled") > 0
+            ? ": \"penstock endpoint list ACCOUNT\" shows since when and why"
+            : "");
     print_room(status);
     print_roles(status);
 }

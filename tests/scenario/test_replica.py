@@ -138,6 +138,23 @@ def test_what_changes_at_the_leader_changes_at_the_follower(leader, follower):
     wait_for(lambda: post(follower, key, 4) == 401, "the key is revoked")
 
 
+def test_policy_and_its_secrets_stay_at_the_leader(leader, follower):
+    add_partner(leader)
+    policy = {"headers": {"X-Api-Key": "k-4711"}, "authorization": {"bearer": "t-4711"}}
+    made = ask(leader, "POST", "/api/v1/accounts/acc_1/endpoints", {"url": "https://client.example/", "policy": policy})
+    path = f"/api/v1/accounts/acc_1/endpoints/{made['id']}"
+    ask(leader, "PATCH", path, {"enabled": False, "note": "the client asked"})
+    shown = wait_for(lambda: (found := ask(follower, "GET", path, status=(200, 404))).get("disabled_since") and found, "the follower has it")
+    leaders = ask(leader, "GET", path)
+    assert leaders["policy"] == {"headers": {"X-Api-Key": "***"}, "authorization": {"bearer": "***"}}
+    assert shown["policy"] is None
+    assert (shown["disabled_since"], shown["disabled_because"]) == (leaders["disabled_since"], "the client asked")
+    assert "4711" not in json.dumps(ask(leader, "GET", "/api/v1/changes"))
+    follower.finish()
+    for file in (follower.tmp_path / "data").glob("accounts.db*"):
+        assert b"4711" not in file.read_bytes(), file
+
+
 @pytest.mark.parametrize("first", ["leader", "follower"])
 def test_neither_waits_for_the_other_when_it_stops(leader, follower, first):
     """The follower's question is on its way, or waits at the leader, nearly all the time."""

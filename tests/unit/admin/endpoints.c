@@ -144,3 +144,78 @@ Test(endpoints, secrets_are_changed_one_after_the_other)
     cr_assert_eq(operate("GET", path, ""), 200);
     cr_assert(strstr(answer_body, "\"secrets\":[{\"id\":\"sec_1\"}]"), "%s", answer_body);
 }
+
+/* Policies. */
+
+Test(endpoints, a_policy_is_shown_without_its_secrets_and_keeps_them)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s",
+        make_endpoint("{\"url\":\"https://a.example/\",\"policy\":{\"rate_max\":0.1,"
+                      "\"authorization\":{\"bearer\":\"t-4711\"}}}"));
+    static const char masked[] =
+        "\"policy\":{\"rate_max\":0.1,\"authorization\":{\"bearer\":\"***\"}}";
+    cr_assert(strstr(answer_body, masked), "%s", answer_body);
+    cr_assert_eq(operate("GET", path, ""), 200);
+    cr_assert(strstr(answer_body, masked), "%s", answer_body);
+    cr_assert_eq(operate("GET", ENDPOINTS, ""), 200);
+    cr_assert(strstr(answer_body, masked), "%s", answer_body);
+    cr_assert_eq(operate("PATCH", path, "{\"idempotent\":true}"), 200);
+    cr_assert(strstr(answer_body, masked), "what is not named stays: %s", answer_body);
+    cr_assert_eq(operate("PATCH", path,
+                     "{\"policy\":{\"authorization\":{\"bearer\":\"***\"},\"horizon\":\"2d\"}}"),
+        200, "%s", answer_body);
+    cr_assert(strstr(answer_body, "\"horizon\":\"2d\"") && !strstr(answer_body, "rate_max"), "%s",
+        answer_body);
+    cr_assert_eq(operate("PATCH", path, "{\"policy\":null}"), 200);
+    cr_assert(strstr(answer_body, "\"policy\":null"), "%s", answer_body);
+    cr_assert_eq(operate("PATCH", path, "{\"policy\":{\"authorization\":{\"bearer\":\"***\"}}}"),
+        422, "the secret is gone");
+    cr_assert(names_fields("/policy/authorization/bearer"), "%s", answer_body);
+}
+
+Test(endpoints, wrong_members_of_a_policy_are_named)
+{
+    static const struct {
+        const char *policy, *pointers;
+    } cases[] = {
+        {"7", "/policy"},
+        {"[]", "/policy"},
+        {"{\"x\":1}", "/policy/x"},
+        {"{\"horizon\":1,\"classes\":{\"critical\":{\"rate_max\":1}}}",
+            "/policy/horizon /policy/classes/critical/rate_max"},
+        {"{\"a\":{\"b\":{\"c\":{\"d\":{\"e\":{\"f\":{\"g\":{\"h\":{\"i\":1}}}}}}}}}", "/policy"},
+        {"{\"status_probe\":{\"url\":\"http://a.example/{id}\",\"yes\":{}}}",
+            "/policy/status_probe/url"},
+    };
+    const char *path = make_endpoint("{\"url\":\"https://a.example/\"}");
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        char body[512];
+        snprintf(body, sizeof body, "{\"policy\":%s}", cases[i].policy);
+        cr_assert_eq(operate("PATCH", path, body), 422, "%s: %s", body, answer_body);
+        cr_assert(names_fields(cases[i].pointers), "%s: %s", body, answer_body);
+    }
+    cr_assert_eq(operate("GET", path, ""), 200);
+    cr_assert(strstr(answer_body, "\"policy\":null"), "%s", answer_body);
+}
+
+Test(endpoints, a_disabled_endpoint_says_since_when_and_why)
+{
+    const char *path = make_endpoint("{\"url\":\"https://a.example/\"}");
+    cr_assert(strstr(answer_body, "\"disabled_since\":null,\"disabled_because\":null"), "%s",
+        answer_body);
+    cr_assert_eq(operate("PATCH", path, "{\"enabled\":false,\"note\":\"the client asked\"}"), 200);
+    cr_assert_str_eq(member("disabled_because"), "the client asked");
+    cr_assert_eq(strlen(member("disabled_since")), 27);
+    cr_assert_eq(operate("GET", path, ""), 200);
+    cr_assert_str_eq(member("disabled_because"), "the client asked");
+    static const char *const wrong[] = {"{\"note\":\"x\"}", "{\"enabled\":true,\"note\":\"x\"}",
+        "{\"enabled\":false,\"note\":\"a\\nb\"}", "{\"enabled\":false,\"note\":7}"};
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        cr_assert_eq(operate("PATCH", path, wrong[i]), 422, "%s", answer_body);
+        cr_assert(names_fields("/note"), "%s", answer_body);
+    }
+    cr_assert_eq(operate("PATCH", path, "{\"enabled\":true}"), 200);
+    cr_assert(strstr(answer_body, "\"disabled_since\":null,\"disabled_because\":null"), "%s",
+        answer_body);
+}

@@ -178,7 +178,7 @@ Test(parse, help_is_shown_for_each_command_whatever_else_is_given)
             strstr(run.out, command_rows[i].summary), "%s: %s", command_rows[i].name, run.out);
         cr_expect_str_empty(run.err);
         for (unsigned flag = 0; flag < FLAGS; flag++)
-            if (command_rows[i].flags & 1u << flag)
+            if (command_rows[i].flags & FLAG_BIT(flag))
                 cr_expect(strstr(run.out, flag_rows[flag].summary), "%s: %s", command_rows[i].name,
                     flag_rows[flag].name);
     }
@@ -235,7 +235,7 @@ Test(parse, the_tables_are_sound)
         /* Two flags of a command may not share a name or a member. */
         for (unsigned a = 0; a < FLAGS; a++)
             for (unsigned b = 0; b < a; b++)
-                if (row->flags & 1u << a && row->flags & 1u << b) {
+                if (row->flags & FLAG_BIT(a) && row->flags & FLAG_BIT(b)) {
                     cr_expect_str_neq(flag_rows[a].name, flag_rows[b].name, "%s", row->name);
                     cr_expect(!flag_rows[a].member || !flag_rows[b].member ||
                                   strcmp(flag_rows[a].member, flag_rows[b].member) != 0,

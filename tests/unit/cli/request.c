@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct invocation parse(int argc, char *const *argv)
 {
@@ -23,7 +24,8 @@ static struct invocation parse(int argc, char *const *argv)
 static void expect_body(int argc, char *const *argv, const char *wanted)
 {
     struct invocation call = parse(argc, argv);
-    json_t *body = request_body(&call);
+    json_t *body = NULL;
+    cr_assert_eq(request_body(&call, &body), OK);
     char *text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
     cr_expect_str_eq(text, wanted);
     free(text);
@@ -47,6 +49,50 @@ Test(request, body_has_a_member_for_each_flag_that_is_given)
         "resolve", "dlv_1", "--as", "delivered", "--expect", "parked", "--note", "by phone");
     EXPECT_BODY("{\"endpoint\":\"ep_2\",\"expect\":\"dead\",\"force\":true}", "delivery", "replay",
         "dlv_1", "--expect", "dead", "--force", "--to", "ep_2");
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    fputs(text, file);
+    cr_assert_eq(fclose(file), 0);
+}
+
+Test(request, policy_is_read_from_a_file)
+{
+    static const struct {
+        const char *text, *wanted; /* NULL: refused */
+    } cases[] = {
+        {"{\"policy\": 1}\n", "{\"policy\":{\"policy\":1}}"},
+        {" null ", "{\"policy\":null}"},
+        {"{\"rate_max\": 0.5}", "{\"policy\":{\"rate_max\":0.5}}"},
+        {"", NULL},
+        {"{", NULL},
+        {"{\"a\":1,\"a\":2}", NULL},
+        {"{} {}", NULL},
+    };
+    char path[] = "/tmp/penstock-policy-XXXXXX";
+    int fd = mkstemp(path);
+    cr_assert_geq(fd, 0);
+    close(fd);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        write_file(path, cases[i].text);
+        if (cases[i].wanted) {
+            EXPECT_BODY(cases[i].wanted, "endpoint", "change", "acc_1", "ep_1", "--policy", path);
+            continue;
+        }
+        struct invocation call =
+            parse(6, (char *[]){"endpoint", "change", "acc_1", "ep_1", "--policy", path});
+        json_t *body = NULL;
+        cr_expect_eq(request_body(&call, &body), ERR_MALFORMED_JSON, "%s", cases[i].text);
+        cr_expect_null(body);
+    }
+    unlink(path);
+    struct invocation call =
+        parse(6, (char *[]){"endpoint", "change", "acc_1", "ep_1", "--policy", path});
+    json_t *body = NULL;
+    cr_expect_eq(request_body(&call, &body), ERR_NOT_FOUND);
 }
 
 Test(request, filters_become_parameters)
