@@ -121,7 +121,8 @@
         "Event types that are accepted; others are rejected with 422. Empty: every type. A type "  \
         "that differs from one of the lists above only by case is always rejected.")               \
     X("delivery.connect_timeout", DURATION, connect_timeout_us, 1000, 60000000, "5s", reload,      \
-        "How long a connection may take: DNS, TCP and TLS together.")                              \
+        "How long a connection may take: DNS, TCP and TLS together. The timeouts, the schedule "   \
+        "and in_flight_per_endpoint can be set for single endpoints and classes as well.")         \
     X("delivery.answer_timeout", DURATION, answer_timeout_us, 10000, 600000000, "30s", reload,     \
         "Timeout of one whole request to a client.")                                               \
     X("delivery.guarded_answer_timeout", DURATION, guarded_answer_timeout_us, 10000, 600000000,    \
@@ -132,7 +133,8 @@
         "[1s, 5s, 15s, 30s, 1m, 2m, 5m, 15m, 30m, 1h, 2h, 5h, 10h, 14h, 20h, 24h]", reload,        \
         "The wait after each failed attempt, up to 20 % shorter or longer. When the attempt "      \
         "after the last wait fails, the delivery is dead. The sum of the waits is the longest "    \
-        "time that Penstock tries.")                                                               \
+        "time that Penstock tries. An endpoint can have its own schedule and horizon "             \
+        "(etc/doc/endpoint-policy.md).")                                                           \
     X("delivery.retry_after_max", DURATION, retry_after_us_max, 0, 2592000000000, "2h", reload,    \
         "The longest delay that a client can request with Retry-After, unless the step of the "    \
         "schedule is longer. It does not make the total retry time longer.")                       \
