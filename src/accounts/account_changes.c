@@ -6,8 +6,6 @@
 #include "base/cleanup.h"
 #include "runtime/rcu.h"
 
-#include <stdio.h>
-
 enum err change_add_account(struct change *change)
 {
     struct account account = {.enabled = true, .version = change->version};
@@ -76,8 +74,8 @@ static void set_enabled(struct change *change, bool was_enabled, const struct en
         endpoint->disabled_reason[0] = '\0';
     } else if (was_enabled) {
         endpoint->disabled_us = change->now_us;
-        snprintf(endpoint->disabled_reason, sizeof endpoint->disabled_reason, "%s",
-            wanted->disabled_reason[0] ? wanted->disabled_reason : DISABLED_BY_OPERATOR);
+        memcpy(
+            endpoint->disabled_reason, wanted->disabled_reason, sizeof endpoint->disabled_reason);
     }
 }
 

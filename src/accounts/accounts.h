@@ -71,9 +71,6 @@ enum endpoint_change {
     ENDPOINT_CHANGE_POLICY = 32 /* NULL removes it */
 };
 
-/* Why an endpoint was disabled, when the request that disables it has no `disabled_reason`. */
-#define DISABLED_BY_OPERATOR "an operator disabled it"
-
 /*
  * One change. Results: OK; ERR_EXISTS; ERR_NOT_FOUND (`detail` names the missing object);
  * ERR_INVALID (`detail` names the field, or the limit that is reached); ERR_UNAVAILABLE (another
@@ -93,7 +90,8 @@ struct accounts_request {
     unsigned changes;              /* of enum partner_change or endpoint_change */
     struct partner partner_wanted; /* returned as published, after changes of its secrets too */
     /* Returned as published, or as it was when it was removed, but without its policy: that is in
-     * the directory. A request that disables it may have a `disabled_reason`. */
+     * the directory. A request that disables it says why: `disabled_reason`, a clause without
+     * "because". Empty: nobody knows. */
     struct endpoint endpoint;
     const struct endpoint_policy *policy; /* the requester's reference; NULL: none */
     char detail[160];                     /* empty on OK */

@@ -223,6 +223,9 @@ static bool take_name(
     return taken != ADMIN_MEMBER_ANSWERED;
 }
 
+/* The reason of an operator who does not send a note. */
+#define DISABLED_BY_OPERATOR "an operator disabled it"
+
 /* Reads why it is disabled. False after an answer. */
 static bool take_reason(struct http_exchange *exchange, const json_t *body, unsigned changes,
     struct endpoint *ret_endpoint)
@@ -234,6 +237,9 @@ static bool take_reason(struct http_exchange *exchange, const json_t *body, unsi
             "says why an endpoint is disabled: send it with \"enabled\": false, or remove it");
         return false;
     }
+    if (disables && !ret_endpoint->disabled_reason[0])
+        snprintf(ret_endpoint->disabled_reason, sizeof ret_endpoint->disabled_reason, "%s",
+            DISABLED_BY_OPERATOR);
     return taken != ADMIN_MEMBER_ANSWERED;
 }
 

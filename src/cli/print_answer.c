@@ -225,6 +225,13 @@ static bool is_of_disabling(const char *name)
     return strcmp(name, "disabled_since") == 0 || strcmp(name, "disabled_because") == 0;
 }
 
+static void print_disabling(const char *before, const json_t *endpoint, const char *after)
+{
+    const char *because = json_string_value(json_object_get(endpoint, "disabled_because"));
+    printf("%ssince %s%s%s%s", before, show_text(endpoint, "disabled_since"),
+        because ? " because " : "", because ? because : "", after);
+}
+
 /* The texts of an object side by side, or one text. */
 static void print_item(const json_t *item)
 {
@@ -271,8 +278,7 @@ void show_members(const json_t *object)
     {
         if (is_of_disabling(name)) {
             if (json_is_string(value) && strcmp(name, "disabled_since") == 0)
-                printf("%-12s since %s because %s\n", "disabled", json_string_value(value),
-                    show_text(object, "disabled_because"));
+                print_disabling("disabled     ", object, "\n");
         } else if (json_is_object(value))
             print_object(name, value);
         else if (json_is_string(value))
@@ -298,8 +304,7 @@ static void print_unusual(const json_t *item)
         if (json_is_boolean(value) && (strcmp(name, "enabled") == 0) != json_is_true(value))
             printf("  %s%s", json_is_true(value) ? "" : "not ", name);
         if (json_is_string(value) && strcmp(name, "disabled_since") == 0)
-            printf("  since %s because %s", json_string_value(value),
-                show_text(item, "disabled_because"));
+            print_disabling("  ", item, "");
         if (json_is_object(value))
             printf("  with a %s", name);
         json_array_foreach(value, i, pattern)

@@ -218,4 +218,6 @@ Test(endpoints, a_disabled_endpoint_says_since_when_and_why)
     cr_assert_eq(operate("PATCH", path, "{\"enabled\":true}"), 200);
     cr_assert(strstr(answer_body, "\"disabled_since\":null,\"disabled_because\":null"), "%s",
         answer_body);
+    cr_assert_eq(operate("PATCH", path, "{\"enabled\":false}"), 200);
+    cr_assert_str_eq(member("disabled_because"), "an operator disabled it");
 }
