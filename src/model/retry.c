@@ -116,3 +116,16 @@ int64_t retry_due_us(
         due_us = smaller(due_us, wait->accepted_us + horizon_us);
     return due_us;
 }
+
+bool retry_rules_are_shorter(const struct retry_rules *before, const struct retry_rules *after)
+{
+    if (after->horizon_us > 0 &&
+        (before->horizon_us <= 0 || after->horizon_us < before->horizon_us))
+        return true;
+    if (before->schedule.steps == 0 || after->schedule.steps == 0)
+        return false;
+    for (unsigned step = 1; step <= RETRY_STEPS_MAX; step++)
+        if (step_of(&after->schedule, step) < step_of(&before->schedule, step))
+            return true;
+    return false;
+}

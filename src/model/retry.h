@@ -69,4 +69,15 @@ struct retry_wait {
 int64_t retry_due_us(
     const struct retry_schedule *schedule, int64_t horizon_us, const struct retry_wait *wait);
 
+/* What retry_due_us follows. */
+struct retry_rules {
+    struct retry_schedule schedule;
+    int64_t horizon_us; /* 0: the sum of the schedule */
+};
+
+/* Returns true if what waits by `before` may be due earlier by `after`: a step or the horizon is
+ * shorter. If not, retry_due_us would change nothing but waits that clients asked for, and the
+ * waiting deliveries need not be read. */
+bool retry_rules_are_shorter(const struct retry_rules *before, const struct retry_rules *after);
+
 #endif

@@ -254,3 +254,27 @@ Test(retry, change_of_rules_shortens_a_wait_and_never_lengthens_it)
             cases[i].expected_s * S, "case %zu", i);
     }
 }
+
+Test(retry, rules_are_shorter_when_a_step_or_the_horizon_is)
+{
+    static const struct {
+        struct retry_rules before, after;
+        bool shorter;
+    } cases[] = {
+        {{.schedule = {{S, 5 * S}, 2}}, {.schedule = {{S, 5 * S}, 2}}, false},
+        {{.schedule = {{S, 5 * S}, 2}}, {.schedule = {{S, 4 * S}, 2}}, true},
+        {{.schedule = {{S, 5 * S}, 2}}, {.schedule = {{2 * S, 5 * S}, 2}}, false},
+        /* The last step is repeated. */
+        {{.schedule = {{S, 5 * S}, 2}}, {.schedule = {{S}, 1}}, true},
+        {{.schedule = {{5 * S, S}, 2}}, {.schedule = {{5 * S}, 1}}, false},
+        {{.schedule = {{5 * S}, 1}}, {.schedule = {{5 * S, 5 * S, S}, 3}}, true},
+        {{.schedule = {{S}, 1}}, {.schedule = {{S}, 1}, .horizon_us = 60 * S}, true},
+        {{.schedule = {{S}, 1}, .horizon_us = 60 * S}, {.schedule = {{S}, 1}, .horizon_us = 59 * S},
+            true},
+        {{.schedule = {{S}, 1}, .horizon_us = 60 * S}, {.schedule = {{S}, 1}}, false},
+        {{.schedule = {{S}, 1}}, {.schedule = {.steps = 0}}, false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+        cr_expect_eq(retry_rules_are_shorter(&cases[i].before, &cases[i].after), cases[i].shorter,
+            "case %zu", i);
+}
