@@ -141,6 +141,15 @@ static bool parse_stall(char *value, struct behaviour *behaviour)
     return parse_window(value, &behaviour->stall);
 }
 
+static bool parse_workers(char *value, struct behaviour *behaviour)
+{
+    int64_t count;
+    if (!quantity_parse_between(value, 1, BEHAVIOUR_WORKERS_MAX, &count))
+        return false;
+    behaviour->workers = (unsigned)count;
+    return true;
+}
+
 static bool parse_slow_read(char *value, struct behaviour *behaviour)
 {
     return quantity_parse_between(value, 1, INT32_MAX, &behaviour->slow_read_bytes);
@@ -175,6 +184,9 @@ static const struct word {
         "closes the connection and does no work", parse_down},
     {"stall", "stall=FROM..TO since the start, at most 16 times", "answers nothing until it ends",
         parse_stall},
+    {"workers", "workers=1..64",
+        "works on so many requests of a path at once (of each thread); others wait in order",
+        parse_workers},
     {"slow-read", "slow-read=BYTES",
         "reads so many bytes a second (HTTP/2 and TLS: by the words of the path /)",
         parse_slow_read},
@@ -317,13 +329,25 @@ static int64_t meets_window(const struct windows *windows, int64_t from_us, int6
     return first_us;
 }
 
+static int64_t *first_free(struct workers *workers, unsigned count)
+{
+    int64_t *first = &workers->free_us[0];
+    for (unsigned i = 1; i < count; i++)
+        if (workers->free_us[i] < *first)
+            first = &workers->free_us[i];
+    return first;
+}
+
 void behaviour_draw(const struct behaviour *behaviour, bool warm, int64_t since_start_us,
-    uint64_t *random, struct behaviour_draw *ret_draw)
+    struct workers *workers, uint64_t *random, struct behaviour_draw *ret_draw)
 {
     enum sink_deed deed = draw_deed(behaviour, warm, random);
     bool fails = behaviour->fail > 0 && next_random(random) < behaviour->fail;
-    int64_t due_us =
-        leave_stalls(&behaviour->stall, since_start_us + draw_delay(behaviour, random));
+    int64_t *worker = behaviour->workers > 0 && deed != SINK_NEVER_ENDED
+                          ? first_free(workers, behaviour->workers)
+                          : NULL;
+    int64_t begins_us = worker && *worker > since_start_us ? *worker : since_start_us;
+    int64_t due_us = leave_stalls(&behaviour->stall, begins_us + draw_delay(behaviour, random));
     if (deed == SINK_NEVER_ENDED)
         due_us = since_start_us;
     *ret_draw = (struct behaviour_draw){.deed = deed,
@@ -333,4 +357,6 @@ void behaviour_draw(const struct behaviour *behaviour, bool warm, int64_t since_
     if (down_us >= 0)
         *ret_draw =
             (struct behaviour_draw){.deed = SINK_DROPPED, .after_us = down_us - since_start_us};
+    if (worker)
+        *worker = since_start_us + ret_draw->after_us;
 }

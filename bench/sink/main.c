@@ -67,6 +67,7 @@ static void stop(struct sink *sink, unsigned threads)
     for (unsigned i = 0; i < threads; i++) {
         respond_end_waiting(&sink->loops[i]);
         signature_checker_done(&sink->loops[i].signatures);
+        worker_table_done(&sink->loops[i].workers);
         timers_done(&sink->loops[i].timers);
     }
 }

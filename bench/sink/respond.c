@@ -165,7 +165,8 @@ int respond_on_request(h2o_handler_t *handler, h2o_req_t *req)
     struct sink_record record;
     describe(loop, req, behaviour, warm, &record);
     struct behaviour_draw draw;
-    behaviour_draw(behaviour, warm, clock_mono_us() - loop->sink->start_us, &loop->random, &draw);
+    behaviour_draw(behaviour, warm, clock_mono_us() - loop->sink->start_us,
+        worker_table_find(&loop->workers, behaviour), &loop->random, &draw);
     if (draw.deed != SINK_NEVER_ENDED && draw.after_us == 0)
         deed(loop, req, behaviour, &draw, &record);
     else

@@ -4,18 +4,19 @@
  * drops and hangs as the words of its paths say (behaviour.h). It logs each request when it ends
  * (common/run_log.h).
  *
- *   main.c        options, start and stop
- *   respond.c     a request, from its arrival to its record
- *   behaviour.c   the words and the random decisions
- *   paths.c       which behaviour a request gets
- *   connection.c  new or warm connections; how a connection is broken
- *   relay.c       connections that are read slowly
- *   log.c         records and counts
- *   control.c     changes and counts at run time
+ *   main.c          options, start and stop
+ *   respond.c       a request, from its arrival to its record
+ *   behaviour.c     the words and the random decisions
+ *   paths.c         which behaviour a request gets
+ *   worker_table.c  which workers of a path are free
+ *   connection.c    new or warm connections; how a connection is broken
+ *   relay.c         connections that are read slowly
+ *   log.c           records and counts
+ *   control.c       changes and counts at run time
  *
- * Threads: each loop has its own connections, requests, timers, MACs and random state. The log
- * (with a lock) and the paths (published tables) are shared. The main thread waits for a signal.
- * When the loops have ended, it writes the rest of the log.
+ * Threads: each loop has its own connections, requests, timers, MACs, workers and random state. The
+ * log (with a lock) and the paths (published tables) are shared. The main thread waits for a
+ * signal. When the loops have ended, it writes the rest of the log.
  */
 #ifndef PENSTOCK_BENCH_SINK_SINK_H
 #define PENSTOCK_BENCH_SINK_SINK_H
@@ -26,6 +27,7 @@
 #include "sink/paths.h"
 #include "sink/signature_check.h"
 #include "sink/timers.h"
+#include "sink/worker_table.h"
 
 #define SINK_BODY_BYTES_MAX (1024 * 1024)
 
@@ -38,6 +40,7 @@ struct sink_loop {
     uint64_t random;
     struct timers timers;
     struct signature_checker signatures;
+    struct worker_table workers;
     struct list waiting; /* requests that have not ended */
     struct list dying;   /* connections to shut down after this turn */
     h2o_timeout_t tick;  /* SINK_LOG_FLUSH_MS */

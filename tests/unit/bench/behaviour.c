@@ -2,6 +2,7 @@
 #include "sink/behaviour.h"
 
 #include "base/cleanup.h"
+#include "sink/worker_table.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -24,7 +25,7 @@ static struct behaviour_draw draw_at(const char *words, int64_t since_start_us)
     struct behaviour behaviour = parse(words);
     uint64_t random = behaviour_seed(1, 0);
     struct behaviour_draw draw;
-    behaviour_draw(&behaviour, false, since_start_us, &random, &draw);
+    behaviour_draw(&behaviour, false, since_start_us, NULL, &random, &draw);
     return draw;
 }
 
@@ -94,7 +95,8 @@ Test(behaviour, names_the_word_that_it_does_not_understand)
         {"drop=1%:", "\"drop=1%:\""}, {"cut=-1%", "\"cut=-1%\""}, {"hang=x", "\"hang=x\""},
         {"down=1s", "\"down=1s\""}, {"down=2s..1s", "\"down=2s..1s\""},
         {"down=1s..1s", "\"down=1s..1s\""}, {"stall=1s..x", "\"stall=1s..x\""},
-        {"slow-read=0", "\"slow-read=0\""}, {"secret=whsec_short", "\"secret=whsec_short\""},
+        {"slow-read=0", "\"slow-read=0\""}, {"workers=0", "\"workers=0\""},
+        {"workers=65", "\"workers=65\""}, {"secret=whsec_short", "\"secret=whsec_short\""},
         {"hang=50% drop=30% cut=30%", "hang, drop and cut"}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct behaviour behaviour = {.status = 7};
@@ -143,7 +145,7 @@ Test(behaviour, acts_in_the_shares_that_were_asked_for)
         double deeds[4] = {0}, failed = 0;
         for (int n = 0; n < DRAWS; n++) {
             struct behaviour_draw draw;
-            behaviour_draw(&behaviour, cases[i].warm, 0, &random, &draw);
+            behaviour_draw(&behaviour, cases[i].warm, 0, NULL, &random, &draw);
             deeds[draw.deed] += 1.0 / DRAWS;
             failed += (draw.status >= 500) * (1.0 / DRAWS);
             cr_assert_eq(draw.after_us, 0);
@@ -154,6 +156,72 @@ Test(behaviour, acts_in_the_shares_that_were_asked_for)
         cr_expect_float_eq(deeds[SINK_NEVER_ENDED], cases[i].hung, 0.01, "%s", cases[i].words);
         cr_expect_float_eq(failed, cases[i].failed, 0.01, "%s", cases[i].words);
     }
+}
+
+/* Draws a request at each of the times, and expects each answer at the time beside it. */
+static void expect_answers_at(
+    const char *words, const int64_t arrive_ms[], const int64_t at_ms[], size_t count)
+{
+    struct behaviour behaviour = parse(words);
+    struct workers workers = {0};
+    uint64_t random = behaviour_seed(1, 0);
+    for (size_t i = 0; i < count; i++) {
+        struct behaviour_draw draw;
+        behaviour_draw(&behaviour, true, arrive_ms[i] * MS, &workers, &random, &draw);
+        cr_expect_eq(arrive_ms[i] * MS + draw.after_us, at_ms[i] * MS, "%s: request %zu at %d",
+            words, i, (int)(arrive_ms[i] + draw.after_us / MS));
+    }
+}
+
+Test(behaviour, workers_take_requests_in_order_and_as_many_as_they_are)
+{
+    static const int64_t arrive_ms[] = {1000, 1000, 1000, 1001, 1001, 1200};
+    static const int64_t by_one[] = {1020, 1040, 1060, 1080, 1100, 1220};
+    static const int64_t by_two[] = {1020, 1020, 1040, 1040, 1060, 1220};
+    static const int64_t by_many[] = {1020, 1020, 1020, 1021, 1021, 1220};
+    expect_answers_at("delay=20ms workers=1", arrive_ms, by_one, ARRAY_LENGTH(arrive_ms));
+    expect_answers_at("delay=20ms workers=2", arrive_ms, by_two, ARRAY_LENGTH(arrive_ms));
+    expect_answers_at("delay=20ms workers=64", arrive_ms, by_many, ARRAY_LENGTH(arrive_ms));
+    expect_answers_at("delay=20ms", arrive_ms, by_many, ARRAY_LENGTH(arrive_ms));
+}
+
+Test(behaviour, a_worker_is_held_by_a_stall_and_freed_when_the_deployment_is_down)
+{
+    static const int64_t arrive_ms[] = {1000, 1000, 1000, 3000};
+    static const int64_t stalled[] = {2000, 2020, 2040, 3020};
+    static const int64_t down[] = {1010, 1010, 1010, 3020};
+    expect_answers_at(
+        "delay=20ms workers=1 stall=1010ms..2s", arrive_ms, stalled, ARRAY_LENGTH(arrive_ms));
+    expect_answers_at(
+        "delay=20ms workers=1 down=1010ms..2s", arrive_ms, down, ARRAY_LENGTH(arrive_ms));
+}
+
+Test(behaviour, a_request_that_hangs_needs_no_worker)
+{
+    struct behaviour hangs = parse("delay=20ms workers=1 hang=100%"), works = hangs;
+    struct workers workers = {0};
+    uint64_t random = behaviour_seed(1, 0);
+    struct behaviour_draw draw;
+    works.hang = 0;
+    behaviour_draw(&hangs, true, SECOND, &workers, &random, &draw);
+    cr_expect_eq(draw.deed, SINK_NEVER_ENDED);
+    behaviour_draw(&works, true, SECOND, &workers, &random, &draw);
+    cr_expect_eq(draw.after_us, 20 * MS);
+}
+
+Test(behaviour, each_path_has_its_own_workers_and_new_ones_with_a_new_behaviour)
+{
+    struct worker_table table = {0};
+    struct behaviour one = parse("workers=2"), other = parse("workers=2"), free = parse("");
+    one.path = 1;
+    other.path = 700;
+    cr_expect_null(worker_table_find(&table, &free));
+    worker_table_find(&table, &one)->free_us[1] = 5 * SECOND;
+    cr_expect_eq(worker_table_find(&table, &other)->free_us[1], 0);
+    cr_expect_eq(worker_table_find(&table, &one)->free_us[1], 5 * SECOND);
+    struct behaviour changed = one;
+    cr_expect_eq(worker_table_find(&table, &changed)->free_us[1], 0);
+    worker_table_done(&table);
 }
 
 static int compare(const void *a, const void *b)
@@ -177,7 +245,7 @@ Test(behaviour, delays_follow_the_distribution_that_was_asked_for)
         double sum = 0;
         for (int n = 0; n < DRAWS; n++) {
             struct behaviour_draw draw;
-            behaviour_draw(&behaviour, false, 0, &random, &draw);
+            behaviour_draw(&behaviour, false, 0, NULL, &random, &draw);
             delays[n] = draw.after_us;
             sum += (double)draw.after_us / MS;
         }
@@ -201,7 +269,7 @@ Test(behaviour, a_delay_is_never_longer_than_an_hour)
     uint64_t random = behaviour_seed(1, 0);
     for (int n = 0; n < 1000; n++) {
         struct behaviour_draw draw;
-        behaviour_draw(&behaviour, false, 0, &random, &draw);
+        behaviour_draw(&behaviour, false, 0, NULL, &random, &draw);
         cr_assert(draw.after_us >= 0 && draw.after_us <= BEHAVIOUR_DELAY_US_MAX);
     }
 }
@@ -258,9 +326,9 @@ Test(behaviour, the_same_seed_draws_the_same_and_threads_draw_differently)
     int equal = 0;
     for (int n = 0; n < 1000; n++) {
         struct behaviour_draw first, again, elsewhere;
-        behaviour_draw(&behaviour, true, 0, &one, &first);
-        behaviour_draw(&behaviour, true, 0, &same, &again);
-        behaviour_draw(&behaviour, true, 0, &other, &elsewhere);
+        behaviour_draw(&behaviour, true, 0, NULL, &one, &first);
+        behaviour_draw(&behaviour, true, 0, NULL, &same, &again);
+        behaviour_draw(&behaviour, true, 0, NULL, &other, &elsewhere);
         cr_assert_eq(first.deed, again.deed);
         cr_assert_eq(first.status, again.status);
         cr_assert_eq(first.after_us, again.after_us);
