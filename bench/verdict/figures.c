@@ -120,8 +120,14 @@ static void count_money(struct figures *figures, const struct keys *keys, const 
 static void count_freshness(struct figures *figures, const struct key *key)
 {
     int64_t from_us = figures->has_journal ? key->journal_accepted_us : key->accepted_us;
-    if (key->sink_us && from_us)
+    int64_t start_us = figures->answers.first_intended_us;
+    if (!from_us)
+        return;
+    if (key->sink_us)
         histogram_add(&figures->arrivals.freshness, key->sink_us - from_us);
+    for (unsigned i = 0; i < figures->subsets_count; i++)
+        subset_take(&figures->subsets[i], key->account, from_us - start_us,
+            key->sink_us ? key->sink_us - start_us : SUBSET_NEVER);
 }
 
 void figures_collect(struct figures *figures, const struct keys *keys)

@@ -12,6 +12,7 @@
 #include "common/histogram.h"
 #include "model/delivery_state.h"
 #include "verdict/keys.h"
+#include "verdict/subset.h"
 
 #define LOAD_KINDS (LOAD_INVALID + 1)
 #define LOAD_ENDS (LOAD_UNFINISHED + 1)
@@ -119,6 +120,8 @@ struct figures {
     unsigned money_count;
     struct money money[CURRENCIES_MAX];
     struct usage usage;
+    unsigned subsets_count;
+    struct subset subsets[SUBSETS_MAX];
     size_t reasons_count; /* reasons to fail; 0: the run has passed */
     char reasons[REASONS_MAX][REASON_BYTES];
 };

@@ -112,6 +112,7 @@ static enum err take_record(
         result = take_body(keys, place, record, &as);
     if (result)
         return result;
+    keys->keys[place].account = record->account;
     count_answer(&figures->answers, record);
     bool is_own = record->kind == LOAD_FRESH || record->kind == LOAD_DUPLICATE;
     if (record->end == LOAD_ANSWERED && record->status == STATUS_YES) {

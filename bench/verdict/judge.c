@@ -84,6 +84,24 @@ static void judge_level(struct figures *figures, const struct levels *levels, en
         level_is_minimum(level) ? "below" : "above", wanted, level_doc(level));
 }
 
+static void judge_subset(struct figures *figures, const struct subset *subset)
+{
+    char measured[LEVEL_TEXT_BYTES], wanted[LEVEL_TEXT_BYTES];
+    const char *name = subset->spec.name;
+    if (subset_is_met(subset))
+        return;
+    if (subset->events == 0)
+        add_reason(figures, "subset %s: no event is in it", name);
+    if (subset->delivered < subset->events)
+        add_reason(figures, "subset %s: %" PRIu64 " of %" PRIu64 " events are not delivered", name,
+            subset->events - subset->delivered, subset->events);
+    if (subset_p99_us(subset) > subset->spec.p99_max_us) {
+        levels_format_duration((double)subset_p99_us(subset), measured);
+        levels_format_duration((double)subset->spec.p99_max_us, wanted);
+        add_reason(figures, "subset %s: %s is above %s (p99 of freshness)", name, measured, wanted);
+    }
+}
+
 void judge_figures(struct figures *figures, const struct levels *levels)
 {
     figures->reasons_count = 0;
@@ -103,4 +121,6 @@ void judge_figures(struct figures *figures, const struct levels *levels)
         judge_money(figures, &figures->money[i]);
     for (unsigned i = 0; i < LEVELS_COUNT; i++)
         judge_level(figures, levels, (enum level)i);
+    for (unsigned i = 0; i < figures->subsets_count; i++)
+        judge_subset(figures, &figures->subsets[i]);
 }

@@ -49,6 +49,20 @@ static const char *set_level(void *of, const char *value)
     return should_be;
 }
 
+static const char *add_subset(void *of, const char *value)
+{
+    static char should_be[128];
+    struct options *options = of;
+    const char *problem = "the limit of 16 subsets is reached";
+    if (options->subsets_count < SUBSETS_MAX &&
+        subset_parse(value, &options->subsets[options->subsets_count], &problem)) {
+        options->subsets_count++;
+        return NULL;
+    }
+    snprintf(should_be, sizeof should_be, "a subset: %s", problem);
+    return should_be;
+}
+
 static const char *set_json(void *of, const char *value)
 {
     struct options *options = of;
@@ -62,10 +76,12 @@ static const struct option_row rows[] = {
     {"--data", "DIR", set_data, "the gateway's data directory: its journal-N.db are read"},
     {"--usage", "FILE", set_usage, "resources that the processes used: JSON of the bench runner"},
     {"--level", "NAME=VALUE", set_level, "changes a service level; \"none\" switches it off"},
+    {"--subset", "'NAME WORDS...'", add_subset,
+        "also report on a part of the events, see below (can be given several times)"},
     {"--json", "", set_json, "print one JSON object, not the text"},
 };
 
-static void print_levels(FILE *file)
+static void print_levels_and_subsets(FILE *file)
 {
     fputs("Exit status: 0 PASS, 1 FAIL, 64 wrong usage, 66 an input cannot be read.\n\nLevels:\n",
         file);
@@ -73,6 +89,12 @@ static void print_levels(FILE *file)
         fprintf(file, "  %-22s  %s %-7s  %s\n", level_name((enum level)i),
             level_is_minimum((enum level)i) ? "at least" : "at most ", level_default((enum level)i),
             level_doc((enum level)i));
+    fputs("\nWords of a subset (times since the first event was due; either end may be missing):\n"
+          "  accounts=FIRST-LAST   places in the generator's --accounts, from 0\n"
+          "  accepted=FROM..TO     accepted within that time\n"
+          "  delivered=FROM..TO    the first 2xx within that time, or no 2xx at all\n"
+          "  p99=DURATION          a level: p99 of freshness, and every event delivered\n",
+        file);
 }
 
 static const struct option_table table = {.program = "penstock-verdict",
@@ -81,7 +103,7 @@ static const struct option_table table = {.program = "penstock-verdict",
               "recorded.\nEnds with PASS or FAIL.\n",
     .rows = rows,
     .rows_count = ARRAY_LENGTH(rows),
-    .print_after = print_levels};
+    .print_after = print_levels_and_subsets};
 
 enum err verdict_options_parse(int argc, char **argv, struct options *ret_options)
 {

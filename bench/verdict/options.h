@@ -13,6 +13,8 @@ struct options {
     const char *data; /* directory; NULL: without journals */
     const char *usage_file;
     struct levels levels;
+    struct subset_spec subsets[SUBSETS_MAX];
+    unsigned subsets_count;
     bool json;
 };
 

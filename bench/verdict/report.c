@@ -8,6 +8,7 @@
 
 #define LABEL "  %-26s"
 #define MIB (1024.0 * 1024.0)
+#define SECOND_US 1e6
 
 const char *report_kind_name(enum load_kind kind)
 {
@@ -239,6 +240,23 @@ static void print_usage(FILE *out, const struct figures *figures)
     }
 }
 
+static void print_subsets(FILE *out, const struct figures *figures)
+{
+    if (figures->subsets_count > 0)
+        fputs("Subsets\n", out);
+    for (unsigned i = 0; i < figures->subsets_count; i++) {
+        const struct subset *subset = &figures->subsets[i];
+        fprintf(out, LABEL "%14" PRIu64 " events, %" PRIu64 " not delivered%s\n", subset->spec.name,
+            subset->events, subset->events - subset->delivered,
+            subset_is_met(subset) ? "" : "  missed");
+        print_times(out, "  freshness", &subset->freshness);
+        if (subset->delivered == 0)
+            continue;
+        fprintf(out, LABEL "%.3f s to %.3f s after the first event was due\n", "  delivered",
+            (double)subset->first_us / SECOND_US, (double)subset->last_us / SECOND_US);
+    }
+}
+
 static void print_levels(FILE *out, const struct figures *figures, const struct levels *levels)
 {
     fputs("Levels\n", out);
@@ -261,6 +279,7 @@ enum err report_text(FILE *out, const struct figures *figures, const struct leve
     print_arrivals(out, figures);
     print_money(out, figures);
     print_usage(out, figures);
+    print_subsets(out, figures);
     print_levels(out, figures, levels);
     fprintf(out, "\n%s\n", figures->reasons_count ? "FAIL" : "PASS");
     for (size_t i = 0; i < figures->reasons_count; i++)

@@ -207,6 +207,40 @@ static json_t *usage_json(const struct figures *figures)
     return object;
 }
 
+/* Null for SUBSET_NEVER. */
+static void set_moment(json_t *object, const char *name, int64_t us)
+{
+    json_object_set_new(object, name, us == SUBSET_NEVER ? json_null() : json_integer(us));
+}
+
+static json_t *subset_json(const struct subset *subset)
+{
+    json_t *object = json_object(), *per_second = json_array();
+    set_count(object, "events", subset->events);
+    set_count(object, "delivered", subset->delivered);
+    set_count(object, "not_delivered", subset->events - subset->delivered);
+    json_object_set_new(object, "freshness", times_json(&subset->freshness));
+    set_moment(object, "first_delivered_us", subset->first_us);
+    set_moment(object, "last_delivered_us", subset->last_us);
+    set_moment(object, "slowest_account_starts_us", subset_slowest_start_us(subset));
+    for (int64_t second = 0; subset->delivered > 0 && second <= subset->last_us / 1000000 &&
+                             second < SUBSET_SECONDS_MAX;
+         second++)
+        json_array_append_new(per_second, json_integer(subset->per_second[second]));
+    json_object_set_new(object, "delivered_per_second", per_second);
+    json_object_set_new(object, "met", json_boolean(subset_is_met(subset)));
+    return object;
+}
+
+static json_t *subsets_json(const struct figures *figures)
+{
+    json_t *object = json_object();
+    for (unsigned i = 0; i < figures->subsets_count; i++)
+        json_object_set_new(
+            object, figures->subsets[i].spec.name, subset_json(&figures->subsets[i]));
+    return object;
+}
+
 static json_t *levels_json(const struct figures *figures, const struct levels *levels)
 {
     static const char *const units[] = {
@@ -240,9 +274,10 @@ enum err report_json(FILE *out, const struct figures *figures, const struct leve
     json_object_set_new(root, "arrivals", arrivals_json(figures));
     json_object_set_new(root, "money", money_json(figures));
     json_object_set_new(root, "usage", usage_json(figures));
+    json_object_set_new(root, "subsets", subsets_json(figures));
     json_object_set_new(root, "levels", levels_json(figures, levels));
     static const char *const parts[] = {"verdict", "reasons", "events", "answers", "acceptance",
-        "arrivals", "money", "usage", "levels"};
+        "arrivals", "money", "usage", "subsets", "levels"};
     enum err result = OK;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (!json_object_get(root, parts[i]))
