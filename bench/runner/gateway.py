@@ -19,7 +19,8 @@ DEFAULTS = {"delivery.allow_http": True, "delivery.allow_networks": ["127.0.0.0/
 
 
 class Gateway:
-    def __init__(self, build, directory, options=None, environment=None, name="gateway"):
+    def __init__(self, build, directory, options=None, environment=None, name="gateway", counter=None):
+        """`counter`: the library that counts fsyncs and writes, when it is not that of the build."""
         self.directory = pathlib.Path(directory)
         self.data = self.directory / f"{name}-data"
         self.options = {**DEFAULTS, **(options or {})}
@@ -33,7 +34,8 @@ class Gateway:
         syncs = self.directory / f"{name}.syncs"
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PENSTOCK_")}
         self.environment.update(environment or {})
-        counter = self.tools / "libcount_syncs.so"
+        counter = counter or self.tools / "libcount_syncs.so"
+        self.prefix = []  # what its command begins with
         self.usage = Usage(name, syncs if counter.exists() else None)
         if counter.exists():
             self.environment.update({"LD_PRELOAD": str(counter), "SYNC_COUNT_FILE": str(syncs)})
@@ -55,7 +57,8 @@ class Gateway:
     def start(self, seconds=60):
         """Also again, after a kill or an end: on the same data and ports."""
         self.write_config()
-        self.program = Program(self.usage, self.directory, [self.binary, "serve", "-c", self.config_file], self.environment).start()
+        self.program = Program(self.usage, self.directory, [*self.prefix, self.binary, "serve", "-c", self.config_file],
+                               self.environment).start()
         try:
             wait_for(self.is_ready, "the gateway is ready", seconds, self.program.process)
         except RunFailed as failure:

@@ -73,16 +73,35 @@ class Usage:
             total += sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
         return total
 
-    def syncs(self):
-        if not self.sync_file or not os.path.exists(self.sync_file):
+    def _counted(self, place):
+        """A number of what count_syncs.c counts; None where it is not counted."""
+        try:
+            return struct.unpack_from("Q", pathlib.Path(self.sync_file).read_bytes(), 8 * place)[0]
+        except (TypeError, FileNotFoundError, struct.error):
             return None
-        return struct.unpack("Q", pathlib.Path(self.sync_file).read_bytes()[:8])[0]
+
+    def syncs(self):
+        return self._counted(0)
+
+    def writes(self):
+        return self._counted(1)
+
+    def cost(self):
+        """What it has cost so far; the difference of two is what something has cost."""
+        self.look()
+        return {"cpu_us": self.cpu_seconds() * 1e6, "syncs": self.syncs(), "writes": self.writes()}
 
     def as_json(self):
         found = {"cpu_seconds": round(self.cpu_seconds(), 3), "peak_rss_bytes": self.peak_rss}
         if self.syncs() is not None:
             found["syncs"] = self.syncs()
         return found
+
+
+def cost_per_event(before, after, events):
+    """Of two cost()s."""
+    return {key: (after[key] - before[key]) / max(1, events) for key in after
+            if before[key] is not None and after[key] is not None}
 
 
 _started = []  # of Program, in the order of their starts
