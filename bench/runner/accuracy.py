@@ -6,7 +6,7 @@ import struct
 import subprocess
 
 from runner.ceilings import Ceiling
-from runner.scenario import Sink
+from runner.sink import Sink
 
 RATE = 5000
 # h2load's timer ticks every 10 ms: at 5000/s it sends 50 at once, and so do we, or the two would measure different things.

@@ -4,22 +4,16 @@ import json
 import statistics
 import threading
 import time
-import urllib.request
 
 from runner.ceilings import ACCOUNTS
 from runner.gateway import Gateway
 from runner.process import RunFailed, wait_for
-from runner.scenario import Sink
+from runner.sink import Sink, sink_counts
 
 IN_FLIGHT = 256
 OLDER_KEYS = {"empty": 0, "1M": 1_000_000, "10M": 10_000_000}
 TINY = 1000  # by what sizes are divided
 BACKLOG = 1_000_000
-
-
-def sink_counts(sink):
-    with urllib.request.urlopen(f"{sink.url}/_counts", timeout=10) as answer:
-        return json.loads(answer.read())
 
 
 class Installation:
@@ -29,7 +23,7 @@ class Installation:
         self.bench = bench
         self.directory = bench.place(name)
         self.sink = Sink(bench.build, self.directory, {}).start()
-        self.gateway = Gateway(bench.gateway_build, self.directory, options).start()
+        self.gateway = Gateway(bench.gateway_build, self.directory, options, counter=bench.build / "bin/libcount_syncs.so").start()
         self.gateway.add_accounts(ACCOUNTS, [f"{self.sink.url}/{account}" for account in ACCOUNTS])
         self.gateway.end()
         if older_keys:
@@ -124,7 +118,7 @@ def measure_backlog(bench):
         wait_for(lambda: gateway.backlog() == 0, "the backlog is delivered", 600)
         drained = time.monotonic() - started
         gateway.usage.look()
-        return {"idle_rss_bytes": idle, "backlog": backlog, "backlog_rss_bytes": full, "peak_rss_bytes": gateway.usage.peak_rss,
+        return {"idle_rss_bytes": idle, "backlog": backlog, "backlog_rss_bytes": full, "bytes_per_delivery": (full - idle) / backlog, "peak_rss_bytes": gateway.usage.peak_rss,
                 "filled_in_seconds": filled, "drained_in_seconds": drained}
     finally:
         place.end()

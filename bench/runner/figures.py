@@ -9,15 +9,19 @@ import subprocess
 import time
 
 from runner.accuracy import measure_accuracy
-from runner.publishing import measure_publishing
 from runner.ceilings import measure_broker, measure_ceilings
+from runner.cost import measure_cost
 from runner.deliveries import measure_backlog, measure_delivered
+from runner.outages import measure_flow, measure_recovery
 from runner.plan import PlanWrong, load_plan
 from runner.process import RunFailed
 from runner.profile import measure_profile
+from runner.publishing import measure_publishing
+from runner.queues import measure_peak, measure_queues
 from runner.report import print_report
 from runner.scenario import Scenario
 from runner.versus import measure_versus
+from runner.waiting import measure_waiting
 
 
 class Bench:
@@ -62,8 +66,10 @@ PARTS = {"accuracy": measure_accuracy, "ceilings": measure_ceilings, "broker": m
          "profile": measure_profile, "backlog": measure_backlog, "steady": measure_steady}
 
 
-# Only when it is asked for: it needs a second build.
-MORE_PARTS = {"versus": measure_versus}
+# Only when they are named: they take long, or need a second build (--against).
+MORE_PARTS = {"versus": measure_versus, "flow": measure_flow, "recovery": measure_recovery, "cost": measure_cost,
+              "waiting": measure_waiting, "queues": measure_queues, "peak": measure_peak}
+NEEDS_AGAINST = {"versus"}
 
 
 def run_figures(parts, options, machine):
@@ -71,10 +77,10 @@ def run_figures(parts, options, machine):
     bench.directory.mkdir(parents=True, exist_ok=True)
     file = pathlib.Path(bench.directory / "figures.json")
     for part in parts:
-        if part in MORE_PARTS and not options.against:
+        if part in NEEDS_AGAINST and not options.against:
             raise PlanWrong(f"{part}: say against which build: --against DIR")
         if part not in {**PARTS, **MORE_PARTS}:
-            raise PlanWrong(f"there is no part {part}; there are: {', '.join(PARTS)}")
+            raise PlanWrong(f"there is no part {part}; there are: {', '.join([*PARTS, *MORE_PARTS])}")
     results = {}
     if options.resume and file.exists():
         results = json.loads(file.read_text())

@@ -2,6 +2,8 @@
 """The figures as tables for etc/doc/benchmarks.md: ratios first, with the spread over the rounds."""
 import statistics
 
+_SIDES = {"this": "this build", "other": "the other build"}
+
 
 def _middle(rounds, name, key):
     return statistics.median(each[name][key] for each in rounds)
@@ -100,6 +102,7 @@ def _print_backlog(found):
     print("| memory of the gateway (VmRSS) | |\n|---|---|")
     print(f"| idle, 16 endpoints | {_mib(found['idle_rss_bytes'])} |")
     print(f"| with {found['backlog']:,} events waiting for clients that hang | {_mib(found['backlog_rss_bytes'])} |")
+    print(f"| of each waiting delivery | {found['bytes_per_delivery']:.0f} bytes |")
     print(f"| peak over filling and draining (VmHWM) | {_mib(found['peak_rss_bytes'])} |")
     print(f"| filled in | {found['filled_in_seconds']:.0f} s |")
     print(f"| delivered, from when the clients came back | {found['drained_in_seconds']:.0f} s |\n")
@@ -112,9 +115,88 @@ def _print_steady(found):
           f"{_ms(answers['max_us'])}; gateway's peak {_mib(found['rss_bytes'])}.\n")
 
 
+def _print_flow(found):
+    for side, cases in found["compared"].items():
+        print(f"| p99 of freshness of the healthy, {_SIDES[side]} | without the fault | ratio | "
+              "difference | longest | not delivered | aim |\n|---|---|---|---|---|---|---|")
+        for label, windows in cases.items():
+            for window, each in windows.items():
+                ratio = "no p99" if each["ratio"] is None else f"{each['ratio']:.2f}"
+                difference = "" if each["difference_us"] is None else _ms(each["difference_us"])
+                print(f"| {label}, {window} | {_ms(each['without_p99_us'])} | **{ratio}** | "
+                      f"{difference} | {_ms(each['with_max_us'])} | {each['not_delivered']} | "
+                      f"{each['aim']} or +20 ms: {'met' if each['met'] else 'missed'} |")
+        print()
+
+
+def _seconds(value):
+    return "never" if value is None else f"{value:.1f} s"
+
+
+def _print_recovery(found):
+    print(f"{found['title']}:\n")
+    print("| | backlog | slowest account begins to move | half is gone | 99 % | all | share of what "
+          "the clients take | fresh p99 | never delivered | verdict |\n"
+          "|---|---|---|---|---|---|---|---|---|---|")
+    for number, sides in enumerate(found["rounds"], 1):
+        for side, labels in sides.items():
+            for label, each in labels.items():
+                share = "" if each["share"] is None else f"{each['share']:.0%}"
+                print(f"| {label}, {_SIDES[side]}, round {number} | {each['backlog']} | "
+                      f"{_seconds(each['slowest_starts'])} | {_seconds(each['shares_gone']['50%'])} "
+                      f"| {_seconds(each['shares_gone']['99%'])} | {_seconds(each['gone'])} | "
+                      f"**{share}** | {_ms(each['fresh_p99_us'])} | {each['not_delivered']} | "
+                      f"{each['verdict']} |")
+    print()
+
+
+_COSTS = {"cpu_us": "CPU, us", "syncs": "fsyncs", "writes": "pwrites",
+          "answer_p99_us": "p99 of answers, us", "freshness_p99_us": "p99 of freshness, us"}
+
+
+def _print_cost(found):
+    ratios = found.get("ratios", {})
+    print(f"| of each event at {found['rate']}/s | this build | the other | ratio |\n|---|---|---|---|")
+    for key, what in _COSTS.items():
+        if key not in found["this"]:
+            continue
+        other = found.get("other", {}).get(key)
+        print(f"| {what} | {found['this'][key]:.2f} | {'' if other is None else f'{other:.2f}'} | "
+              f"{f'**{ratios[key]:.2f}**' if key in ratios else ''} |")
+    print()
+
+
+def _print_waiting(found):
+    print("| deliveries that wait | memory | CPU of each event that passes | its p99 of freshness | "
+          "CPU with nothing to do |\n|---|---|---|---|---|")
+    for step in found["steps"]:
+        print(f"| {step['waiting']:,} | {_mib(step['rss_bytes'])} | {step['cpu_us']:.1f} us | "
+              f"{_ms(step['freshness_p99_us'])} | {step['idle_cpu_us_per_s'] / 1000:.2f} ms/s |")
+    print(f"\nMemory of a waiting delivery: **{found['bytes_per_delivery']:.0f} bytes**\n")
+
+
+def _print_queues(found):
+    print("| backlog in the queues | delivered in | per second, with fresh events | fresh p99 | "
+          "fresh p99 behind the backlog | not delivered |\n|---|---|---|---|---|---|")
+    for each in found["rounds"]:
+        print(f"| {each['backlog']:,} | {each['drained_in_seconds']:.1f} s | "
+              f"**{each['rate']:,.0f}** | {_ms(each['fresh_p99_us'])} | "
+              f"{_ms(each['after_p99_us'])} | {each['not_delivered']} |")
+    print()
+
+
+def _print_peak(found):
+    print(f"{found['title']}:\n\n| round | p99 of freshness | p99 of answers | verdict |\n"
+          "|---|---|---|---|")
+    for number, each in enumerate(found["rounds"], 1):
+        print(f"| {number} | {_ms(each['freshness_p99_us'])} | {_ms(each['answer_p99_us'])} | "
+              f"{each['verdict']} |")
+    print()
+
+
 PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "publishing": _print_publishing, "delivered": _print_delivered, "profile": _print_profile,
-            "backlog": _print_backlog, "steady": _print_steady,
-            "versus": _print_versus}
+            "backlog": _print_backlog, "steady": _print_steady, "versus": _print_versus, "flow": _print_flow, "recovery": _print_recovery,
+            "cost": _print_cost, "waiting": _print_waiting, "queues": _print_queues, "peak": _print_peak}
 
 
 def print_report(results):

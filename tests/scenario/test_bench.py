@@ -15,6 +15,7 @@ from support.wait import wait_for
 
 sys.path.insert(0, str(ROOT / "bench"))
 
+from runner import recovery  # noqa: E402
 from runner.gateway import Gateway as GatewayOfBench  # noqa: E402
 from runner.plan import Plan, PlanWrong, load_plan, plan_names  # noqa: E402
 from runner.scenario import Scenario, Sink  # noqa: E402
@@ -95,7 +96,8 @@ def test_the_command_runs_a_plan_and_ends_with_its_verdict(tmp_path):
 
 FIGURES = {"accuracy": "ours and h2load's", "ceilings": "gateway/commit_two_files", "broker": "gateway/consume", "publishing": "p99 at 2000/s",
            "delivered": "1M older keys / empty", "profile": "thread: where", "backlog": "events waiting for clients", "steady": "2000/s for 10 minutes",
-           "versus": "| delivered |"}
+           "versus": "| delivered |", "flow": "1 of 50 hang, first 30 s", "recovery": "requests hang, the other build", "cost": "| fsyncs |",
+           "waiting": "Memory of a waiting delivery", "queues": "fresh p99 behind the backlog", "peak": "6000 events/s for 5 minutes"}
 
 
 @pytest.mark.xdist_group("figures")
@@ -111,6 +113,58 @@ def test_every_part_of_the_figures_runs(tmp_path, part):
 def test_no_part_of_the_figures_is_untried():
     from runner.figures import MORE_PARTS, PARTS  # pylint: disable=import-outside-toplevel
     assert set(FIGURES) == {*PARTS, *MORE_PARTS}
+
+
+def test_what_happens_to_some_clients_is_measured_apart_from_the_others(tmp_path):
+    """One of four hangs for a while: the measures tell its events from those of the others, and each time from the next."""
+    changes = {"group": {"well": {}, "ill": {"accounts": 1, "behave": {"1s": "hang=100%", "3s": "delay=1ms"}}},
+               "measure": {"well": {"group": "well", "accepted": "fault..back"}, "ill": {"group": "ill", "accepted": "fault..back"},
+                           "ill-before": {"group": "ill", "accepted": "..fault"}, "ill-later": {"group": "ill", "delivered": "back.."}},
+               "sink": {"default": "delay=1ms"},
+               "gateway": {"delivery.retry_schedule": "[200ms, 200ms, 500ms, 1s, 1s, 1s, 1s]", "delivery.answer_timeout": "1s"}}
+    details, text = run(tmp_path, changes, timetable="constant:200:5s", duplicates="0%", conflicts="0%", invalid="0%")
+    assert details["verdict"] == "PASS", text
+    subsets = details["subsets"]
+    assert all(each["events"] == each["delivered"] > 0 for each in subsets.values()), subsets
+    assert subsets["ill"]["freshness"]["p50_us"] > 500_000 > subsets["ill-before"]["freshness"]["p50_us"]
+    assert subsets["well"]["freshness"]["p50_us"] < subsets["ill"]["freshness"]["p50_us"]
+    assert subsets["well"]["events"] > 2 * subsets["ill"]["events"]
+    assert subsets["ill-later"]["first_delivered_us"] >= round(details["moments"]["back"] * 1e6)
+
+
+def test_clients_that_refuse_connections_come_back_and_their_backlog_is_measured(tmp_path):
+    changes = {"sink": {"default": "delay=4ms workers=1"}, "fault": [{"at": "1s", "do": "kill", "what": "sink", "for": "1s"}],
+               "measure": {"backlog": {"accepted": "..back", "delivered": "back.."}, "fresh": {"accepted": "back..gone"}},
+               "recovery": {"takes": 1000, "starts_within": "15s"}}
+    details, text = run(tmp_path, changes, timetable="constant:200:5s", duplicates="0%", conflicts="0%", invalid="0%")
+    assert details["verdict"] == "PASS", text
+    found = details["recovery"]
+    assert 150 <= found["backlog"] <= 450 and found["not_delivered"] == 0, found
+    assert 0 <= found["starts"] <= found["slowest_starts"] <= found["gone"] and 0 < found["share"] < 1, found
+    assert "begins to move" in text
+
+
+def recovery_of(**changes):
+    """Of 1000 events, 100 a second from 10 s on, and 900 fresh ones; the clients came back at 9 s and take 250 a second."""
+    backlog = {"events": 1000, "delivered": 1000, "not_delivered": 0, "first_delivered_us": 10_000_000, "last_delivered_us": 20_000_000,
+               "slowest_account_starts_us": 12_000_000, "delivered_per_second": [0] * 10 + [100] * 10, **changes}
+    fresh = {"events": 900, "delivered": 900, "not_delivered": 0, "freshness": {"p99_us": 5000}}
+    expected = {"takes": 250, "starts_within": "3s", "share_min": 0.69}
+    found = recovery.figures_of({"subsets": {"backlog": backlog, "fresh": fresh}}, {"back": 9}, expected)
+    return found, recovery.reasons_of(found, expected)
+
+
+def test_a_recovery_is_judged_by_its_start_its_rate_and_what_is_left_behind():
+    found, reasons = recovery_of()
+    assert reasons == [] and found["gone"] == 11 and found["shares_gone"] == {"50%": 6, "90%": 10, "99%": 11}
+    assert abs(found["share"] - 1900 / 11 / 250) < 1e-9
+    assert "begins to move after 4.0 s" in recovery_of(slowest_account_starts_us=13_000_000)[1][0]
+    assert "begins to move never" in recovery_of(slowest_account_starts_us=None)[1][0]
+    assert "below 69%" in recovery_of(last_delivered_us=21_000_000)[1][0]
+    found, reasons = recovery_of(delivered=999, not_delivered=1)
+    assert found["gone"] is None and "1 of 1000 events of the backlog were never delivered" in reasons[0]
+    assert "proves nothing" in recovery_of(events=0, delivered=0)[1][0]
+    assert recovery.describe(found)
 
 
 def test_a_filled_data_directory_is_as_the_gateway_would_have_made_it(tmp_path):
@@ -247,11 +301,51 @@ def test_tls_is_spoken_and_a_certificate_is_checked_when_asked(tmp_path):
     assert "The connection failed" in refused.stderr
 
 
+GROUPS = {"group": {"well": {}, "ill": {"accounts": 3, "words": "delay=1ms", "behave": {"2s": "hang=100%", "5s": "delay=1ms"}}},
+          "sink": {"default": "delay=2ms"}}
+
+
+def test_a_plan_shares_out_its_accounts_and_describes_subsets_of_its_events():
+    measures = {"well": {"group": "well", "accepted": "fault..fault+30s", "freshness_p99_max": "20ms"},
+                "later": {"group": "ill", "accepted": "..back", "delivered": "back.."}, "all": {"accepted": "1s..gone"}}
+    plan = Plan("test", {**HEALTHY, **GROUPS, "measure": measures})
+    assert [plan.behaviour_of(number) for number in range(4)] == ["delay=2ms", "delay=1ms", "delay=1ms", "delay=1ms"]
+    assert plan.planned_moments() == {"fault": 2, "back": 5}
+    assert plan.needs_gone()
+    assert plan.subsets({"fault": 2.5, "back": 5, "gone": 9}) == [
+        "well accounts=0-0 accepted=2500000us..32500000us p99=20000us",
+        "later accounts=1-3 accepted=..5000000us delivered=5000000us..", "all accepted=1000000us..9000000us"]
+    assert not plan.without_faults().faults and plan.faults
+
+
+def test_a_variant_and_a_change_replace_what_they_name(tmp_path):
+    file = tmp_path / "own.toml"
+    file.write_text('title = "one"\naccounts = 4\n[load]\ntimetable = "constant:1:1s"\nseed = 3\n[gateway]\n"delivery.paused" = true\n'
+                    '[[fault]]\nat = "1s"\ndo = "kill"\nfor = "5s"\n[group.all]\nbehave = { 1s = "hang=100%" }\n'
+                    '[variant.two]\ntitle = "two"\nload.timetable = "constant:2:2s"\nfault = []\ngroup.all.behave = {}\n')
+    one, two = load_plan(str(file)), load_plan(f"{file}:two")
+    assert (one.name, one.title, len(one.faults), one.load) == ("own", "one", 2, {"timetable": "constant:1:1s", "seed": 3})
+    assert (two.name, two.title, two.faults, two.load) == ("own-two", "two", [], {"timetable": "constant:2:2s", "seed": 3})
+    changed = load_plan(str(file), changes=["fault.0.for=7s", "accounts=6", "load.timetable=constant:3:3s", "gateway.delivery.paused=false",
+                                            'group.all.behave={ 4s = "drop=1%" }', "levels.answer_max=none"])
+    assert [fault.get("for") for fault in changed.faults] == ["7s", None] and changed.faults[1]["words"] == "drop=1%"
+    assert (changed.accounts, changed.load["timetable"], changed.levels) == (6, "constant:3:3s", {"answer_max": "none"})
+    assert changed.gateway == {"delivery.paused": False}
+    for name, changes in ((f"{file}:three", []), (str(file), ["fault.7.for=1s"]), (str(file), ["accounts"])):
+        with pytest.raises(PlanWrong):
+            load_plan(name, changes=changes)
+
+
 def test_a_plan_with_a_word_that_nobody_knows_is_refused():
     for name in plan_names():
         load_plan(name)
     for wrong in ({"load": {}}, {"load": {"timetable": "constant:1:1s", "rate": 5}}, {**HEALTHY, "fualt": []},
                   {**HEALTHY, "fault": [{"at": "soon", "do": "kill"}]}, {**HEALTHY, "queue": "kafka"},
-                  {**HEALTHY, "fault": [{"at": "1s", "do": "kill", "what": "broker"}]}):
+                  {**HEALTHY, "fault": [{"at": "1s", "do": "kill", "what": "broker"}]},
+                  {**HEALTHY, "group": {"one": {"accounts": 1}}}, {**HEALTHY, "group": {"one": {}, "two": {}}},
+                  {**HEALTHY, "group": {"one": {"accounts": 5}}}, {**HEALTHY, "group": {"one": {"accounts": 4, "word": ""}}},
+                  {**HEALTHY, **GROUPS, "measure": {"a": {"group": "others"}}}, {**HEALTHY, "measure": {"a": {"accepted": "1s"}}},
+                  {**HEALTHY, "measure": {"a": {"accepted": "later.."}}}, {**HEALTHY, "recovery": {"takes": 5}},
+                  {**HEALTHY, **GROUPS, "fault": [{"at": "1s", "do": "silence", "group": "ill"}]}):
         with pytest.raises(PlanWrong):
             Plan("wrong", wrong)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The clients of a run: a penstock-sink with a port of its own, which may end and come back."""
+import http.client
+import json
+import urllib.parse
+import urllib.request
+
+from runner.ports import free_port
+from runner.process import Program, RunFailed, Usage, read_json, wait_for
+
+
+def sink_counts(sink):
+    with urllib.request.urlopen(f"{sink.url}/_counts", timeout=10) as answer:
+        return json.loads(answer.read())
+
+
+class Sink:
+    def __init__(self, build, directory, behaviours, threads=1):
+        self.build, self.directory, self.threads = build, directory, threads
+        self.usage = Usage("sink")
+        self.behaviours = dict(behaviours)  # words by path, as they are now
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = directory / "sink.log"
+        self.logs = []  # one for each start; the first is `log`
+        self.ready = directory / "sink.ready"
+        self.program = Program(self.usage, directory, self._arguments(self.log))
+
+    def _arguments(self, log):
+        arguments = [self.build / "bin/penstock-sink", "--threads", self.threads, "--port", self.port,
+                     "--log", log, "--ready-file", self.ready]
+        for path, words in self.behaviours.items():
+            arguments += ["--behave", f"{path} {words}".strip()]
+        return arguments
+
+    def start(self):
+        """Also again: on the same port, with the behaviours of before, and a log of its own."""
+        self.ready.unlink(missing_ok=True)  # of an earlier one in this directory
+        log = self.log if not self.logs else self.log.with_suffix(f".log.{len(self.logs)}")
+        self.logs.append(log)
+        self.program = Program(self.usage, self.directory, self._arguments(log)).start()
+        try:
+            wait_for(lambda: read_json(self.ready), "the sink is ready", 10, self.program.process)
+        except RunFailed as failure:
+            raise RunFailed(f"{failure}\n{self.program.errors()}") from None
+        return self
+
+    def kill(self):
+        """SIGTERM, so that its log is whole. Requests that wait end without an answer."""
+        code = self.program.end()
+        if code != 0:
+            raise RunFailed(f"the sink ended with {code}: {self.program.errors()}")
+
+    def behave(self, path, words):
+        connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.url).netloc, timeout=10)
+        try:
+            connection.request("PUT", f"/_behave{path}", words)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise RunFailed(f'the sink refused "{words}" for {path}: {answer.read().decode()}')
+        finally:
+            connection.close()
+        self.behaviours[path] = words
