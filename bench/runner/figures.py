@@ -12,7 +12,7 @@ from runner.accuracy import measure_accuracy
 from runner.ceilings import measure_broker, measure_ceilings
 from runner.cost import measure_cost
 from runner.deliveries import measure_backlog, measure_delivered
-from runner.outages import measure_flow, measure_recovery
+from runner.outages import measure_failing, measure_hung, measure_recovery
 from runner.plan import PlanWrong, load_plan
 from runner.process import RunFailed
 from runner.profile import measure_profile
@@ -35,6 +35,13 @@ class Bench:
         self.is_tiny, self.warm_up_ms = options.tiny, 2000
         if self.is_tiny:
             self.rounds, self.seconds, self.warm_up_ms = 1, 1, 200
+        self.only = ""  # of a part with several measurements: PART:ONLY
+
+    def chosen(self, choices, usual):
+        """The one that the command names, or the usual ones."""
+        if self.only and self.only not in choices:
+            raise PlanWrong(f"there is no {self.only}; there are: {', '.join(choices)}")
+        return [choices[name] for name in ([self.only] if self.only else usual)]
 
     def place(self, name):
         """An empty directory for one measurement."""
@@ -67,36 +74,52 @@ PARTS = {"accuracy": measure_accuracy, "ceilings": measure_ceilings, "broker": m
 
 
 # Only when they are named: they take long, or need a second build (--against).
-MORE_PARTS = {"versus": measure_versus, "flow": measure_flow, "recovery": measure_recovery, "cost": measure_cost,
-              "waiting": measure_waiting, "queues": measure_queues, "peak": measure_peak}
+MORE_PARTS = {"versus": measure_versus, "cost": measure_cost, "hung": measure_hung, "failing": measure_failing,
+              "waiting": measure_waiting, "queues": measure_queues, "peak": measure_peak, "recovery": measure_recovery}
+ALL_PARTS = {**PARTS, **MORE_PARTS}
 NEEDS_AGAINST = {"versus"}
+HAS_CHOICE = {"hung", "failing", "recovery"}
+FLOW = "flow"  # all of MORE_PARTS: the document's table of the flow
 
 
-def run_figures(parts, options, machine):
+def parts_of(names, has_other):
+    """What a command names, as parts."""
+    parts = []
+    for name in names:
+        more = [part for part in MORE_PARTS if has_other or part not in NEEDS_AGAINST]
+        parts += more if name == FLOW else [name]
+    for name in parts:
+        part, colon, _ = name.partition(":")
+        if part not in ALL_PARTS:
+            raise PlanWrong(f"there is no part {part}; there are: {', '.join([*ALL_PARTS, FLOW])}")
+        if colon and part not in HAS_CHOICE:
+            raise PlanWrong(f"{part} has no choice; these have: {', '.join(sorted(HAS_CHOICE))}")
+        if part in NEEDS_AGAINST and not has_other:
+            raise PlanWrong(f"{part}: say against which build: --against BUILD")
+    return parts or list(PARTS)
+
+
+def run_figures(names, options, machine):
+    parts = parts_of(names, options.against)
     bench = Bench(options)
     bench.directory.mkdir(parents=True, exist_ok=True)
     file = pathlib.Path(bench.directory / "figures.json")
-    for part in parts:
-        if part in NEEDS_AGAINST and not options.against:
-            raise PlanWrong(f"{part}: say against which build: --against DIR")
-        if part not in {**PARTS, **MORE_PARTS}:
-            raise PlanWrong(f"there is no part {part}; there are: {', '.join([*PARTS, *MORE_PARTS])}")
     results = {}
     if options.resume and file.exists():
         results = json.loads(file.read_text())
         if results["of"]["commit"] != machine["commit"] or machine["commit"].endswith("-dirty"):
             raise PlanWrong(f"{file} is of commit {results['of']['commit']}: figures of two commits are not one run; leave --resume out")
     results["of"] = machine
-    for name in parts or PARTS:
+    for name in parts:
         if name in results:
             continue
         started = time.monotonic()
         print(f"--- {name}", flush=True)
-        results[name] = {**PARTS, **MORE_PARTS}[name](bench)
+        part, _, bench.only = name.partition(":")
+        results[name] = ALL_PARTS[part](bench)
         print(f"--- {name}: {time.monotonic() - started:.0f} s", flush=True)
         fresh = file.with_suffix(".new")
         fresh.write_text(json.dumps(results, indent=1) + "\n")
         fresh.rename(file)
     print_report(results)
     return 0
-

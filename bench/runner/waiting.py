@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What deliveries that wait cost: memory of each, and CPU of the events that pass them by. Half of
-the clients answer 500 and have up to a million deliveries that are not due for an hour. The other
-half get a fixed rate. If what is due is found in the same time whatever waits, CPU and freshness of
+the clients reject each event with 422 and have up to a million deliveries that are not due for an
+hour: the endpoint works, so each delivery waits for itself. The other half get a fixed rate. If what is due is found in the same time whatever waits, CPU and freshness of
 their events do not depend on the number that waits."""
 import json
 import time
@@ -34,7 +34,7 @@ class Place:
     def __init__(self, bench):
         self.bench = bench
         directory = bench.place("waiting")
-        self.sink = Sink(bench.build, directory, {f"/{account}": "fail=100%" for account in FAILING})
+        self.sink = Sink(bench.build, directory, {f"/{account}": "fail=100%:422" for account in FAILING})
         self.sink.start()
         self.gateway = Gateway(bench.gateway_build, directory, {"delivery.retry_schedule": "[1h, 1h]"},
                                counter=bench.build / "bin/libcount_syncs.so").start()

@@ -16,7 +16,10 @@ from support.wait import wait_for
 sys.path.insert(0, str(ROOT / "bench"))
 
 from runner import recovery  # noqa: E402
+from runner.aims import aims_of  # noqa: E402
+from runner.figures import MORE_PARTS, PARTS, parts_of  # noqa: E402
 from runner.gateway import Gateway as GatewayOfBench  # noqa: E402
+from runner.outages import Case, compare  # noqa: E402
 from runner.plan import Plan, PlanWrong, load_plan, plan_names  # noqa: E402
 from runner.scenario import Scenario, Sink  # noqa: E402
 
@@ -96,7 +99,8 @@ def test_the_command_runs_a_plan_and_ends_with_its_verdict(tmp_path):
 
 FIGURES = {"accuracy": "ours and h2load's", "ceilings": "gateway/commit_two_files", "broker": "gateway/consume", "publishing": "p99 at 2000/s",
            "delivered": "1M older keys / empty", "profile": "thread: where", "backlog": "events waiting for clients", "steady": "2000/s for 10 minutes",
-           "versus": "| delivered |", "flow": "1 of 50 hang, first 30 s", "recovery": "requests hang, the other build", "cost": "| fsyncs |",
+           "versus": "| delivered |", "hung": "1 of 50 hang, first 30 s",
+           "failing": "the name of 1 of 50 has no answer, whole fault", "recovery": "requests hang, the other build", "cost": "| fsyncs |",
            "waiting": "Memory of a waiting delivery", "queues": "fresh p99 behind the backlog", "peak": "6000 events/s for 5 minutes"}
 
 
@@ -111,8 +115,63 @@ def test_every_part_of_the_figures_runs(tmp_path, part):
 
 
 def test_no_part_of_the_figures_is_untried():
-    from runner.figures import MORE_PARTS, PARTS  # pylint: disable=import-outside-toplevel
     assert set(FIGURES) == {*PARTS, *MORE_PARTS}
+
+
+def test_a_part_with_several_measurements_runs_one_of_them_and_shows_its_aim(tmp_path):
+    found = bench_run(tmp_path, "figures", "hung:80-of-100", "--tiny")
+    assert found.returncode == 0, found.stdout + found.stderr
+    rows = [line for line in found.stdout.splitlines() if "`bench/run figures hung:80-of-100 --rounds 1`" in line]
+    assert len(rows) == 2 and all("80 of 100 hang" in row for row in rows), found.stdout
+    assert bench_run(tmp_path, "figures", "hung:7-of-9", "--tiny").returncode == 64
+
+
+def test_flow_stands_for_the_parts_of_the_table():
+    assert parts_of(["flow"], True) == list(MORE_PARTS)
+    assert parts_of(["flow"], False) == [part for part in MORE_PARTS if part != "versus"]
+    assert parts_of([], False) == list(PARTS)
+    for names in (["versus"], ["no-such-part"], ["cost:fsyncs"]):
+        with pytest.raises(PlanWrong):
+            parts_of(names, False)
+
+
+def freshness(p99_us):
+    return {"p99_us": p99_us, "max_us": 7, "not_delivered": 0}
+
+
+def case_of(pairs, slack_us=0):
+    case = Case("some hang", "hung-many", "", 1.1, slack_us)
+    return compare([{"this": {"some hang": {"with": {"whole": freshness(hurt)}, "without": {"whole": freshness(well)}}}}
+                    for hurt, well in pairs], "this", case, "whole")
+
+
+def test_the_ratio_within_a_round_decides_and_a_small_difference_does_not_count():
+    assert case_of([(1100, 1000), (9000, 1000), (500, 1000)]) == {
+        "ratio": 1.1, "least": 0.5, "most": 9.0, "difference_us": 100, "without_p99_us": 1000, "with_max_us": 7, "not_delivered": 0,
+        "aim": "<= 1.1", "met": True}
+    assert not case_of([(20_900, 1000)])["met"] and not case_of([(21_100, 1000)], 20_000)["met"]
+    assert case_of([(20_900, 1000)], 20_000)["met"]
+    for nothing in ((None, 1000), (1000, None), (None, None)):
+        found = case_of([nothing], 20_000)
+        assert not found["met"] and found["ratio"] is None and found["difference_us"] is None, nothing
+
+
+def test_the_table_says_which_aims_are_met():
+    def rows(results):
+        return {row.what: (row.this, row.is_met, row.command) for row in aims_of({"of": {}, **results})}
+
+    costs = [{"this": {"cpu_us": 45, "syncs": 0.9}, "other": {"cpu_us": 100, "syncs": 2.0}},
+             {"this": {"cpu_us": 60, "syncs": 1.3}, "other": {"cpu_us": 100, "syncs": 2.0}}]
+    assert rows({"cost": {"rate": 1000, "rounds": costs}}) == {
+        "CPU of an event at 1000/s, this build / the other": ("0.53 (0.45 to 0.60)", False, "bench/run figures cost --rounds 2 --against BUILD"),
+        "fsyncs of an event at 1000/s": ("1.10 (0.90 to 1.30)", False, "bench/run figures cost --rounds 2 --against BUILD")}
+    peak = rows({"peak": {"rounds": [{"freshness_p99_us": 900_000}, {"freshness_p99_us": 1_100_000}]}})
+    assert list(peak.values()) == [("1 of 2, 1.0 s (0.900 s to 1.1 s)", False, "bench/run figures peak --rounds 2")]
+    recovered = {"slowest_starts": 3.5, "share": 0.85, "not_delivered": 0, "fresh_p99_us": 5000}
+    stuck = {"slowest_starts": None, "share": None, "not_delivered": 7, "fresh_p99_us": 16_000_000}
+    for each, is_met in ((recovered, True), (stuck, False)):
+        found = rows({"recovery:hung": {"rounds": [{"this": {"requests hang": each}}]}})
+        assert len(found) == 4 and all(row[1:] == (is_met, "bench/run figures recovery:hung --rounds 1") for row in found.values()), found
 
 
 def test_what_happens_to_some_clients_is_measured_apart_from_the_others(tmp_path):
