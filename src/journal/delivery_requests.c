@@ -2,7 +2,7 @@
 /*
  * The requests about stored deliveries: which endpoints have open ones (JOURNAL_SCAN_BACKLOG),
  * moving one delivery (JOURNAL_START, JOURNAL_RECORD_OUTCOME), moving many (JOURNAL_RELEASE), and
- * giving unrouted ones an endpoint (JOURNAL_LIST_UNROUTED, JOURNAL_ROUTE). The owner of a delivery
+ * giving unrouted ones an endpoint (JOURNAL_LIST_PARKED, JOURNAL_ROUTE). The owner of a delivery
  * decides which endpoint gets it, since the owner has the directory. Loads are in load.c, operator
  * actions in operator_actions.c.
  */
@@ -123,18 +123,17 @@ void store_undo_release(struct request *request)
     CONTAINER_OF(request, struct journal_release, request)->ret_count = 0;
 }
 
-/* JOURNAL_LIST_UNROUTED and JOURNAL_ROUTE. */
+/* JOURNAL_LIST_PARKED and JOURNAL_ROUTE. */
 
-enum err store_list_unrouted(struct store *store, struct request *request)
+enum err store_list_parked(struct store *store, struct request *request)
 {
-    struct journal_list_unrouted *list =
-        CONTAINER_OF(request, struct journal_list_unrouted, request);
+    struct journal_list_parked *list = CONTAINER_OF(request, struct journal_list_parked, request);
     list->ret_count = 0;
     list->ret_after_id = INT64_MAX;
     int64_t *ids = memory_new_array(list->count_max, sizeof *ids);
     unsigned count;
-    enum err result = delivery_rows_list_parked(
-        &store->deliveries, 0, PARK_UNROUTED, list->after_id, list->count_max, ids, &count);
+    enum err result = delivery_rows_list_parked(&store->deliveries, list->endpoint, list->reason,
+        list->after_id, list->count_max, ids, &count);
     if (!result && count == list->count_max)
         list->ret_after_id = ids[count - 1];
     for (unsigned i = 0; i < count && !result; i++) {
@@ -142,8 +141,9 @@ enum err store_list_unrouted(struct store *store, struct request *request)
         result =
             event_rows_read(&store->events, placement_event(ids[i]), &without_body, &event, NULL);
         if (!result) {
-            struct journal_unrouted *found = &list->ret_unrouted[list->ret_count++];
+            struct journal_parked *found = &list->ret_parked[list->ret_count++];
             found->delivery = ids[i];
+            found->event = event->parts.id;
             snprintf(
                 found->account, sizeof found->account, "%.*s", SLICE_ARGS(event->parts.account));
             snprintf(found->type, sizeof found->type, "%.*s", SLICE_ARGS(event->parts.type));
@@ -156,9 +156,9 @@ enum err store_list_unrouted(struct store *store, struct request *request)
     return result;
 }
 
-void store_undo_list_unrouted(struct request *request)
+void store_undo_list_parked(struct request *request)
 {
-    CONTAINER_OF(request, struct journal_list_unrouted, request)->ret_count = 0;
+    CONTAINER_OF(request, struct journal_list_parked, request)->ret_count = 0;
 }
 
 enum err store_transfer_totals(struct store *store, int64_t seq, uint64_t from, uint64_t to)

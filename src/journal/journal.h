@@ -86,7 +86,7 @@ enum journal_kind {
     JOURNAL_SCAN_BACKLOG,    /* which endpoints have something open */
     JOURNAL_RELEASE, /* parked deliveries of one endpoint whose cause has ended: back to pending */
     JOURNAL_REDUE,   /* waiting deliveries of one endpoint whose due times follow new rules */
-    JOURNAL_LIST_UNROUTED,     /* parked deliveries that no endpoint wanted */
+    JOURNAL_LIST_PARKED,       /* deliveries of one endpoint that are parked for one reason */
     JOURNAL_ROUTE,             /* gives such deliveries an endpoint: back to pending */
     JOURNAL_RECEIVE,           /* an event that the broker delivered */
     JOURNAL_ADOPT,             /* broker-owned events become the journal's */
@@ -428,22 +428,25 @@ struct journal_redue {
     int64_t ret_earliest_due_us; /* of those that were changed; INT64_MAX: none */
 };
 
-/* An unrouted delivery, and what its event says of where it belongs. */
-struct journal_unrouted {
+/* A parked delivery, and what its event says. */
+struct journal_parked {
     int64_t delivery;
+    struct event_id event;
     char account[NAME_BYTES_MAX + 1], type[EVENT_TYPE_BYTES_MAX + 1];
 };
 
-/* Lists the unrouted deliveries with an id beyond `after_id`, in order, without those whose event
- * is damaged. */
-struct journal_list_unrouted {
+/* Lists the deliveries of `endpoint` (0: unrouted) that are parked for `reason`, with an id beyond
+ * `after_id`, in order, without those whose event is damaged. */
+struct journal_list_parked {
     struct request request;
+    uint64_t endpoint;
+    enum park_reason reason;
     int64_t after_id;
-    /* Of `ret_unrouted`, which the requester allocated; as many rows are looked at. */
+    /* Of `ret_parked`, which the requester allocated; as many rows are looked at. */
     unsigned count_max;
     unsigned ret_count;
     int64_t ret_after_id; /* where the next list begins; INT64_MAX: there are no more */
-    struct journal_unrouted *ret_unrouted;
+    struct journal_parked *ret_parked;
 };
 
 struct journal_routing {

@@ -88,7 +88,7 @@ enum err store_record_outcome(struct store *store, struct request *request) MUST
 enum err store_release(struct store *store, struct request *request) MUST_CHECK;
 enum err store_redue(struct store *store, struct request *request) MUST_CHECK;
 enum err store_action(struct store *store, struct request *request) MUST_CHECK;
-enum err store_list_unrouted(struct store *store, struct request *request) MUST_CHECK;
+enum err store_list_parked(struct store *store, struct request *request) MUST_CHECK;
 enum err store_route(struct store *store, struct request *request) MUST_CHECK;
 enum err store_load(struct store *store, struct request *request) MUST_CHECK;
 enum err store_scan_backlog(struct store *store, struct request *request) MUST_CHECK;
@@ -104,7 +104,7 @@ void store_undo_load(struct request *request);
 void store_undo_scan(struct request *request);
 void store_undo_release(struct request *request);
 void store_undo_redue(struct request *request);
-void store_undo_list_unrouted(struct request *request);
+void store_undo_list_parked(struct request *request);
 void store_undo_route(struct request *request);
 void store_undo_receive(struct request *request);
 void store_undo_list_broker_owned(struct request *request);

@@ -250,15 +250,16 @@ Test(actions, a_forced_replay_keeps_the_attempt_that_had_delivered)
     shelf_free(shelf);
 }
 
-static struct journal_list_unrouted list(
-    struct shelf *shelf, struct journal_unrouted *room, unsigned count, int64_t after)
+static struct journal_list_parked list(
+    struct shelf *shelf, struct journal_parked *room, unsigned count, int64_t after)
 {
-    struct journal_list_unrouted list = {.request.kind = JOURNAL_LIST_UNROUTED,
+    struct journal_list_parked list = {.request.kind = JOURNAL_LIST_PARKED,
+        .reason = PARK_UNROUTED,
         .after_id = after,
         .count_max = count,
-        .ret_unrouted = room};
+        .ret_parked = room};
     shelf_begin(shelf);
-    cr_assert(store_list_unrouted(&shelf->store, &list.request) == OK);
+    cr_assert(store_list_parked(&shelf->store, &list.request) == OK);
     shelf_commit(shelf);
     return list;
 }
@@ -271,12 +272,12 @@ Test(route, unrouted_deliveries_are_listed_in_parts_and_the_totals_follow_their_
         seqs[i] = shelf_append(
             shelf, (struct shelved){
                        .account = i == 1 ? "other" : "acc_1", .amount = "2.5", .currency = "EUR"});
-    struct journal_unrouted room[4];
-    struct journal_list_unrouted first = list(shelf, room, 2, 0);
+    struct journal_parked room[4];
+    struct journal_list_parked first = list(shelf, room, 2, 0);
     cr_assert(first.ret_count == 2 && strcmp(room[1].account, "other") == 0 &&
               strcmp(room[0].type, "purchase") == 0);
     cr_assert(first.ret_after_id == room[1].delivery);
-    struct journal_list_unrouted rest = list(shelf, room + 2, 2, first.ret_after_id);
+    struct journal_list_parked rest = list(shelf, room + 2, 2, first.ret_after_id);
     cr_assert(rest.ret_count == 1 && rest.ret_after_id == INT64_MAX);
     cr_assert(room[2].delivery == placement_first_delivery(seqs[2]));
 
