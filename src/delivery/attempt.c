@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One attempt: reads the endpoint's settings, signs the body, and gives the request to the HTTP
- * client.
+ * One attempt: reads the endpoint's settings, and gives the request to the HTTP client.
  *
  * Before a guarded delivery is sent, the journal commits `sending`. After a crash it is then known
  * that the client may have received it. Nothing is sent until the journal has answered.
@@ -14,77 +13,10 @@
 #include "model/placement.h"
 #include "runtime/log.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #define FAILPOINT_COPIES_MAX 32
 #define REST_US (100 * US_PER_MS)
-
-/* Appends one "name: value" header. The texts follow each other in run->header_texts. */
-static void add_header(struct attempt_run *run, size_t *used, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void add_header(struct attempt_run *run, size_t *used, const char *format, ...)
-{
-    size_t left = sizeof run->header_texts - *used;
-    va_list args;
-    va_start(args, format);
-    int len = vsnprintf(run->header_texts + *used, left, format, args);
-    va_end(args);
-    assert(len > 0 && (size_t)len < left && run->client.headers_count < CLIENT_HEADERS_MAX);
-    run->client.headers[run->client.headers_count++] = run->header_texts + *used;
-    *used += (size_t)len + 1;
-}
-
-/* Makes a MAC of each of the endpoint's secrets, unless those of this version are there. */
-static enum err key_macs(struct endpoint_queue *queue, const struct endpoint *endpoint)
-{
-    if (queue->macs_version == endpoint->version)
-        return OK;
-    for (unsigned i = 0; i < queue->macs_count; i++)
-        hmac_free(queue->macs[i]);
-    queue->macs_count = 0;
-    queue->macs_version = -1;
-    for (unsigned i = 0; i < endpoint->secrets_count; i++) {
-        const struct secret *secret = &endpoint->secrets[i];
-        enum err failed =
-            hmac_new(slice_of(secret->bytes, secret->len), &queue->macs[queue->macs_count]);
-        if (failed)
-            return failed;
-        queue->macs_count++;
-    }
-    queue->macs_version = endpoint->version;
-    return OK;
-}
-
-static void add_headers(struct attempt_run *run)
-{
-    const struct delivery *delivery = &run->job->delivery;
-    const struct event_parts *parts = &delivery->event->parts;
-    struct endpoint_queue *queue = run->job->queue;
-    char id[EVENT_ID_TEXT_BYTES];
-    event_id_format(&parts->id, id);
-    int64_t timestamp_s = run->started_wall_us / US_PER_SECOND;
-    char signatures[ENDPOINT_SECRETS_MAX * (SIGNATURE_TEXT_BYTES + 1)] = "";
-    size_t at = 0;
-    for (unsigned i = 0; i < queue->macs_count; i++) {
-        char signature[SIGNATURE_TEXT_BYTES];
-        signature_make(
-            queue->macs[i], slice_from_string(id), timestamp_s, run->client.body, signature);
-        at += (size_t)snprintf(
-            signatures + at, sizeof signatures - at, "%s%s", i ? " " : "", signature);
-    }
-    size_t used = 0;
-    run->client.headers_count = 0;
-    add_header(run, &used, "webhook-id: %s", id);
-    add_header(run, &used, "webhook-timestamp: %lld", (long long)timestamp_s);
-    add_header(run, &used, "webhook-signature: %s", signatures);
-    add_header(run, &used, "content-type: application/json");
-    add_header(run, &used, "user-agent: Penstock/" PENSTOCK_VERSION);
-    add_header(run, &used, "penstock-attempt: %u", delivery->attempts + 1);
-    if (parts->traceparent.len)
-        add_header(run, &used, "traceparent: %.*s", SLICE_ARGS(parts->traceparent));
-}
 
 static void on_answer(struct client_request *request)
 {
@@ -110,19 +42,38 @@ static struct slice failpoint_body(const struct delivery *delivery)
     return slice_of(copy, body.len);
 }
 
+static void set_tls(struct attempt_run *run)
+{
+    const struct endpoint_tls *tls = endpoint_policy_tls(run->policy);
+    if (!tls)
+        return;
+    run->tls = (struct client_tls){.ca_pem = tls->ca_pem,
+        .certificate_pem = tls->certificate_pem,
+        .key_pem = tls->key_pem,
+        .id = tls->id};
+    run->client.tls = &run->tls;
+}
+
 static void send_request(struct attempt_run *run)
 {
     struct job *job = run->job;
     struct delivery_shard *shard = job->queue->shard;
-    const struct delivery_policy *policy = &shard->policy;
     bool guarded = job->delivery.event->parts.guarded;
     run->started_wall_us = clock_wall_us();
     run->client.body = failpoint_body(&job->delivery);
-    add_headers(run);
+    request_headers_add(run);
     run->client.url = run->url;
-    run->client.connect_timeout_us = policy->connect_timeout_us;
+    set_tls(run);
+    run->client.http =
+        endpoint_policy_http(run->policy) == ENDPOINT_HTTP_2 ? CLIENT_HTTP_2 : CLIENT_HTTP_1;
+    run->client.connect_timeout_us = run->rules.connect_timeout_us;
     run->client.answer_timeout_us =
-        guarded ? policy->guarded_answer_timeout_us : policy->answer_timeout_us;
+        guarded ? run->rules.guarded_answer_timeout_us : run->rules.answer_timeout_us;
+    run->client.answer_wanted = success_rule_wants_body(endpoint_policy_success(run->policy));
+    if (run->client.answer_wanted) {
+        run->client.answer = run->answer;
+        run->client.answer_size = ANSWER_RULE_BYTES_MAX;
+    }
     run->client.once = guarded && !run->idempotent;
     run->client.fresh = outcome_was_repeated(&job->delivery);
     run->client.on_done = on_answer;
@@ -140,6 +91,7 @@ static void on_started(struct request *request, void *receiver)
     if (request->result == OK) {
         job->delivery.state = DELIVERY_SENDING;
         job_move(job, JOB_SENDING);
+        flow_on_sent(job);
         if (shard->taker.stopping)
             outcome_cut_short(run);
         else
@@ -154,8 +106,9 @@ static void on_started(struct request *request, void *receiver)
         refill_queue(queue);
     } else {
         outcome_pause(shard, request->result);
-        free(TAKE(job->run));
-        job_move(job, JOB_BACKLOG);
+        flow_on_probe_lost(job);
+        attempt_run_free(TAKE(job->run));
+        job_move(job, JOB_QUEUED);
     }
 }
 
@@ -176,7 +129,15 @@ static void commit_sending(struct attempt_run *run)
     failpoint_crash(CRASH_START_POSTED);
 }
 
-void attempt_begin(struct job *job)
+void attempt_run_free(struct attempt_run *run)
+{
+    if (!run)
+        return;
+    endpoint_policy_unref(run->policy);
+    free(run);
+}
+
+static void begin(struct job *job, bool as_probe)
 {
     struct endpoint_queue *queue = job->queue;
     const struct endpoint *endpoint =
@@ -185,14 +146,19 @@ void attempt_begin(struct job *job)
         outcome_park(job, endpoint ? PARK_DISABLED : PARK_GONE);
         return;
     }
-    if (key_macs(queue, endpoint) != OK) { /* OpenSSL has no memory */
+    if (request_headers_prepare(queue, endpoint) != OK) { /* OpenSSL has no memory */
         endpoint_queue_rest(queue, REST_US);
         endpoint_queue_update_ready(queue);
         return;
     }
-    struct attempt_run *run = memory_new_raw(sizeof *run);
+    bool looks_at_body = success_rule_wants_body(endpoint_policy_success(endpoint->policy));
+    struct attempt_run *run =
+        memory_new_raw(sizeof *run + (looks_at_body ? ANSWER_RULE_BYTES_MAX : 0));
     run->job = job;
     run->client = (struct client_request){0};
+    run->policy = endpoint_policy_ref(endpoint->policy);
+    endpoint_policy_rules(
+        run->policy, job->delivery.event->parts.class, &queue->shard->policy.rules, &run->rules);
     run->idempotent = endpoint->idempotent;
     run->final_4xx = endpoint->final_4xx;
     snprintf(run->url, sizeof run->url, "%s", endpoint->url);
@@ -200,8 +166,23 @@ void attempt_begin(struct job *job)
     job->run = run;
     if (job->delivery.event->parts.guarded && !endpoint->idempotent) {
         commit_sending(run);
+        if (as_probe)
+            flow_on_probe(job);
     } else {
         job_move(job, JOB_SENDING);
+        flow_on_sent(job);
+        if (as_probe)
+            flow_on_probe(job);
         send_request(run);
     }
+}
+
+void attempt_begin(struct job *job)
+{
+    begin(job, false);
+}
+
+void attempt_begin_probe(struct job *job)
+{
+    begin(job, true);
 }

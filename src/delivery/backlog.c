@@ -32,13 +32,20 @@ void backlog_scan(struct delivery_shard *shard)
     shard_ask(shard, &scan->request, JOURNAL_SCAN_BACKLOG, on_scanned);
 }
 
-static void take_backlog(struct delivery_shard *shard, const struct journal_backlog *backlog)
+static void take_backlog(
+    struct delivery_shard *shard, const struct journal_backlog *backlog, bool first)
 {
     struct endpoint_queue *queue = endpoint_queue_get(shard, backlog->endpoint);
-    if (backlog->pending > 0)
+    if (backlog->pending > backlog->replays)
         refill_leave_in_journal(queue, 1);
+    if (backlog->replays > 0)
+        refill_leave_replay_in_journal(queue, 1);
     if (backlog->waiting > 0)
-        endpoint_queue_expect(queue, backlog->waiting_due_us);
+        refill_expect_due(queue, backlog->waiting_due_us);
+    if (first) {
+        queue->flow.failed_before = backlog->failed > 0;
+        status_probe_begin(queue);
+    }
     const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, backlog->endpoint);
     if (backlog->parked_releasable > 0 && endpoint && endpoint->enabled)
         refill_release(queue); /* it may have been enabled while the gateway was down */
@@ -64,7 +71,7 @@ static void on_scanned(struct request *request, void *receiver)
             waiting += scan->ret_backlogs[i].waiting;
             unrouted += scan->ret_backlogs[i].unrouted;
             if (scan->ret_backlogs[i].endpoint != 0)
-                take_backlog(shard, &scan->ret_backlogs[i]);
+                take_backlog(shard, &scan->ret_backlogs[i], first);
         }
         if (!shard->taker.stopping && first)
             log_info("delivery is ready shard=%u endpoints_with_backlog=%zu pending=%lld "

@@ -21,7 +21,7 @@ struct shard_order {
 /* The end of a turn: whatever it has brought, here is sent what may be sent, and here the shard
  * stops. */
 
-static bool may_send(const struct delivery_shard *shard)
+bool shard_may_send(const struct delivery_shard *shard)
 {
     /* After a crash, deliveries whose outcomes are not committed are sent again: they are bounded
      * too. */
@@ -31,17 +31,14 @@ static bool may_send(const struct delivery_shard *shard)
            shard->recording < shard->policy.in_flight_per_shard;
 }
 
-/* Endpoints take turns, one job at a time, so that a long queue cannot delay the others. */
 static void send_what_may_be_sent(struct delivery_shard *shard)
 {
-    while (may_send(shard) && !list_is_empty(&shard->ready)) {
-        struct endpoint_queue *queue =
-            CONTAINER_OF(shard->ready.next, struct endpoint_queue, in_ready);
-        attempt_begin(endpoint_queue_next(queue));
-        if (!list_is_empty(&queue->in_ready)) {
-            list_remove(&queue->in_ready); /* to the end of the list */
-            list_add_tail(&shard->ready, &queue->in_ready);
-        }
+    endpoint_queue_share_slots(shard);
+    while (shard_may_send(shard)) {
+        struct fair_flow *flow = fair_queue_next(&shard->fair);
+        if (!flow)
+            return;
+        endpoint_queue_send_next(CONTAINER_OF(flow, struct endpoint_queue, fair));
     }
 }
 
@@ -65,7 +62,7 @@ static struct sourced *add(struct event_taker *taker, const struct delivery *del
 {
     struct endpoint_queue *queue = endpoint_queue_get(shard_of(taker), delivery->endpoint);
     assert(!job_find(shard_of(taker), delivery->id));
-    return endpoint_queue_has_room(queue) ? &job_new(queue, delivery, JOB_FRESH)->sourced : NULL;
+    return endpoint_queue_has_room(queue) ? &job_new(queue, delivery, QUEUE_FRESH)->sourced : NULL;
 }
 
 static void drop(struct event_taker *taker, struct sourced *sourced)
@@ -127,6 +124,7 @@ static void on_policy(struct mail *mail, void *receiver)
     id_map_for_each(node, &shard->queues)
     {
         struct endpoint_queue *queue = CONTAINER_OF(node, struct endpoint_queue, by_id);
+        flow_read_settings(queue);
         refill_queue(queue);
         endpoint_queue_update_ready(queue);
     }
@@ -139,8 +137,15 @@ static void on_endpoint_changed(struct mail *mail, void *receiver)
     /* After the stop the thread has ended and may not read the directory. */
     const struct endpoint *endpoint =
         shard->taker.stopping ? NULL : directory_endpoint(shard->taker.directory, order->endpoint);
+    struct endpoint_queue *queue = endpoint ? endpoint_queue_get(shard, order->endpoint)
+                                            : endpoint_queue_find(shard, order->endpoint);
+    if (queue && !shard->taker.stopping) {
+        flow_read_settings(queue);
+        flow_reset(queue); /* of a disabled one as well: what waits is parked now */
+        endpoint_queue_update_ready(queue);
+    }
     if (endpoint && endpoint->enabled) {
-        refill_release(endpoint_queue_get(shard, order->endpoint));
+        refill_release(queue);
         route_walk(shard);
     }
     free(order);
@@ -220,7 +225,8 @@ enum err delivery_shard_new(
     shard->wall_offset_us = clock_wall_us() - clock_mono_us();
     crypto_random(&shard->random_state, sizeof shard->random_state);
     shard->random_state |= 1;
-    list_init(&shard->ready);
+    fair_queue_init(&shard->fair);
+    list_init(&shard->short_of_slots);
     list_init(&shard->unrecorded);
     backlog_init(shard);
     route_init(shard);

@@ -26,17 +26,15 @@
 #include "accounts/accounts.h"
 #include "client/client.h"
 #include "journal/journal.h"
-#include "model/retry.h"
+#include "model/endpoint_policy.h"
 
 struct consumer_options;
 struct delivery_shard;
 
 /* What a reload may change. */
 struct delivery_policy {
-    struct retry_schedule schedule;
-    int64_t retry_after_us_max;
-    int64_t connect_timeout_us, answer_timeout_us, guarded_answer_timeout_us;
-    unsigned in_flight_per_endpoint, in_flight_per_shard, active_per_endpoint;
+    struct delivery_rules rules; /* of endpoints that have no rules of their own */
+    unsigned in_flight_per_shard, active_per_endpoint;
     bool paused; /* nothing is sent; outcomes of what is in flight are recorded */
 };
 

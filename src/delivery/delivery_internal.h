@@ -6,9 +6,13 @@
  *   delivery.c         the thread: mail, the event source, the end of each turn, start and stop
  *   backlog.c          what the journal has at the start
  *   endpoint_queue.c   one endpoint's lanes, bounds and turn
+ *   flow.c             what an endpoint takes: concurrency, rate, breaker, retry budget
+ *   probe.c            the event that tests whether an endpoint is back
  *   job.c              one delivery in memory, and where it is
+ *   status_probe.c     asks a client what became of a delivery in doubt
  *   refill.c           loads from the journal what is due or has room again
- *   attempt.c          one HTTP request: sign, send
+ *   attempt.c          one HTTP request
+ *   request_headers.c  its headers, and the signature
  *   outcome.c          judge the answer, record it
  *   unrouted.c         finds an endpoint for what is unrouted
  *   operator_action.c  what operators do to one delivery
@@ -19,38 +23,58 @@
 #include "base/id_map.h"
 #include "base/list.h"
 #include "delivery/delivery.h"
+#include "model/breaker.h"
+#include "model/concurrency.h"
+#include "model/fair_queue.h"
+#include "model/learned_rate.h"
+#include "model/retry_budget.h"
+#include "model/token_bucket.h"
+#include "model/weighted_turn.h"
 #include "queue/event_source.h"
 #include "runtime/thread.h"
 
 struct endpoint_queue;
 struct route_walk;
+struct status_walk;
+
+#define PROBE_CANDIDATES_MAX 4
 
 /*
  * Where a job is. job_move is the only function that changes it. It keeps the list and the counts
  * of each place.
  *
- *   FRESH, BACKLOG --> STARTING --> SENDING --> RECORDING --> (freed)
- *          |               |           |  ^        |   ^
- *          |               |           |  |        '---' the disk refused: recorded again later
- *          |               |           |  '-- unguarded: from FRESH, BACKLOG at once
- *          |               |           '----> BACKLOG: this machine lacks something
- *          |               '----------------> BACKLOG: the journal could not write `sending`
- *          '--------------------------------> RECORDING: parked without an attempt
+ *   QUEUED --> STARTING --> SENDING --> RECORDING --> (freed)
+ *     |            |           |  ^        |   ^
+ *     |            |           |  |        '---' the disk refused: recorded again later
+ *     |            |           |  '-- unguarded: from QUEUED at once
+ *     |            |           '----> QUEUED: this machine lacks something
+ *     |            '----------------> QUEUED: the journal could not write `sending`
+ *     '-----------------------------> RECORDING: parked without an attempt
  */
 enum job_place {
     JOB_NOWHERE,
-    JOB_FRESH,    /* in its queue's fresh lane */
-    JOB_BACKLOG,  /* in its queue's backlog lane: retries, and what had no room before */
+    JOB_QUEUED,   /* in a lane of its queue */
     JOB_STARTING, /* guarded: the journal is writing `sending` */
     JOB_SENDING,  /* the HTTP client has it */
     JOB_RECORDING /* the journal is writing the outcome */
 };
 
+/*
+ * The lanes of a queue. UNSENT and RETRY are the two halves of the retry lane: what had no room
+ * when it was accepted, and what is sent again. The retry budget holds back the second half only.
+ */
+enum queue_lane { QUEUE_FRESH, QUEUE_UNSENT, QUEUE_RETRY, QUEUE_REPLAY, QUEUE_LANES };
+
+#define EVENT_CLASSES 3
+
 /* A delivery in memory. */
 struct job {
     struct id_map_node by_id; /* in shard->jobs */
-    struct list in_lane;
+    struct list in_lane;      /* QUEUED: in its lane; STARTING, SENDING: in queue->sending */
     enum job_place place;
+    enum queue_lane lane;    /* of a queued one */
+    bool is_probe;           /* STARTING, SENDING: it tests whether the endpoint is back */
+    int64_t started_mono_us; /* STARTING, SENDING: since when */
     struct endpoint_queue *queue;
     struct delivery delivery;
     struct attempt_run *run; /* from STARTING or RECORDING on */
@@ -61,30 +85,41 @@ struct job {
 struct attempt_run {
     struct journal_record record;
     struct client_request client;
+    struct client_tls tls; /* texts of the policy */
     struct job *job;
     int64_t started_wall_us;
     char url[URL_BYTES_MAX + 1];
     char endpoint_name[NAME_BYTES_MAX + 1];
-    bool idempotent, final_4xx; /* the endpoint's settings when the attempt began */
+    /* The endpoint's settings when the attempt began. */
+    bool idempotent, final_4xx;
+    const struct endpoint_policy *policy; /* a reference; NULL: it has none */
+    struct delivery_rules rules;
     char header_texts[896];
+    char answer[]; /* ANSWER_RULE_BYTES_MAX, if a success rule looks at the body */
+};
+
+/* Deliveries of a queue that are in the journal but not in memory, in order of their numbers
+ * (refill.c). */
+struct refill_cursor {
+    bool has_some;    /* behind `after_id` */
+    int64_t after_id; /* up to here they have been loaded */
+    /* While loading: a delivery behind this one was left in the journal; INT64_MAX: none was. */
+    int64_t left_after_id;
 };
 
 /* The deliveries that an endpoint has in the journal but not in memory, and the requests that load
  * them (refill.c). */
 struct refill {
-    bool has_pending;         /* pending deliveries after `pending_after_id` are in the journal */
-    int64_t pending_after_id; /* pending ones up to here have been loaded */
-    int64_t next_due_us;      /* when the earliest waiting one is due; INT64_MAX: none waits */
+    struct refill_cursor unsent, replays, recovered;
+    int64_t recovered_us; /* the recovery mark, in wall time; 0: none yet */
+    int64_t next_due_us;  /* when the earliest waiting one is due; INT64_MAX: none waits */
     /* Waiting ones up to here, in order of (due time, id), have been loaded. */
     int64_t waiting_after_due_us, waiting_after_id;
-    bool retries_turn; /* the next load asks for waiting ones only, if any are due */
+    unsigned part; /* enum refill_part: of the last load */
     struct timer due_timer;
 
     struct journal_load load;
     bool loading;
-    /* While loading: a pending delivery after this one was left in the journal; INT64_MAX: none
-     * was. */
-    int64_t left_after_id;
     /* While loading: the earliest due time that was committed behind the cursor; INT64_MAX:
      * none. */
     int64_t late_due_us;
@@ -94,21 +129,69 @@ struct refill {
     struct timer release_timer; /* the journal refused: release again later */
 };
 
+/* What an attempt says about the endpoint. */
+enum flow_result {
+    FLOW_DELIVERED,
+    FLOW_REJECTED, /* it works, and does not want this event */
+    FLOW_FAILED,
+    FLOW_THROTTLED /* 429 */
+};
+
+/* What an endpoint takes (flow.c). The rules are in model/. */
+struct flow {
+    struct concurrency concurrency;
+    struct breaker breaker;
+    struct token_bucket bucket;
+    struct learned_rate learned; /* what a 429 has taught */
+    struct retry_budget budget;
+    /* The endpoint's settings. */
+    double rate_max; /* attempts per second; 0: no limit */
+    unsigned in_flight_max;
+    unsigned class_in_flight_max[EVENT_CLASSES];
+    struct timer rate_timer;   /* armed: the rate allows nothing until it fires */
+    struct timer budget_timer; /* armed: asks the retry budget again */
+    struct timer late_timer;   /* armed: looks whether an attempt in flight is late */
+    struct timer probe_timer;  /* armed while the breaker is not closed */
+    bool is_late;              /* an attempt in flight is late */
+    /* Deliveries have failed because of the endpoint in an earlier run of the gateway: the first
+     * success is its recovery. */
+    bool failed_before;
+    int64_t opened_mono_us;
+};
+
 /* One endpoint's queue. */
 struct endpoint_queue {
     struct id_map_node by_id; /* in shard->queues */
     struct delivery_shard *shard;
     uint64_t endpoint;
 
-    struct list fresh, backlog; /* of struct job */
-    unsigned fresh_count, backlog_count;
+    struct list lanes[QUEUE_LANES][EVENT_CLASSES]; /* of struct job, in order of arrival */
+    unsigned queued_in[QUEUE_LANES];
+    unsigned queued;
+    struct list sending;     /* of struct job: STARTING or SENDING, the longest first */
     int64_t bytes_in_memory; /* of the events of its jobs */
-    unsigned in_flight;      /* jobs that are STARTING or SENDING */
-    unsigned fresh_in_turn;  /* sent from the fresh lane since the last one from the backlog lane */
-    struct list in_ready;    /* in shard->ready: it has something to send, and a free place */
+    unsigned in_flight;      /* jobs in `sending` */
+    unsigned retries_in_flight;
+    unsigned class_in_flight[EVENT_CLASSES];
+    struct weighted_turn lane_turn, class_turn;
+    bool unsent_turn;      /* the other half of the retry lane was served last */
+    struct fair_flow fair; /* its turn among the shard's queues */
+    struct list in_short;  /* in shard->short_of_slots */
+    struct flow flow;
     struct timer rest_timer; /* armed: nothing is sent until it fires */
     unsigned disabling;      /* requests to disable the endpoint (410) without an answer */
     struct refill refill;
+
+    /* Deliveries in doubt that the client is asked about (status_probe.c). */
+    struct timer status_timer;
+    struct status_walk *status_walk; /* NULL: none is running */
+    bool status_again;               /* another doubt came up during the walk */
+    unsigned status_turn;            /* walks since the last doubt */
+    int64_t status_after_id;         /* where the next walk begins */
+
+    struct journal_load probe_load; /* looks for an event to probe with (probe.c) */
+    struct delivery probe_candidates[PROBE_CANDIDATES_MAX];
+    bool probe_loading;
 
     /* Its pace: attempts that ended in this half second and in the one before it. */
     int64_t pace_interval;
@@ -139,7 +222,9 @@ struct delivery_shard {
     struct client *client;
     struct delivery_policy policy;
     struct id_map jobs, queues;
-    struct list ready;             /* of struct endpoint_queue */
+    struct fair_queue fair; /* the queues that have something to send and may send it */
+    /* Of struct endpoint_queue: they would be ready, but other endpoints need the free slots. */
+    struct list short_of_slots;
     struct list unrecorded;        /* of struct job: RECORDING, and the disk refused the outcome */
     unsigned in_flight, recording; /* jobs in these places */
     struct timer record_timer, scan_timer, route_timer, drain_timer;
@@ -153,6 +238,11 @@ struct delivery_shard {
     unsigned shortages;              /* since then */
     uint64_t random_state;
 };
+
+/* delivery.c */
+/* Returns whether the shard may send anything now: it has a free slot, and the journal takes
+ * outcomes. */
+bool shard_may_send(const struct delivery_shard *shard);
 
 /* shard.c */
 /*
@@ -171,9 +261,9 @@ void backlog_init(struct delivery_shard *shard);
 void backlog_scan(struct delivery_shard *shard);
 
 /* job.c */
-/* Takes over the delivery's reference to its event. */
+/* Queues it in this lane. Takes over the delivery's reference to its event. */
 struct job *job_new(
-    struct endpoint_queue *queue, const struct delivery *delivery, enum job_place place);
+    struct endpoint_queue *queue, const struct delivery *delivery, enum queue_lane lane);
 void job_move(struct job *job, enum job_place place);
 void job_free(struct job *job);
 /* Returns NULL if the delivery is not in memory. */
@@ -200,9 +290,49 @@ bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us);
  */
 int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue);
 void endpoint_queue_update_ready(struct endpoint_queue *queue);
-struct job *endpoint_queue_next(struct endpoint_queue *queue); /* the job to send now */
-/* A delivery of the queue is waiting until this time: its outcome was committed. */
-void endpoint_queue_expect(struct endpoint_queue *queue, int64_t due_us);
+/* Sends the next job, and ends the queue's turn when it has had its share. */
+void endpoint_queue_send_next(struct endpoint_queue *queue);
+/* Slots were freed: the queues that were short of them may be ready. */
+void endpoint_queue_share_slots(struct delivery_shard *shard);
+/* Returns the queued job that is the best probe: the oldest unguarded one of critical class, else
+ * the oldest unguarded one, else the oldest. NULL: nothing is queued. */
+struct job *endpoint_queue_oldest(struct endpoint_queue *queue);
+
+/* flow.c */
+void flow_init(struct endpoint_queue *queue);
+/* Reads the endpoint's settings from the directory, or takes the gateway's. */
+void flow_read_settings(struct endpoint_queue *queue);
+void flow_done(struct endpoint_queue *queue);
+/* Returns how many attempts the endpoint may have in flight now. 0: the breaker is not closed. */
+unsigned flow_limit(const struct endpoint_queue *queue);
+bool flow_is_open(const struct endpoint_queue *queue); /* the breaker is not closed */
+/* Returns whether the endpoint has succeeded before, and shows no sign of trouble. */
+bool flow_has_proved_itself(const struct endpoint_queue *queue);
+/* Return whether the rate and the retry budget allow an attempt now. Otherwise a timer makes the
+ * queue ready again when they may. */
+bool flow_may_send(struct endpoint_queue *queue);
+bool flow_may_retry(struct endpoint_queue *queue);
+void flow_on_sent(struct job *job);
+/* An attempt has ended, and its job is still in flight. */
+void flow_on_end(const struct attempt_run *run, enum flow_result result);
+/* The job is sent as a probe. */
+void flow_on_probe(struct job *job);
+/* It ended without a result, if it is a probe at all. */
+void flow_on_probe_lost(struct job *job);
+/* Arms the timer of the next probe. */
+void flow_await_probe(struct endpoint_queue *queue);
+/* An operator has changed the endpoint. */
+void flow_reset(struct endpoint_queue *queue);
+
+/* probe.c */
+/* Sends the event that tests whether the endpoint is back. */
+void probe_send(struct endpoint_queue *queue);
+
+/* status_probe.c */
+void status_probe_init(struct endpoint_queue *queue);
+/* Asks the client about deliveries in doubt, if the endpoint has a status probe. */
+void status_probe_begin(struct endpoint_queue *queue);
+void status_probe_done(struct endpoint_queue *queue);
 
 /* refill.c */
 void refill_init_queue(struct endpoint_queue *queue);
@@ -212,8 +342,17 @@ void refill_queue(struct endpoint_queue *queue);
 void refill_release(struct endpoint_queue *queue);
 /* A pending delivery with this number is in the journal only. */
 void refill_leave_in_journal(struct endpoint_queue *queue, int64_t delivery);
-/* As above, by the endpoint; and loads it. */
+/* As above, for one that an operator replays. */
+void refill_leave_replay_in_journal(struct endpoint_queue *queue, int64_t delivery);
+/* A delivery of the queue is waiting: its outcome was committed. */
+void refill_expect_waiting(struct endpoint_queue *queue, const struct journal_record *record);
+/* Some delivery of the queue waits until then. */
+void refill_expect_due(struct endpoint_queue *queue, int64_t due_us);
+/* The endpoint has recovered: what failed because of it is due. */
+void refill_recover(struct endpoint_queue *queue);
+/* As above, by the endpoint; and load it. */
 void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery);
+void refill_expect_replay(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery);
 
 /* unrouted.c */
 void route_init(struct delivery_shard *shard);
@@ -223,7 +362,16 @@ void route_walk(struct delivery_shard *shard);
 void route_look_again(struct delivery_shard *shard, const struct event *event);
 
 /* attempt.c */
+void attempt_run_free(struct attempt_run *run); /* takes NULL */
 void attempt_begin(struct job *job);
+void attempt_begin_probe(struct job *job);
+
+/* request_headers.c */
+/* Makes a MAC of each of the endpoint's secrets, unless those of its version are there. Fails when
+ * OpenSSL has no memory. */
+enum err request_headers_prepare(struct endpoint_queue *queue, const struct endpoint *endpoint);
+/* Signs the body of the request, and sets all headers. */
+void request_headers_add(struct attempt_run *run);
 
 /* outcome.c */
 void outcome_init(struct delivery_shard *shard);

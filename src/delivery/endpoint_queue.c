@@ -1,9 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The queue of one endpoint. It has two lanes: fresh, for deliveries that were accepted now, and
- * backlog, for those that are loaded from the journal (refill.c). Both are bounded by count, and
- * together by bytes. What has no room stays in the journal. So an endpoint that hangs or is slow
- * takes neither the memory nor the turns of the others.
+ * The queue of one endpoint, and its turn among the queues of the shard.
+ *
+ *   lanes     fresh : retry : replay = 4 : 2 : 1, while they have something. Fresh: accepted now.
+ *             Retry: loaded from the journal (refill.c), half of it never sent, half sent again.
+ *             Replay: what an operator sends again
+ *   classes   critical : important : optional = 8 : 3 : 1 within a lane, so that nothing starves
+ *   turns     deficit round robin among the queues, by requests and bytes. A queue whose next event
+ *             is critical has a longer turn
+ *   slots     the shard has a bounded number of attempts in flight. An endpoint may hold an eighth
+ *             of what is free. However many endpoints hang, slots remain for the others: with n of
+ *             them, 8 of n + 8 slots are free. Of the last eighth, an endpoint that has not
+ *             succeeded yet or shows a sign of trouble gets one slot
+ *
+ * A queue is bounded by count and by bytes. What has no room stays in the journal. So an endpoint
+ * that hangs or is slow takes neither the memory nor the turns of the others. While the breaker of
+ * the endpoint is not closed, nothing is added, and only probes are sent.
  */
 #include "delivery/delivery_internal.h"
 
@@ -17,8 +29,14 @@
 #define ENDPOINTS_PER_BUDGET 8
 #define PACE_US (500 * US_PER_MS)
 #define SLOW_INTERVALS 4
-#define FRESH_PER_BACKLOG \
-    3 /* while both lanes have something: fresh events stay fresh, and the backlog makes progress */
+#define SLOT_SHARE 8      /* an endpoint may hold one of so many free slots */
+#define QUANTUM 8         /* of a turn, in units of cost, for an optional event */
+#define SHORT_PER_TURN 32 /* queues that get freed slots in one turn of the loop */
+
+/* fresh, retry, replay */
+static const unsigned lane_weights[] = {4, 2, 1};
+static const unsigned class_weights[EVENT_CLASSES] = {
+    [CLASS_CRITICAL] = 8, [CLASS_IMPORTANT] = 3, [CLASS_OPTIONAL] = 1};
 
 static void on_rested(struct timer *timer)
 {
@@ -39,11 +57,19 @@ struct endpoint_queue *endpoint_queue_get(struct delivery_shard *shard, uint64_t
     MEMORY_NEW(queue);
     queue->shard = shard;
     queue->endpoint = endpoint;
-    list_init(&queue->fresh);
-    list_init(&queue->backlog);
-    list_init(&queue->in_ready);
+    for (unsigned lane = 0; lane < QUEUE_LANES; lane++)
+        for (unsigned i = 0; i < EVENT_CLASSES; i++)
+            list_init(&queue->lanes[lane][i]);
+    list_init(&queue->sending);
+    list_init(&queue->in_short);
+    fair_flow_init(&queue->fair);
+    weighted_turn_init(&queue->lane_turn);
+    weighted_turn_init(&queue->class_turn);
     queue->macs_version = -1;
+    flow_init(queue);
+    flow_read_settings(queue);
     refill_init_queue(queue);
+    status_probe_init(queue);
     timer_init(&queue->rest_timer, on_rested);
     id_map_add(&shard->queues, &queue->by_id, endpoint);
     return queue;
@@ -57,11 +83,14 @@ struct endpoint_queue *endpoint_queue_find(struct delivery_shard *shard, uint64_
 
 void endpoint_queue_free(struct endpoint_queue *queue)
 {
-    assert(!queue->refill.loading && !queue->refill.releasing);
+    assert(!queue->refill.loading && !queue->refill.releasing && !queue->probe_loading);
+    flow_done(queue);
+    status_probe_done(queue);
     timer_disarm(&queue->shard->loop, &queue->refill.due_timer);
     timer_disarm(&queue->shard->loop, &queue->rest_timer);
     timer_disarm(&queue->shard->loop, &queue->refill.release_timer);
-    list_remove(&queue->in_ready);
+    fair_queue_remove(&queue->shard->fair, &queue->fair);
+    list_remove(&queue->in_short);
     id_map_remove(&queue->shard->queues, &queue->by_id);
     for (unsigned i = 0; i < queue->macs_count; i++)
         hmac_free(queue->macs[i]);
@@ -80,7 +109,8 @@ int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue)
 bool endpoint_queue_has_room(const struct endpoint_queue *queue)
 {
     const struct delivery_policy *policy = &queue->shard->policy;
-    return !policy->paused && queue->fresh_count < policy->active_per_endpoint &&
+    return !policy->paused && !flow_is_open(queue) &&
+           queue->queued_in[QUEUE_FRESH] < policy->active_per_endpoint &&
            endpoint_queue_bytes_left(queue) > 0;
 }
 
@@ -105,7 +135,7 @@ bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us)
 {
     turn_pace(queue, now_mono_us);
     unsigned pace = queue->ended > queue->ended_before ? queue->ended : queue->ended_before;
-    return queue->fresh_count + queue->backlog_count + queue->in_flight > pace * SLOW_INTERVALS;
+    return flow_is_open(queue) || queue->queued + queue->in_flight > pace * SLOW_INTERVALS;
 }
 
 void endpoint_queue_take_handover(struct delivery_shard *shard, const struct delivery *delivery)
@@ -117,7 +147,7 @@ void endpoint_queue_take_handover(struct delivery_shard *shard, const struct del
         return;
     }
     if (endpoint_queue_has_room(queue)) {
-        job_new(queue, delivery, JOB_FRESH); /* takes over the reference to the event */
+        job_new(queue, delivery, QUEUE_FRESH); /* takes over the reference to the event */
         failpoint_crash(CRASH_JOB_MADE);
         return;
     }
@@ -126,40 +156,138 @@ void endpoint_queue_take_handover(struct delivery_shard *shard, const struct del
     refill_queue(queue);
 }
 
+/* The classes of a lane with something that may be sent now, as a mask. */
+static unsigned classes_with_work(const struct endpoint_queue *queue, enum queue_lane lane)
+{
+    unsigned mask = 0;
+    if (queue->queued_in[lane] == 0)
+        return 0;
+    for (unsigned i = 0; i < EVENT_CLASSES; i++)
+        if (!list_is_empty(&queue->lanes[lane][i]) &&
+            queue->class_in_flight[i] < queue->flow.class_in_flight_max[i])
+            mask |= 1u << i;
+    return mask;
+}
+
+/* The lanes with something that may be sent now, as a mask of lane_weights. */
+static unsigned lanes_with_work(struct endpoint_queue *queue)
+{
+    unsigned mask = 0;
+    if (classes_with_work(queue, QUEUE_FRESH))
+        mask |= 1u << 0;
+    if (classes_with_work(queue, QUEUE_UNSENT) ||
+        (classes_with_work(queue, QUEUE_RETRY) && flow_may_retry(queue)))
+        mask |= 1u << 1;
+    if (classes_with_work(queue, QUEUE_REPLAY))
+        mask |= 1u << 2;
+    return mask;
+}
+
+static unsigned share_of_slots(const struct endpoint_queue *queue)
+{
+    const struct delivery_shard *shard = queue->shard;
+    unsigned max = shard->policy.in_flight_per_shard;
+    unsigned free = shard->in_flight < max ? max - shard->in_flight : 0;
+    if (free <= max / SLOT_SHARE && queue->in_flight > 0 && !flow_has_proved_itself(queue))
+        return 0;
+    return (free + SLOT_SHARE - 1) / SLOT_SHARE;
+}
+
+static int64_t quantum_of(const struct endpoint_queue *queue)
+{
+    for (unsigned i = 0; i < EVENT_CLASSES; i++)
+        for (unsigned lane = 0; lane < QUEUE_LANES; lane++)
+            if (!list_is_empty(&queue->lanes[lane][i]))
+                return QUANTUM * (int64_t)class_weights[i];
+    return QUANTUM;
+}
+
 void endpoint_queue_update_ready(struct endpoint_queue *queue)
 {
-    bool has_work = queue->fresh_count + queue->backlog_count > 0;
-    bool ready = has_work && queue->in_flight < queue->shard->policy.in_flight_per_endpoint &&
-                 !timer_is_armed(&queue->rest_timer);
-    bool is_listed = !list_is_empty(&queue->in_ready);
-    if (ready && !is_listed)
-        list_add_tail(&queue->shard->ready, &queue->in_ready);
-    else if (!ready && is_listed)
-        list_remove(&queue->in_ready);
+    struct delivery_shard *shard = queue->shard;
+    bool ready = queue->queued > 0 && queue->in_flight < flow_limit(queue) &&
+                 !timer_is_armed(&queue->rest_timer) && lanes_with_work(queue) != 0 &&
+                 flow_may_send(queue);
+    bool is_short = ready && queue->in_flight >= share_of_slots(queue);
+    if (is_short && list_is_empty(&queue->in_short))
+        list_add_tail(&shard->short_of_slots, &queue->in_short);
+    else if (!is_short)
+        list_remove(&queue->in_short);
+    if (!ready || is_short)
+        fair_queue_remove(&shard->fair, &queue->fair);
+    else if (!fair_flow_is_listed(&queue->fair))
+        fair_queue_add(&shard->fair, &queue->fair, quantum_of(queue));
 }
 
-struct job *endpoint_queue_next(struct endpoint_queue *queue)
+void endpoint_queue_share_slots(struct delivery_shard *shard)
 {
-    bool fresh = queue->fresh_count > 0;
-    if (fresh && queue->backlog_count > 0)
-        fresh = queue->fresh_in_turn < FRESH_PER_BACKLOG;
-    queue->fresh_in_turn = fresh ? queue->fresh_in_turn + 1 : 0;
-    struct list *lane = fresh ? &queue->fresh : &queue->backlog;
-    assert(!list_is_empty(lane));
-    return CONTAINER_OF(lane->next, struct job, in_lane);
-}
-
-void endpoint_queue_expect(struct endpoint_queue *queue, int64_t due_us)
-{
-    if (due_us < queue->refill.next_due_us)
-        queue->refill.next_due_us = due_us;
-    if (due_us <= queue->refill.waiting_after_due_us) {
-        /* Committed late, because the disk had refused it: the cursor has passed it and starts
-         * again. */
-        queue->refill.waiting_after_due_us = INT64_MIN;
-        queue->refill.waiting_after_id = 0;
-        if (due_us < queue->refill.late_due_us)
-            queue->refill.late_due_us = due_us;
+    for (unsigned i = 0; i < SHORT_PER_TURN; i++) {
+        struct endpoint_queue *queue =
+            LIST_TAKE_FIRST(&shard->short_of_slots, struct endpoint_queue, in_short);
+        if (!queue)
+            return;
+        endpoint_queue_update_ready(queue);
     }
-    refill_queue(queue);
+}
+
+/* The lane of the next job. The halves of the retry lane take turns. */
+static enum queue_lane next_lane(struct endpoint_queue *queue, unsigned with_work)
+{
+    static const enum queue_lane lanes[] = {QUEUE_FRESH, QUEUE_RETRY, QUEUE_REPLAY};
+    enum queue_lane lane = lanes[weighted_turn_next(
+        &queue->lane_turn, lane_weights, ARRAY_LENGTH(lane_weights), with_work)];
+    if (lane != QUEUE_RETRY)
+        return lane;
+    bool unsent = classes_with_work(queue, QUEUE_UNSENT);
+    bool both = unsent && classes_with_work(queue, QUEUE_RETRY) && flow_may_retry(queue);
+    queue->unsent_turn = both ? !queue->unsent_turn : unsent;
+    return queue->unsent_turn ? QUEUE_UNSENT : QUEUE_RETRY;
+}
+
+static struct job *next_job(struct endpoint_queue *queue, unsigned lanes)
+{
+    enum queue_lane lane = next_lane(queue, lanes);
+    unsigned class = weighted_turn_next(
+        &queue->class_turn, class_weights, EVENT_CLASSES, classes_with_work(queue, lane));
+    return CONTAINER_OF(queue->lanes[lane][class].next, struct job, in_lane);
+}
+
+void endpoint_queue_send_next(struct endpoint_queue *queue)
+{
+    unsigned lanes = lanes_with_work(queue);
+    if (lanes == 0) { /* the window of the retry budget has moved on since it became ready */
+        endpoint_queue_update_ready(queue);
+        return;
+    }
+    struct job *job = next_job(queue, lanes);
+    fair_queue_charge(&queue->shard->fair, &queue->fair,
+        fair_cost(job->delivery.event->parts.body.len), quantum_of(queue));
+    attempt_begin(job);
+}
+
+/* A probe: unguarded before guarded, critical before the rest, then the oldest. */
+static bool is_better_probe(const struct job *job, const struct job *best)
+{
+    const struct event_parts *parts = &job->delivery.event->parts;
+    if (!best)
+        return true;
+    const struct event_parts *other = &best->delivery.event->parts;
+    if (parts->guarded != other->guarded)
+        return !parts->guarded;
+    if ((parts->class == CLASS_CRITICAL) != (other->class == CLASS_CRITICAL))
+        return parts->class == CLASS_CRITICAL;
+    return job->delivery.id < best->delivery.id;
+}
+
+struct job *endpoint_queue_oldest(struct endpoint_queue *queue)
+{
+    struct job *best = NULL;
+    for (unsigned lane = 0; lane < QUEUE_LANES; lane++)
+        for (unsigned i = 0; i < EVENT_CLASSES; i++)
+            list_for_each (node, &queue->lanes[lane][i]) {
+                struct job *job = CONTAINER_OF(node, struct job, in_lane);
+                if (is_better_probe(job, best))
+                    best = job;
+            }
+    return best;
 }

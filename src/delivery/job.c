@@ -8,32 +8,43 @@
 static bool may_move(enum job_place from, enum job_place to)
 {
     static const unsigned moves[] = {
-        [JOB_NOWHERE] = 1u << JOB_FRESH | 1u << JOB_BACKLOG,
-        [JOB_FRESH] = 1u << JOB_STARTING | 1u << JOB_SENDING | 1u << JOB_RECORDING,
-        [JOB_BACKLOG] = 1u << JOB_STARTING | 1u << JOB_SENDING | 1u << JOB_RECORDING,
-        [JOB_STARTING] = 1u << JOB_SENDING | 1u << JOB_BACKLOG,
-        [JOB_SENDING] = 1u << JOB_RECORDING | 1u << JOB_BACKLOG,
+        [JOB_NOWHERE] = 1u << JOB_QUEUED,
+        [JOB_QUEUED] = 1u << JOB_STARTING | 1u << JOB_SENDING | 1u << JOB_RECORDING,
+        [JOB_STARTING] = 1u << JOB_SENDING | 1u << JOB_QUEUED,
+        [JOB_SENDING] = 1u << JOB_RECORDING | 1u << JOB_QUEUED,
         [JOB_RECORDING] = 0,
     };
     return moves[from] & 1u << to;
+}
+
+static bool is_in_flight(const struct job *job)
+{
+    return job->place == JOB_STARTING || job->place == JOB_SENDING;
+}
+
+static void count_in_flight(struct job *job, int by)
+{
+    struct endpoint_queue *queue = job->queue;
+    queue->in_flight += (unsigned)by;
+    queue->shard->in_flight += (unsigned)by;
+    queue->class_in_flight[job->delivery.event->parts.class] += (unsigned)by;
+    if (job->delivery.attempts > 0)
+        queue->retries_in_flight += (unsigned)by;
+    metrics_add(METRIC_IN_FLIGHT, by);
 }
 
 static void leave_place(struct job *job)
 {
     struct endpoint_queue *queue = job->queue;
     switch (job->place) {
-    case JOB_FRESH:
-        queue->fresh_count--;
-        break;
-    case JOB_BACKLOG:
-        queue->backlog_count--;
+    case JOB_QUEUED:
+        queue->queued_in[job->lane]--;
+        queue->queued--;
         break;
     case JOB_STARTING:
     case JOB_SENDING:
-        queue->in_flight--;
-        queue->shard->in_flight--;
+        count_in_flight(job, -1);
         endpoint_queue_count_ended(queue);
-        metrics_add(METRIC_IN_FLIGHT, -1);
         break;
     case JOB_RECORDING:
         queue->shard->recording--;
@@ -48,19 +59,17 @@ static void enter_place(struct job *job)
 {
     struct endpoint_queue *queue = job->queue;
     switch (job->place) {
-    case JOB_FRESH:
-        list_add_tail(&queue->fresh, &job->in_lane);
-        queue->fresh_count++;
-        break;
-    case JOB_BACKLOG:
-        list_add_tail(&queue->backlog, &job->in_lane);
-        queue->backlog_count++;
+    case JOB_QUEUED:
+        list_add_tail(&queue->lanes[job->lane][job->delivery.event->parts.class], &job->in_lane);
+        queue->queued_in[job->lane]++;
+        queue->queued++;
         break;
     case JOB_STARTING:
+        count_in_flight(job, 1);
+        break;
     case JOB_SENDING:
-        queue->in_flight++;
-        queue->shard->in_flight++;
-        metrics_add(METRIC_IN_FLIGHT, 1);
+        count_in_flight(job, 1);
+        list_add_tail(&queue->sending, &job->in_lane);
         break;
     case JOB_RECORDING:
         queue->shard->recording++;
@@ -68,6 +77,8 @@ static void enter_place(struct job *job)
     case JOB_NOWHERE:
         break;
     }
+    if (is_in_flight(job))
+        job->started_mono_us = queue->shard->loop.now_mono_us;
 }
 
 void job_move(struct job *job, enum job_place place)
@@ -75,28 +86,29 @@ void job_move(struct job *job, enum job_place place)
     assert(may_move(job->place, place));
     leave_place(job);
     job->place = place;
-    job->sourced.started = place != JOB_FRESH && place != JOB_BACKLOG;
+    job->sourced.started = place != JOB_QUEUED;
     enter_place(job);
     endpoint_queue_update_ready(job->queue);
 }
 
 struct job *job_new(
-    struct endpoint_queue *queue, const struct delivery *delivery, enum job_place place)
+    struct endpoint_queue *queue, const struct delivery *delivery, enum queue_lane lane)
 {
     struct job *job = memory_new_raw(sizeof *job);
-    *job = (struct job){.queue = queue, .delivery = *delivery, .place = JOB_NOWHERE};
+    *job = (struct job){.queue = queue, .delivery = *delivery, .place = JOB_NOWHERE, .lane = lane};
     list_init(&job->in_lane);
     list_init(&job->sourced.in_event);
     job->sourced.delivery = delivery->id;
     id_map_add(&queue->shard->jobs, &job->by_id, (uint64_t)delivery->id);
     queue->bytes_in_memory += delivery->event->bytes;
     metrics_add(METRIC_ACTIVE, 1);
-    job_move(job, place);
+    job_move(job, JOB_QUEUED);
     return job;
 }
 
 void job_free(struct job *job)
 {
+    flow_on_probe_lost(job);
     if (job->place != JOB_NOWHERE)
         leave_place(job);
     list_remove(&job->sourced.in_event);
@@ -104,7 +116,7 @@ void job_free(struct job *job)
     job->queue->bytes_in_memory -= job->delivery.event->bytes;
     metrics_add(METRIC_ACTIVE, -1);
     event_unref(job->delivery.event);
-    free(job->run);
+    attempt_run_free(job->run);
     free(job);
 }
 

@@ -59,9 +59,11 @@ static void on_recorded(struct request *request, void *receiver)
     bool gone = request->result == ERR_MOVED_ON || request->result == ERR_DAMAGED;
     if (request->result == OK || gone) {
         bool waits = request->result == OK && run->record.to == DELIVERY_WAITING;
+        bool in_doubt = request->result == OK && run->record.to == DELIVERY_PARKED &&
+                        run->record.reason == PARK_AMBIGUOUS;
         bool rests = request->result == OK && run->record.to == DELIVERY_PARKED &&
                      (run->record.reason == PARK_DISABLED || run->record.reason == PARK_GONE);
-        int64_t due_us = run->record.due_us;
+        struct journal_record record = run->record;
         if (gone)
             log_error("the outcome of a delivery was not recorded: %s shard=%u delivery=%lld "
                       "state=%s status=%d",
@@ -73,11 +75,13 @@ static void on_recorded(struct request *request, void *receiver)
         else
             forget(job, run->record.to != DELIVERY_DELIVERED);
         if (waits)
-            endpoint_queue_expect(queue, due_us);
+            refill_expect_waiting(queue, &record);
         else
             refill_queue(queue);
         if (rests && !shard->taker.stopping)
             refill_release(queue); /* the endpoint may have been enabled in the meantime */
+        if (in_doubt)
+            status_probe_begin(queue);
         shard->journal_refuses = false;
     } else {
         list_add_tail(&shard->unrecorded, &job->in_lane);
@@ -159,6 +163,7 @@ static void record_as_repeated(struct attempt_run *run)
 {
     run->record.to = DELIVERY_WAITING;
     run->record.lane = LANE_RETRY;
+    run->record.wait_cause = WAIT_OURSELVES;
     run->record.due_us = shard_wall_us(run->job->queue->shard);
     metrics_add(METRIC_ATTEMPTS_RETRY, 1);
     metrics_add(METRIC_SENDS_REPEATED, 1);
@@ -167,6 +172,19 @@ static void record_as_repeated(struct attempt_run *run)
 bool outcome_was_repeated(const struct delivery *delivery)
 {
     return delivery->state == DELIVERY_WAITING && delivery->wait_us == 0;
+}
+
+/*
+ * The delivery was sent before it was due, as a probe or because its endpoint had recovered. It
+ * keeps its due time and uses up no step: a long outage must not end its schedule early.
+ */
+static void record_as_early(struct attempt_run *run, int64_t now_us)
+{
+    const struct delivery *delivery = &run->job->delivery;
+    run->record.to = DELIVERY_WAITING;
+    run->record.due_us = delivery->due_us;
+    run->record.wait_us = delivery->due_us - now_us;
+    metrics_add(METRIC_ATTEMPTS_RETRY, 1);
 }
 
 /* The delivery waits for the next step of the schedule, or is dead after the last one. */
@@ -180,12 +198,18 @@ static void record_as_failed(struct attempt_run *run)
         .step = delivery->failures + 1,
         .since_accepted_us =
             delivery->generation == 0 ? now_us - delivery->event->parts.accepted_us : 0,
+        .horizon_us = run->rules.horizon_us,
         .retry_after_us = run->client.retry_after_us,
-        .retry_after_us_max = shard->policy.retry_after_us_max,
+        .retry_after_us_max = run->rules.retry_after_us_max,
     };
     struct retry_next next;
     run->record.lane = LANE_RETRY;
-    if (retry_next(&shard->policy.schedule, &failure, shard_random(shard), &next)) {
+    run->record.wait_cause = verdict_wait_cause(&run->client.end);
+    if (delivery->state == DELIVERY_WAITING && delivery->due_us > now_us) {
+        record_as_early(run, now_us);
+        return;
+    }
+    if (retry_next(&run->rules.schedule, &failure, shard_random(shard), &next)) {
         run->record.to = DELIVERY_WAITING;
         run->record.failures = next.steps_used;
         run->record.due_us = now_us + next.delay_us;
@@ -218,15 +242,16 @@ static void on_endpoint_disabled(struct request *base, void *receiver)
     free(disabling);
 }
 
-static void disable_endpoint(struct endpoint_queue *queue, struct slice account)
+static void disable_endpoint(struct endpoint_queue *queue, const struct event_parts *parts)
 {
-    char id[ENDPOINT_ID_TEXT_BYTES];
+    char id[ENDPOINT_ID_TEXT_BYTES], event_id[EVENT_ID_TEXT_BYTES];
     endpoint_id_format(queue->endpoint, id);
+    event_id_format(&parts->id, event_id);
     struct endpoint_disabling *disabling;
     MEMORY_NEW(disabling);
     log_warn("the endpoint answered 410 and is disabled; its events are parked until it is enabled "
              "account=%.*s endpoint=%s",
-        SLICE_ARGS(account), id);
+        SLICE_ARGS(parts->account), id);
     disabling->queue = queue;
     queue->disabling++;
     struct accounts_request *request = &disabling->request;
@@ -234,10 +259,12 @@ static void disable_endpoint(struct endpoint_queue *queue, struct slice account)
     request->base.outstanding = &queue->shard->taker.requests_out;
     request->base.on_done = on_endpoint_disabled;
     request->base.kind = ACCOUNTS_CHANGE_ENDPOINT;
-    snprintf(request->account, sizeof request->account, "%.*s", SLICE_ARGS(account));
+    snprintf(request->account, sizeof request->account, "%.*s", SLICE_ARGS(parts->account));
     request->endpoint_id = queue->endpoint;
     request->changes = ENDPOINT_CHANGE_ENABLED;
     request->endpoint.enabled = false;
+    snprintf(request->endpoint.disabled_reason, sizeof request->endpoint.disabled_reason,
+        "it answered 410 to %s", event_id);
     queue->shard->taker.requests_out++;
     accounts_submit(queue->shard->accounts, request);
 }
@@ -282,6 +309,7 @@ static void withdraw(struct attempt_run *run, int64_t wait_us)
     const struct delivery *delivery = &run->job->delivery;
     run->record = (struct journal_record){.to = DELIVERY_WAITING,
         .lane = delivery->lane,
+        .wait_cause = WAIT_OURSELVES,
         .failures = delivery->failures,
         .due_us = shard_wall_us(run->job->queue->shard) + wait_us,
         .wait_us = wait_us};
@@ -330,15 +358,46 @@ static void put_off(struct attempt_run *run)
     struct job *job = run->job;
     struct delivery_shard *shard = job->queue->shard;
     log_shortage(shard, run->client.shortage);
+    flow_on_probe_lost(job);
     endpoint_queue_rest(job->queue, SHORTAGE_REST_US);
     if (shard->taker.stopping) {
         outcome_cut_short(run);
     } else if (job->delivery.state == DELIVERY_SENDING) {
         withdraw(run, SHORTAGE_REST_US);
     } else {
-        free(TAKE(job->run));
-        job_move(job, JOB_BACKLOG);
+        attempt_run_free(TAKE(job->run));
+        job_move(job, JOB_QUEUED);
     }
+}
+
+/* Judges the answer by the endpoint's rules. The reason is part of the attempt's record. */
+static enum verdict judge(struct attempt_run *run)
+{
+    const struct client_request *client = &run->client;
+    int status = client->end.http_status;
+    bool is_final_4xx =
+        run->final_4xx && status >= 400 && status < 500 && !status_is_temporary(status);
+    struct verdict_terms terms = {
+        .guarded = run->job->delivery.event->parts.guarded,
+        .idempotent = run->idempotent,
+        .is_final = is_final_4xx || status_set_has(&run->rules.final_statuses, status),
+        .success = SUCCESS_NO,
+    };
+    if (status != 0)
+        terms.success = success_rule_judge(endpoint_policy_success(run->policy), status,
+            slice_of(run->answer, client->answer_len),
+            client->answer_cut || client->end.error != OK, run->record.attempt.rule);
+    return verdict_of(&client->end, &terms);
+}
+
+/* What the end of the attempt says about the endpoint. */
+static enum flow_result flow_result_of(const struct attempt_end *end, enum verdict verdict)
+{
+    if (end->http_status == 429)
+        return FLOW_THROTTLED;
+    if (verdict == VERDICT_DELIVERED)
+        return FLOW_DELIVERED;
+    return verdict_wait_cause(end) == WAIT_ENDPOINT ? FLOW_FAILED : FLOW_REJECTED;
 }
 
 void outcome_of_attempt(struct attempt_run *run)
@@ -354,17 +413,21 @@ void outcome_of_attempt(struct attempt_run *run)
         return;
     }
     failpoint_crash(CRASH_ANSWER_CAME);
-    enum verdict verdict = failpoint_verdict(
-        run, verdict_of(&run->client.end, event->parts.guarded, run->idempotent, run->final_4xx));
     run->record =
         (struct journal_record){.lane = job->delivery.lane, .failures = job->delivery.failures};
     fill_attempt(run);
+    enum verdict verdict = failpoint_verdict(run, judge(run));
+    bool repeats = verdict == VERDICT_RETRY && was_lost_with_kept_connection(&run->client);
+    if (repeats)
+        flow_on_probe_lost(job);
+    else
+        flow_on_end(run, flow_result_of(&run->client.end, verdict));
     switch (verdict) {
     case VERDICT_DELIVERED:
         run->record.to = DELIVERY_DELIVERED;
         break;
     case VERDICT_RETRY:
-        if (was_lost_with_kept_connection(&run->client))
+        if (repeats)
             record_as_repeated(run);
         else
             record_as_failed(run);
@@ -386,7 +449,7 @@ void outcome_of_attempt(struct attempt_run *run)
         run->record.to = DELIVERY_PARKED;
         run->record.reason = PARK_DISABLED;
         end_without_success(job, METRIC_ATTEMPTS_PARKED);
-        disable_endpoint(job->queue, event->parts.account);
+        disable_endpoint(job->queue, &event->parts);
         break;
     }
     report(run, verdict);

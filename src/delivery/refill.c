@@ -1,37 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Refill: loads deliveries of one endpoint from the journal into the backlog lane. These are
- * retries that are due, and pending deliveries that had no room in memory when they were accepted.
+ * Refill: loads deliveries of one endpoint from the journal into memory. There are four parts,
+ * which take turns while they have something:
+ *
+ *   unsent      pending deliveries that had no room in memory when they were accepted
+ *   replays     pending deliveries that an operator sends again
+ *   recovered   waiting ones that failed because of the endpoint, before it recovered. They are due
+ *               whatever their due time says, once for each recovery, the oldest first
+ *   due         waiting ones whose time has come
  *
  * Each queue has at most one load in flight. The journal answers requests in order, but handovers
  * and outcomes are committed while a load is in flight, so the answer may be older than what the
- * queue knows. Two cursors and two marks make this safe:
+ * queue knows. Cursors and marks make this safe:
  *
- *   pending_after_id
- *      The pending deliveries up to this number have been loaded, or are in memory. The next load
- *      asks for later ones. When a new delivery has no room and stays in the journal, the cursor
- *      moves back before it (refill_leave_in_journal).
- *   left_after_id
- *      The same, for what was left in the journal while a load was in flight. The answer of that
- *      load may not contain it, and moves pending_after_id past it. So the cursor moves back to
- *      this mark when the answer arrives.
+ *   after_id (of unsent, replays and recovered)
+ *      The deliveries up to this number have been loaded, or are in memory. The next load asks for
+ *      later ones. When another one is to be loaded, the cursor moves back before it (leave).
+ *   left_after_id (of the same)
+ *      The same, for what was committed while a load was in flight. The answer of that load may not
+ *      contain it, and moves after_id past it. So the cursor moves back to this mark when the
+ *      answer arrives.
+ *   recovered_us
+ *      The recovery mark: the wall time of the last recovery. It makes due what began to wait
+ *      before it, without changing a row. An outcome may be committed after the mark and have
+ *      begun to wait before it. Then the cursor moves back (refill_expect_waiting).
  *   waiting_after_due_us, waiting_after_id
  *      The waiting deliveries up to this (due time, id) have been loaded. Due times only grow,
  *      because they are made from a clock that is never set back (shard_wall_us), so the cursor
- *      only moves forward. The exception is an outcome that the disk refused: it is committed later
- *      with its old due time. Then the cursor starts from the beginning (endpoint_queue_expect).
+ *      only moves forward. The exception is an outcome that is committed late, because the disk had
+ *      refused it: then the cursor starts from the beginning.
  *   late_due_us
  *      The same, for an outcome that was committed while a load was in flight.
  *
  * An answer may contain deliveries that are in memory. A job keeps its id in shard->jobs until its
- * outcome is committed, so they are recognized and dropped. That is why nothing is sent twice.
+ * outcome is committed, so they are recognized and dropped. That is why nothing is sent twice, and
+ * why a delivery may be both recovered and due.
  *
- * While there are pending and waiting deliveries in the journal, every second load asks for waiting
- * ones only. Otherwise a long backlog would hold the retries back.
- *
- * Limits: 256 deliveries for each load, half of active_per_endpoint in the backlog lane, and the
- * bytes that the endpoint may have in memory. A load that fails, or finds the byte budget used up,
- * is tried again after 200 ms.
+ * Limits: 256 deliveries for each load, half of active_per_endpoint outside of the fresh lane, and
+ * the bytes that the endpoint may have in memory. Nothing is loaded while the breaker is not
+ * closed. A load that fails, or finds the byte budget used up, is tried again after 200 ms.
  */
 #include "delivery/delivery_internal.h"
 
@@ -46,12 +53,15 @@
 #define RELEASE_COUNT_MAX 512
 #define RELEASE_AGAIN_US US_PER_SECOND
 
+enum refill_part { REFILL_UNSENT, REFILL_RECOVERED, REFILL_DUE, REFILL_REPLAYS, REFILL_PARTS };
+
 /* Returns how many to ask for; 0 while a load would bring too few to be worth a transaction. */
 static unsigned room_for_backlog(const struct endpoint_queue *queue)
 {
     unsigned max = queue->shard->policy.active_per_endpoint / 2 + 1;
-    unsigned room = queue->backlog_count < max ? max - queue->backlog_count : 0;
-    if (queue->backlog_count > 0 && room < max / 4)
+    unsigned queued = queue->queued - queue->queued_in[QUEUE_FRESH];
+    unsigned room = queued < max ? max - queued : 0;
+    if (flow_is_open(queue) || (queued > 0 && room < max / 4))
         return 0;
     return room < LOAD_COUNT_MAX ? room : LOAD_COUNT_MAX;
 }
@@ -68,17 +78,27 @@ static void on_release_timer(struct timer *timer)
 
 static void on_due(struct timer *timer)
 {
-    struct endpoint_queue *queue = CONTAINER_OF(timer, struct endpoint_queue, refill.due_timer);
-    refill_queue(queue);
+    refill_queue(CONTAINER_OF(timer, struct endpoint_queue, refill.due_timer));
 }
 
-void refill_leave_in_journal(struct endpoint_queue *queue, int64_t id)
+/* A delivery with this number is to be loaded. */
+static void leave(struct refill_cursor *cursor, int64_t id)
 {
-    if (!queue->refill.has_pending || queue->refill.pending_after_id >= id)
-        queue->refill.pending_after_id = id - 1;
-    if (queue->refill.left_after_id >= id)
-        queue->refill.left_after_id = id - 1;
-    queue->refill.has_pending = true;
+    if (!cursor->has_some || cursor->after_id >= id)
+        cursor->after_id = id - 1;
+    if (cursor->left_after_id >= id)
+        cursor->left_after_id = id - 1;
+    cursor->has_some = true;
+}
+
+void refill_leave_in_journal(struct endpoint_queue *queue, int64_t delivery)
+{
+    leave(&queue->refill.unsent, delivery);
+}
+
+void refill_leave_replay_in_journal(struct endpoint_queue *queue, int64_t delivery)
+{
+    leave(&queue->refill.replays, delivery);
 }
 
 void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery)
@@ -88,30 +108,121 @@ void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int6
     refill_queue(queue);
 }
 
+void refill_expect_replay(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery)
+{
+    struct endpoint_queue *queue = endpoint_queue_get(shard, endpoint);
+    refill_leave_replay_in_journal(queue, delivery);
+    refill_queue(queue);
+}
+
+void refill_expect_due(struct endpoint_queue *queue, int64_t due_us)
+{
+    struct refill *refill = &queue->refill;
+    if (due_us < refill->next_due_us)
+        refill->next_due_us = due_us;
+    if (due_us > refill->waiting_after_due_us)
+        return;
+    /* Committed late: the cursor has passed it and starts again. */
+    refill->waiting_after_due_us = INT64_MIN;
+    refill->waiting_after_id = 0;
+    if (due_us < refill->late_due_us)
+        refill->late_due_us = due_us;
+}
+
+void refill_expect_waiting(struct endpoint_queue *queue, const struct journal_record *record)
+{
+    struct refill *refill = &queue->refill;
+    refill_expect_due(queue, record->due_us);
+    if (record->wait_cause == WAIT_ENDPOINT &&
+        delivery_wait_began_us(record->due_us, record->wait_us) <= refill->recovered_us)
+        leave(&refill->recovered, record->delivery);
+    refill_queue(queue);
+}
+
+void refill_recover(struct endpoint_queue *queue)
+{
+    queue->refill.recovered_us = shard_wall_us(queue->shard);
+    leave(&queue->refill.recovered, 1);
+    refill_queue(queue);
+}
+
+static void init_cursor(struct refill_cursor *cursor)
+{
+    *cursor = (struct refill_cursor){.left_after_id = INT64_MAX};
+}
+
 void refill_init_queue(struct endpoint_queue *queue)
 {
+    init_cursor(&queue->refill.unsent);
+    init_cursor(&queue->refill.replays);
+    init_cursor(&queue->refill.recovered);
+    queue->refill.part = REFILL_PARTS - 1; /* the first part is next */
     queue->refill.next_due_us = INT64_MAX;
-    queue->refill.left_after_id = INT64_MAX;
     queue->refill.late_due_us = INT64_MAX;
     timer_init(&queue->refill.due_timer, on_due);
     timer_init(&queue->refill.release_timer, on_release_timer);
 }
 
-/* Turns what the load brought into jobs, and moves the cursors. */
+/* Turns what the load brought into jobs. */
 static void take_loaded(struct endpoint_queue *queue, const struct journal_load *load)
 {
+    static const enum queue_lane lanes[REFILL_PARTS] = {[REFILL_UNSENT] = QUEUE_UNSENT,
+        [REFILL_RECOVERED] = QUEUE_RETRY,
+        [REFILL_DUE] = QUEUE_RETRY,
+        [REFILL_REPLAYS] = QUEUE_REPLAY};
     for (unsigned i = 0; i < load->ret_count; i++) {
         const struct delivery *delivery = &load->ret_deliveries[i];
         if (job_find(queue->shard, delivery->id))
             event_unref(delivery->event);
         else
-            job_new(queue, delivery, JOB_BACKLOG);
-        if (delivery->state == DELIVERY_PENDING) {
-            queue->refill.pending_after_id = delivery->id;
-        } else {
-            queue->refill.waiting_after_due_us = delivery->due_us;
-            queue->refill.waiting_after_id = delivery->id;
-        }
+            job_new(queue, delivery, lanes[queue->refill.part]);
+    }
+}
+
+/* Moves a cursor past what the load has brought, and back to what was left meanwhile. */
+static void end_load_of_cursor(struct refill_cursor *cursor, int64_t after_id, bool more)
+{
+    if (after_id > cursor->after_id)
+        cursor->after_id = after_id;
+    if (cursor->left_after_id < cursor->after_id)
+        cursor->after_id = cursor->left_after_id;
+    cursor->has_some = more || cursor->left_after_id != INT64_MAX;
+}
+
+static void end_load_of_due(struct refill *refill)
+{
+    const struct journal_load *load = &refill->load;
+    if (load->ret_count > 0) {
+        const struct delivery *last = &load->ret_deliveries[load->ret_count - 1];
+        refill->waiting_after_due_us = last->due_us;
+        refill->waiting_after_id = last->id;
+    }
+    if (!load->ret_more)
+        refill->next_due_us = load->ret_next_due_us;
+    if (refill->late_due_us != INT64_MAX) { /* the load has moved the cursor past it */
+        refill->waiting_after_due_us = INT64_MIN;
+        refill->waiting_after_id = 0;
+        if (refill->late_due_us < refill->next_due_us)
+            refill->next_due_us = refill->late_due_us;
+    }
+}
+
+static void move_cursors(struct refill *refill)
+{
+    const struct journal_load *load = &refill->load;
+    int64_t last_id = load->ret_count > 0 ? load->ret_deliveries[load->ret_count - 1].id : 0;
+    switch (refill->part) {
+    case REFILL_UNSENT:
+        end_load_of_cursor(&refill->unsent, last_id, load->ret_more);
+        break;
+    case REFILL_REPLAYS:
+        end_load_of_cursor(&refill->replays, last_id, load->ret_more);
+        break;
+    case REFILL_RECOVERED:
+        end_load_of_cursor(&refill->recovered, load->ret_after_recovered_id, load->ret_more);
+        break;
+    default:
+        end_load_of_due(refill);
     }
 }
 
@@ -119,80 +230,88 @@ static void on_loaded(struct request *request, void *receiver)
 {
     struct endpoint_queue *queue =
         CONTAINER_OF(request, struct endpoint_queue, refill.load.request);
-    queue->refill.loading = false;
+    struct refill *refill = &queue->refill;
+    const struct journal_load *load = &refill->load;
+    refill->loading = false;
     bool complete = request->result == OK;
-    if (complete)
-        take_loaded(queue, &queue->refill.load);
-    bool brought_something = queue->refill.load.ret_count > 0;
-    free(TAKE(queue->refill.load.ret_deliveries));
-    if (queue->refill.left_after_id < queue->refill.pending_after_id)
-        queue->refill.pending_after_id = queue->refill.left_after_id;
-    if (queue->refill.late_due_us != INT64_MAX) { /* the load has moved the cursor past it */
-        queue->refill.waiting_after_due_us = INT64_MIN;
-        queue->refill.waiting_after_id = 0;
+    bool advanced =
+        load->ret_count > 0 || (refill->part == REFILL_RECOVERED && complete &&
+                                   load->ret_after_recovered_id > load->after_recovered_id);
+    if (complete) {
+        take_loaded(queue, load);
+        move_cursors(refill);
     }
-
-    if (!complete || (queue->refill.load.ret_more && !brought_something)) {
+    free(TAKE(refill->load.ret_deliveries));
+    if (!complete || (load->ret_more && !advanced))
         look_again_after(queue, LOAD_AGAIN_US); /* the load failed, or the budget is used up */
-    } else {
-        if (!queue->refill.load.ret_more) {
-            /* What had no room after the load was sent may be committed after it. */
-            if (queue->refill.load.after_pending_id != INT64_MAX)
-                queue->refill.has_pending = queue->refill.left_after_id != INT64_MAX;
-            queue->refill.next_due_us = queue->refill.load.ret_next_due_us;
-            if (queue->refill.late_due_us < queue->refill.next_due_us)
-                queue->refill.next_due_us = queue->refill.late_due_us;
-        }
+    else
         refill_queue(queue);
-    }
 }
 
-/* An answer has pending deliveries before waiting ones: while there are both, every second load
- * asks for waiting ones only. */
-static void load(struct endpoint_queue *queue, unsigned room)
+static void load(struct endpoint_queue *queue, enum refill_part part, unsigned room)
 {
-    struct journal_load *request = &queue->refill.load;
-    struct delivery *deliveries = memory_new_raw(room * sizeof *deliveries);
-    int64_t now_us = shard_wall_us(queue->shard);
+    struct refill *refill = &queue->refill;
+    struct journal_load *request = &refill->load;
     int64_t bytes_left = endpoint_queue_bytes_left(queue);
-    bool due = queue->refill.next_due_us <= now_us;
-    bool ask_pending = queue->refill.has_pending && !(due && queue->refill.retries_turn);
-    queue->refill.retries_turn = ask_pending;
+    refill->part = part;
     *request = (struct journal_load){
         .endpoint = queue->endpoint,
-        .after_pending_id = ask_pending ? queue->refill.pending_after_id : INT64_MAX,
-        .after_waiting_due_us = queue->refill.waiting_after_due_us,
-        .after_waiting_id = queue->refill.waiting_after_id,
-        .due_by_us = due ? now_us : INT64_MIN,
+        .pending_lanes = part == REFILL_REPLAYS ? PENDING_REPLAY : PENDING_FRESH_AND_RETRY,
+        .after_pending_id = part == REFILL_UNSENT    ? refill->unsent.after_id
+                            : part == REFILL_REPLAYS ? refill->replays.after_id
+                                                     : INT64_MAX,
+        .recovered_us = part == REFILL_RECOVERED ? refill->recovered_us : 0,
+        .after_recovered_id = refill->recovered.after_id,
+        .after_waiting_due_us = refill->waiting_after_due_us,
+        .after_waiting_id = refill->waiting_after_id,
+        .due_by_us = part == REFILL_DUE ? shard_wall_us(queue->shard) : INT64_MIN,
         .count_max = room,
         /* Room for one event at least, or the load would never advance. */
         .bytes_max = bytes_left > EVENT_BYTES_MAX ? bytes_left : EVENT_BYTES_MAX,
         .budget = queue->shard->taker.budget,
         .budget_share_percent = LOAD_BUDGET_SHARE_PERCENT,
-        .ret_deliveries = deliveries,
+        .ret_deliveries = memory_new_raw(room * sizeof *request->ret_deliveries),
     };
-    queue->refill.loading = true;
-    queue->refill.left_after_id = INT64_MAX;
-    queue->refill.late_due_us = INT64_MAX;
+    refill->loading = true;
+    refill->unsent.left_after_id = INT64_MAX;
+    refill->replays.left_after_id = INT64_MAX;
+    refill->recovered.left_after_id = INT64_MAX;
+    refill->late_due_us = INT64_MAX;
     shard_ask(queue->shard, &request->request, JOURNAL_LOAD, on_loaded);
+}
+
+static bool has_some(const struct refill *refill, enum refill_part part, int64_t now_us)
+{
+    switch (part) {
+    case REFILL_UNSENT:
+        return refill->unsent.has_some;
+    case REFILL_REPLAYS:
+        return refill->replays.has_some;
+    case REFILL_RECOVERED:
+        return refill->recovered.has_some;
+    default:
+        return refill->next_due_us <= now_us;
+    }
 }
 
 void refill_queue(struct endpoint_queue *queue)
 {
     struct delivery_shard *shard = queue->shard;
-    if (queue->refill.loading || shard->taker.stopping || !shard->scanned || shard->policy.paused)
+    struct refill *refill = &queue->refill;
+    if (refill->loading || shard->taker.stopping || !shard->scanned || shard->policy.paused)
         return;
     int64_t now_us = shard_wall_us(shard);
-    bool due = queue->refill.next_due_us <= now_us;
-    if (!queue->refill.has_pending && !due) {
-        if (queue->refill.next_due_us != INT64_MAX)
-            look_again_after(queue, queue->refill.next_due_us - now_us);
-        return;
-    }
     unsigned room = room_for_backlog(queue);
-    if (room == 0 || endpoint_queue_bytes_left(queue) == 0)
-        return; /* the next job that ends calls this again */
-    load(queue, room);
+    for (unsigned i = 1; i <= REFILL_PARTS; i++) {
+        enum refill_part part = (refill->part + i) % REFILL_PARTS;
+        if (!has_some(refill, part, now_us))
+            continue;
+        if (room > 0 && endpoint_queue_bytes_left(queue) > 0)
+            load(queue, part, room);
+        return; /* without room, the next job that ends calls this again */
+    }
+    if (refill->next_due_us != INT64_MAX)
+        look_again_after(queue, refill->next_due_us - now_us);
 }
 
 static void submit_release(struct endpoint_queue *queue, enum park_reason reason);

@@ -23,9 +23,9 @@
 /* One walk. */
 struct route_walk {
     struct delivery_shard *shard;
-    struct journal_list_unrouted list;
+    struct journal_list_parked list;
     struct journal_route route;
-    struct journal_unrouted unrouted[WALK_COUNT_MAX];
+    struct journal_parked unrouted[WALK_COUNT_MAX];
     struct journal_routing routings[WALK_COUNT_MAX];
 };
 
@@ -55,9 +55,11 @@ static void on_listed(struct request *request, void *receiver);
 
 static void ask_for_more(struct route_walk *walk)
 {
+    walk->list.endpoint = 0;
+    walk->list.reason = PARK_UNROUTED;
     walk->list.count_max = WALK_COUNT_MAX;
-    walk->list.ret_unrouted = walk->unrouted;
-    shard_ask(walk->shard, &walk->list.request, JOURNAL_LIST_UNROUTED, on_listed);
+    walk->list.ret_parked = walk->unrouted;
+    shard_ask(walk->shard, &walk->list.request, JOURNAL_LIST_PARKED, on_listed);
 }
 
 static void walk_later(struct delivery_shard *shard, enum err error)
@@ -110,7 +112,7 @@ static void on_listed(struct request *request, void *receiver)
     unsigned count = 0;
     for (unsigned i = 0;
          request->result == OK && !shard->taker.stopping && i < walk->list.ret_count; i++) {
-        const struct journal_unrouted *it = &walk->unrouted[i];
+        const struct journal_parked *it = &walk->unrouted[i];
         uint64_t taker =
             find_taker(shard, slice_from_string(it->account), slice_from_string(it->type));
         if (taker == 0)

@@ -114,12 +114,12 @@ static void make_policy(struct gateway *gateway, const struct config *config)
     /* The others are idle connections. */
     unsigned in_flight_max = gateway->shares.deliveries / 4 * 3;
     gateway->policy = (struct delivery_policy){
-        .schedule = config->retry_schedule,
-        .retry_after_us_max = config->retry_after_us_max,
-        .connect_timeout_us = config->connect_timeout_us,
-        .answer_timeout_us = config->answer_timeout_us,
-        .guarded_answer_timeout_us = config->guarded_answer_timeout_us,
-        .in_flight_per_endpoint = (unsigned)config->in_flight_per_endpoint,
+        .rules = {.schedule = config->retry_schedule,
+            .retry_after_us_max = config->retry_after_us_max,
+            .connect_timeout_us = config->connect_timeout_us,
+            .answer_timeout_us = config->answer_timeout_us,
+            .guarded_answer_timeout_us = config->guarded_answer_timeout_us,
+            .in_flight_max = (unsigned)config->in_flight_per_endpoint},
         .in_flight_per_shard = gateway_smaller(config->in_flight_per_shard, in_flight_max),
         .active_per_endpoint = (unsigned)config->active_per_endpoint,
         .paused = config->paused,

@@ -15,22 +15,22 @@ bool verdict_is_ambiguous(const struct attempt_end *end)
     return end->request_begun;
 }
 
-static bool is_temporary_status(int status)
+enum wait_cause verdict_wait_cause(const struct attempt_end *end)
 {
-    return status == 408 || status == 425 || status == 429 || status >= 500;
+    bool failed = end->http_status == 0 || status_is_temporary(end->http_status) ||
+                  end->error != OK; /* the body was lost */
+    return failed ? WAIT_ENDPOINT : WAIT_EVENT;
 }
 
-enum verdict verdict_of(
-    const struct attempt_end *end, bool guarded, bool idempotent, bool final_4xx)
+enum verdict verdict_of(const struct attempt_end *end, const struct verdict_terms *terms)
 {
     int status = end->http_status;
-    if (is_success(status) && end->error == OK)
+    if (status != 0 && terms->success == SUCCESS_YES)
         return VERDICT_DELIVERED;
-    if (guarded && !idempotent && verdict_is_ambiguous(end))
+    bool unknown = status != 0 && terms->success == SUCCESS_UNKNOWN;
+    if (terms->guarded && !terms->idempotent && (unknown || verdict_is_ambiguous(end)))
         return VERDICT_PARK_AMBIGUOUS;
     if (status == 410)
         return VERDICT_DISABLE_ENDPOINT;
-    if (status >= 400 && final_4xx && !is_temporary_status(status))
-        return VERDICT_DEAD;
-    return VERDICT_RETRY;
+    return status != 0 && !unknown && terms->is_final ? VERDICT_DEAD : VERDICT_RETRY;
 }

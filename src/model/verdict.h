@@ -2,21 +2,23 @@
 /*
  * What the end of an attempt (an answer, or none) means for the delivery.
  *
- *   2xx                              delivered
+ *   2xx                              delivered, or what the endpoint's success rule says
  *   410                              parked; the endpoint is disabled
  *   408 425 429 5xx,                 retried until the schedule ends, then dead
  *   no answer, no connection,
  *   2xx whose body is wanted and lost
- *   3xx and other 4xx                retried as well (new deployments are often broken at first),
- *                                    or dead at once if the endpoint says that they are final
+ *   3xx and other 4xx,               retried as well (new deployments are often broken at first),
+ *   a success rule is not met        or dead at once if the endpoint says that they are final
  *   guarded and ambiguous            parked: the client may have done the work (lost, late or
- *                                    malformed answer, 502, 504)
+ *                                    malformed answer, 502, 504, a body that cannot be judged)
  */
 #ifndef PENSTOCK_MODEL_VERDICT_H
 #define PENSTOCK_MODEL_VERDICT_H
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "model/delivery_state.h"
+#include "model/success_rule.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -61,8 +63,19 @@ struct attempt_evidence {
     char location[EVIDENCE_LOCATION_BYTES]; /* of a 3xx */
 };
 
-enum verdict verdict_of(
-    const struct attempt_end *end, bool guarded, bool idempotent, bool final_4xx);
+/* What the verdict depends on besides the answer. */
+struct verdict_terms {
+    bool guarded;
+    bool idempotent;      /* the endpoint tells repeated deliveries apart by itself */
+    bool is_final;        /* the endpoint says that an answer with this status is its last word */
+    enum success success; /* what the success rule says, if there was an answer */
+};
+
+enum verdict verdict_of(const struct attempt_end *end, const struct verdict_terms *terms);
+
+/* Returns why a delivery waits after this attempt, which did not deliver it: the endpoint failed,
+ * or it answered and does not want this event. */
+enum wait_cause verdict_wait_cause(const struct attempt_end *end);
 
 /* Returns true if the client may have done the work although no success was received. */
 bool verdict_is_ambiguous(const struct attempt_end *end);

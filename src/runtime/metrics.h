@@ -56,6 +56,12 @@
     X(METRIC_JOURNALS_SHORT_READ_ONLY, gauge, "penstock_journals_short", "reason=\"read-only\"",   \
         "")                                                                                        \
     X(METRIC_JOURNALS_SHORT_FAILING, gauge, "penstock_journals_short", "reason=\"failing\"", "")   \
+    X(METRIC_BREAKERS_OPEN, gauge, "penstock_breakers_open", "",                                   \
+        "Endpoints that fail: their events wait until a probe succeeds")                           \
+    X(METRIC_PROBES, counter, "penstock_probes_total", "",                                         \
+        "Events sent to find out whether an endpoint is back")                                     \
+    X(METRIC_RECOVERIES, counter, "penstock_recoveries_total", "",                                 \
+        "Recoveries of endpoints: what had failed became due at once")                             \
     X(METRIC_ATTEMPTS_DELIVERED, counter, "penstock_attempts_total", "result=\"delivered\"",       \
         "HTTP requests to clients, by result")                                                     \
     X(METRIC_ATTEMPTS_RETRY, counter, "penstock_attempts_total", "result=\"retry\"", "")           \

@@ -33,17 +33,17 @@ static void draw_world(bool with_broker)
     static const int64_t steps_us[] = {US_PER_SECOND, 5 * US_PER_SECOND, 30 * US_PER_SECOND,
         300 * US_PER_SECOND, 3600 * US_PER_SECOND};
     struct delivery_policy policy = {
-        .connect_timeout_us = 5 * US_PER_SECOND,
-        .answer_timeout_us = 30 * US_PER_SECOND,
-        .guarded_answer_timeout_us = 90 * US_PER_SECOND,
-        .in_flight_per_endpoint = 1 + sim_below(STREAM_DRIVER, 4),
+        .rules.connect_timeout_us = 5 * US_PER_SECOND,
+        .rules.answer_timeout_us = 30 * US_PER_SECOND,
+        .rules.guarded_answer_timeout_us = 90 * US_PER_SECOND,
+        .rules.in_flight_max = 1 + sim_below(STREAM_DRIVER, 4),
         .in_flight_per_shard = 2 + sim_below(STREAM_DRIVER, 8),
         .active_per_endpoint = 1 + sim_below(STREAM_DRIVER, 8),
-        .schedule.steps = 1 + sim_below(STREAM_DRIVER, 5),
-        .retry_after_us_max = longest_asked_us[sim_below(STREAM_DRIVER, 3)],
+        .rules.schedule.steps = 1 + sim_below(STREAM_DRIVER, 5),
+        .rules.retry_after_us_max = longest_asked_us[sim_below(STREAM_DRIVER, 3)],
     };
-    for (unsigned i = 0; i < policy.schedule.steps; i++)
-        policy.schedule.steps_us[i] = steps_us[i];
+    for (unsigned i = 0; i < policy.rules.schedule.steps; i++)
+        policy.rules.schedule.steps_us[i] = steps_us[i];
     /* How long bodies and history are kept, in minutes. */
     static const int64_t kept_m[][2] = {{0, 0}, {30, 60}, {1440, 2880}, {30, 0}, {0, 120}};
     const int64_t *kept = kept_m[sim_below(STREAM_DRIVER, 5)];
@@ -63,15 +63,15 @@ static void draw_world(bool with_broker)
     history_expires = options.history_us != 0;
     fake_broker_init(options.partitions);
     fake_accounts_init();
-    model_init(&(struct model_rules){.retry_steps = policy.schedule.steps,
+    model_init(&(struct model_rules){.retry_steps = policy.rules.schedule.steps,
         .steps_us = steps_us,
-        .retry_after_us_max = policy.retry_after_us_max,
+        .retry_after_us_max = policy.rules.retry_after_us_max,
         .bodies_us = options.bodies_us,
         .history_us = options.history_us});
     world_init(&options);
     trace("steps %u, active %u, in flight %u and %u, budget %lld, reserve %lld, kept %lld and %lld "
           "minutes",
-        policy.schedule.steps, policy.active_per_endpoint, policy.in_flight_per_endpoint,
+        policy.rules.schedule.steps, policy.active_per_endpoint, policy.rules.in_flight_max,
         policy.in_flight_per_shard, (long long)options.budget_bytes,
         (long long)options.reserve_bytes, (long long)kept[0], (long long)kept[1]);
 }

@@ -192,10 +192,10 @@ static void change_policy(void)
     struct delivery_policy policy = *world_policy();
     policy.paused = sim_chance(STREAM_DRIVER, 300);
     policy.active_per_endpoint = 1 + sim_below(STREAM_DRIVER, 8);
-    policy.in_flight_per_endpoint = 1 + sim_below(STREAM_DRIVER, 4);
+    policy.rules.in_flight_max = 1 + sim_below(STREAM_DRIVER, 4);
     policy.in_flight_per_shard = 2 + sim_below(STREAM_DRIVER, 8);
     trace("policy: %s, active %u, in flight %u and %u", policy.paused ? "paused" : "runs",
-        policy.active_per_endpoint, policy.in_flight_per_endpoint, policy.in_flight_per_shard);
+        policy.active_per_endpoint, policy.rules.in_flight_max, policy.in_flight_per_shard);
     world_set_policy(&policy);
     tally(TALLY_PAUSES);
 }

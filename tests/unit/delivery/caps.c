@@ -18,17 +18,17 @@ static void hand_over_to(uint64_t to, int64_t first, int64_t last)
 Test(delivery_caps, of_all_endpoints_together_no_more_are_in_flight_than_the_shards_cap)
 {
     sink_set(SINK_HOLD, 200);
-    policy.in_flight_per_shard = 5;
+    policy.in_flight_per_shard = 2;
     begin_shard(NULL);
     journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     hand_over_to(endpoint, 1, 4);
     hand_over_to(other_endpoint, 101, 104);
-    WAIT_UNTIL(sink_count() == 5);
+    WAIT_UNTIL(sink_count() == 2);
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 8);
-    cr_assert_eq(metrics_read(METRIC_IN_FLIGHT), 5);
+    cr_assert_eq(metrics_read(METRIC_IN_FLIGHT), 2);
     sink_release();
     WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 8);
-    cr_assert_eq(sink_concurrent_max(), 5);
+    cr_assert_eq(sink_concurrent_max(), 2);
 }
 
 Test(delivery_caps, outcomes_that_are_not_on_disk_yet_count_against_the_shards_cap_as_well)
@@ -66,9 +66,9 @@ Test(delivery_caps, an_endpoint_that_hangs_holds_no_other_one_up)
 
 Test(delivery_caps, fresh_ones_go_first_and_the_backlog_moves_all_the_same)
 {
-    static const int64_t expected[] = {1, 101, 102, 103, 2, 104, 105, 106, 3, 107, 108, 4};
+    static const int64_t expected[] = {1, 101, 2, 102, 103, 3, 104, 105, 4, 106, 107, 108};
     sink_set(SINK_HOLD, 200);
-    policy.in_flight_per_endpoint = 1;
+    policy.rules.in_flight_max = 1;
     begin_shard(
         &(struct journal_backlog){.endpoint = endpoint, .pending = 4, .waiting_due_us = INT64_MAX});
     journal_answer_load(journal_load_at(0), 1, 4, DELIVERY_PENDING, false);

@@ -98,12 +98,13 @@ Test(delivery, a_failure_waits_for_its_step_and_is_loaded_when_due)
 Test(delivery, at_the_end_of_the_schedule_it_is_dead)
 {
     sink_set(SINK_ANSWER, 500);
-    policy.schedule = (struct retry_schedule){.steps_us = {1}, .steps = 1};
+    policy.rules.schedule.steps = 1;
     begin_shard(&(struct journal_backlog){.endpoint = endpoint, .waiting = 1, .waiting_due_us = 0});
     hand_over(16, 16, "note");
     cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->to, DELIVERY_WAITING,
-        "the schedule has one step, of a microsecond");
+        "the schedule has one step");
     answer_record(0, OK);
+    accepted_before_us = US_PER_SECOND;
     journal_answer_load(journal_load_at(0), 32, 32, DELIVERY_WAITING, false);
     struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 1);
     cr_assert_eq(record->delivery, 32);
@@ -180,13 +181,15 @@ Test(delivery, a_policy_that_allows_more_takes_effect_at_once)
     sink_set(SINK_HOLD, 200);
     begin_shard(NULL);
     journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
-    hand_over(1, 8, "note");
-    WAIT_UNTIL(sink_count() == 4);
-    policy.in_flight_per_endpoint = 8;
+    policy.rules.in_flight_max = 2;
     delivery_shard_set_policy(shard, &policy);
-    WAIT_UNTIL(sink_count() == 8);
+    hand_over(1, 4, "note");
+    WAIT_UNTIL(sink_count() == 2);
+    policy.rules.in_flight_max = 4;
+    delivery_shard_set_policy(shard, &policy);
+    WAIT_UNTIL(sink_count() == 4);
     sink_release();
-    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 8);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 4);
 }
 
 Test(delivery, what_has_no_room_stays_in_the_journal_and_comes_back)

@@ -22,6 +22,7 @@ struct delivery_policy policy;
 struct delivery_shard *shard;
 uint64_t endpoint, other_endpoint;
 size_t body_bytes;
+int64_t accepted_before_us;
 
 static struct accounts *accounts;
 static struct byte_budget budget;
@@ -121,7 +122,7 @@ void journal_answer_at_once(enum journal_kind kind)
 struct delivery make_delivery(int64_t id, const char *type, enum delivery_state state)
 {
     static struct event_id_generator ids;
-    struct event_parts parts = {.accepted_us = clock_wall_us(),
+    struct event_parts parts = {.accepted_us = clock_wall_us() - accepted_before_us,
         .partner = SLICE_LITERAL("shop"),
         .account = SLICE_LITERAL("acc_1"),
         .type = slice_from_string(type),
@@ -133,7 +134,7 @@ struct delivery make_delivery(int64_t id, const char *type, enum delivery_state 
     crypto_random(random, sizeof random);
     event_id_make(&ids, parts.accepted_us, 0, random, &parts.id);
     struct delivery delivery = {
-        .id = id, .endpoint = endpoint, .state = state, .due_us = parts.accepted_us};
+        .id = id, .endpoint = endpoint, .state = state, .due_us = clock_wall_us()};
     if (state == DELIVERY_WAITING) {
         delivery.attempts = delivery.failures = 1;
         delivery.wait_us = 50 * US_PER_MS;
@@ -379,11 +380,11 @@ void fixture_begin(void)
     budget.bytes_max = 16 << 20;
     memset(large_body, 'x', sizeof large_body);
     policy = (struct delivery_policy){
-        .schedule = {.steps_us = {50 * US_PER_MS, 100 * US_PER_MS}, .steps = 2},
-        .connect_timeout_us = 2 * US_PER_SECOND,
-        .answer_timeout_us = 10 * US_PER_SECOND,
-        .guarded_answer_timeout_us = 10 * US_PER_SECOND,
-        .in_flight_per_endpoint = 4,
+        .rules = {.schedule = {.steps_us = {50 * US_PER_MS, 100 * US_PER_MS}, .steps = 2},
+            .connect_timeout_us = 2 * US_PER_SECOND,
+            .answer_timeout_us = 10 * US_PER_SECOND,
+            .guarded_answer_timeout_us = 10 * US_PER_SECOND,
+            .in_flight_max = 4},
         .in_flight_per_shard = 100,
         .active_per_endpoint = 8};
     start_sink();

@@ -26,7 +26,8 @@
 
 extern struct delivery_policy policy; /* may be changed before begin_shard */
 extern struct delivery_shard *shard;
-extern size_t body_bytes; /* of what is handed over; 0: BODY */
+extern size_t body_bytes;          /* of what is handed over; 0: BODY */
+extern int64_t accepted_before_us; /* how long ago the next deliveries were accepted */
 /* Both are of account acc_1, and lead to the sink: /in and /other. Deliveries are made for
  * `endpoint`. */
 extern uint64_t endpoint, other_endpoint;

@@ -252,8 +252,8 @@ static void work_off_batch(unsigned max, bool disk_refuses, int64_t first, int64
             work_off_load(CONTAINER_OF(request, struct journal_load, request));
         else if (request->kind == JOURNAL_RECORD_OUTCOME && !disk_refuses)
             work_off_record(CONTAINER_OF(request, struct journal_record, request));
-        else if (request->kind == JOURNAL_LIST_UNROUTED)
-            CONTAINER_OF(request, struct journal_list_unrouted, request)->ret_after_id = INT64_MAX;
+        else if (request->kind == JOURNAL_LIST_PARKED)
+            CONTAINER_OF(request, struct journal_list_parked, request)->ret_after_id = INT64_MAX;
     }
     for (int64_t id = first; id <= last && !disk_refuses; id++)
         rows[id] = (struct row){.is_there = true};
@@ -267,9 +267,9 @@ Test(delivery_order,
     however_answers_and_handovers_meet_each_delivery_is_sent_until_it_is_delivered_and_not_again)
 {
     unsigned random = 7, accepted = 0;
-    policy.schedule.steps = RETRY_STEPS_MAX;
+    policy.rules.schedule.steps = RETRY_STEPS_MAX;
     for (unsigned i = 0; i < RETRY_STEPS_MAX; i++)
-        policy.schedule.steps_us[i] = 5 * US_PER_MS;
+        policy.rules.schedule.steps_us[i] = 5 * US_PER_MS;
     begin_shard(NULL);
     cr_assert(journal_take()); /* the backlog scan: answered by begin_shard, and gone by now */
     int64_t give_up_us = clock_mono_us() + WAIT_SECONDS_MAX * US_PER_SECOND;

@@ -7,10 +7,10 @@
 TestSuite(route, .init = fixture_begin, .fini = fixture_end);
 TestSuite(action, .init = fixture_begin, .fini = fixture_end);
 
-static struct journal_list_unrouted *list_at(unsigned index)
+static struct journal_list_parked *list_at(unsigned index)
 {
     return CONTAINER_OF(
-        journal_request(JOURNAL_LIST_UNROUTED, index), struct journal_list_unrouted, request);
+        journal_request(JOURNAL_LIST_PARKED, index), struct journal_list_parked, request);
 }
 
 static struct journal_route *route_at(unsigned index)
@@ -19,17 +19,17 @@ static struct journal_route *route_at(unsigned index)
 }
 
 static void answer_list(
-    struct journal_list_unrouted *list, int64_t delivery, const char *account, int64_t after_id)
+    struct journal_list_parked *list, int64_t delivery, const char *account, int64_t after_id)
 {
-    struct journal_unrouted *it = &list->ret_unrouted[list->ret_count++];
-    *it = (struct journal_unrouted){.delivery = delivery};
+    struct journal_parked *it = &list->ret_parked[list->ret_count++];
+    *it = (struct journal_parked){.delivery = delivery};
     snprintf(it->account, sizeof it->account, "%s", account);
     snprintf(it->type, sizeof it->type, "note");
     list->ret_after_id = after_id;
     journal_answer(&list->request, OK);
 }
 
-static void answer_nothing(struct journal_list_unrouted *list)
+static void answer_nothing(struct journal_list_parked *list)
 {
     list->ret_count = 0;
     list->ret_after_id = INT64_MAX;
@@ -51,7 +51,7 @@ static void hand_over_unrouted(int64_t id)
 Test(route, what_is_unrouted_is_walked_through_in_parts_and_goes_to_who_takes_it)
 {
     begin_shard(NULL);
-    struct journal_list_unrouted *list = list_at(0);
+    struct journal_list_parked *list = list_at(0);
     cr_assert_eq(list->after_id, 0);
     answer_list(list, 32, "somebody_else", 32);
     list = list_at(1);
@@ -72,10 +72,10 @@ Test(route, what_is_unrouted_is_walked_through_in_parts_and_goes_to_who_takes_it
 Test(route, an_endpoint_that_changes_during_a_walk_makes_it_begin_again)
 {
     begin_shard(NULL);
-    struct journal_list_unrouted *list = list_at(0);
+    struct journal_list_parked *list = list_at(0);
     delivery_shard_endpoint_changed(shard, endpoint);
     struct request *release = journal_request(JOURNAL_RELEASE, 0);
-    cr_assert_eq(journal_count(JOURNAL_LIST_UNROUTED), 1, "one walk at a time");
+    cr_assert_eq(journal_count(JOURNAL_LIST_PARKED), 1, "one walk at a time");
     journal_answer_at_once(JOURNAL_RELEASE);
     journal_answer(release, OK);
     answer_nothing(list);
@@ -97,7 +97,7 @@ Test(route, what_is_handed_over_unrouted_although_somebody_takes_it_is_walked_to
 Test(route, a_walk_that_the_disk_refused_is_done_a_second_later)
 {
     begin_shard(NULL);
-    journal_answer(journal_request(JOURNAL_LIST_UNROUTED, 0), ERR_DISK);
+    journal_answer(journal_request(JOURNAL_LIST_PARKED, 0), ERR_DISK);
     answer_nothing(list_at(1));
 }
 

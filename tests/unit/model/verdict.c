@@ -57,17 +57,45 @@ static const struct {
     {{0, ERR_CANCELLED, false}, R, R, R, R},
 };
 
+static enum verdict verdict_by(
+    const struct attempt_end *end, bool guarded, bool idempotent, bool final_4xx)
+{
+    int status = end->http_status;
+    const struct verdict_terms terms = {.guarded = guarded,
+        .idempotent = idempotent,
+        .is_final = final_4xx && status >= 400 && status < 500 && !status_is_temporary(status),
+        .success = status < 200 || status >= 300 ? SUCCESS_NO
+                   : end->error                  ? SUCCESS_UNKNOWN
+                                                 : SUCCESS_YES};
+    return verdict_of(end, &terms);
+}
+
+Test(verdict, a_success_that_cannot_be_judged_is_ambiguous)
+{
+    const struct attempt_end lost = {200, ERR_ANSWER_LOST, true}, whole = {200, OK, true};
+    struct verdict_terms terms = {.guarded = true, .success = SUCCESS_UNKNOWN};
+    cr_expect_eq(verdict_of(&lost, &terms), VERDICT_PARK_AMBIGUOUS);
+    terms.idempotent = true;
+    cr_expect_eq(verdict_of(&lost, &terms), VERDICT_RETRY);
+    terms = (struct verdict_terms){.success = SUCCESS_NO};
+    cr_expect_eq(verdict_of(&whole, &terms), VERDICT_RETRY);
+    terms.is_final = true;
+    cr_expect_eq(verdict_of(&whole, &terms), VERDICT_DEAD);
+    cr_expect_eq(verdict_wait_cause(&whole), WAIT_EVENT);
+    cr_expect_eq(verdict_wait_cause(&lost), WAIT_ENDPOINT);
+}
+
 Test(verdict, every_end_has_its_verdict_for_every_policy)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         const struct attempt_end *end = &cases[i].end;
-        cr_expect_eq((int)verdict_of(end, false, false, false), cases[i].plain, "%d %s",
+        cr_expect_eq((int)verdict_by(end, false, false, false), cases[i].plain, "%d %s",
             end->http_status, err_name(end->error));
-        cr_expect_eq((int)verdict_of(end, false, false, true), cases[i].final_4xx, "%d %s, final",
+        cr_expect_eq((int)verdict_by(end, false, false, true), cases[i].final_4xx, "%d %s, final",
             end->http_status, err_name(end->error));
-        cr_expect_eq((int)verdict_of(end, true, false, false), cases[i].guarded, "%d %s, guarded",
+        cr_expect_eq((int)verdict_by(end, true, false, false), cases[i].guarded, "%d %s, guarded",
             end->http_status, err_name(end->error));
-        cr_expect_eq((int)verdict_of(end, true, true, false), cases[i].guarded_idempotent,
+        cr_expect_eq((int)verdict_by(end, true, true, false), cases[i].guarded_idempotent,
             "%d %s, idempotent", end->http_status, err_name(end->error));
     }
 }

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Status probes: ask a client whether it has processed an event whose delivery is in doubt. A
+ * guarded delivery whose answer was lost is parked as ambiguous. If the endpoint has a status probe
+ * (model/endpoint_policy.h), the client itself says what became of it:
+ *
+ *   yes       the delivery is delivered
+ *   no        it is sent again
+ *   unknown   it stays parked, and the client is asked again later. An operator may resolve it
+ *
+ * A walk lists the ambiguous deliveries of one endpoint from the journal and asks for one after the
+ * other. Nothing is kept in memory between walks, so what a crash has left in doubt is asked for as
+ * well: the first walk of an endpoint begins at the start. Further walks follow after 5 s, 30 s,
+ * 2 min, 10 min, and then every hour, while something is in doubt. A new doubt begins again at 5 s.
+ *
+ * The answer moves the delivery in the way that an operator would (operator_action.c), with a note
+ * that says what the client answered. If an operator was faster, nothing is moved.
+ *
+ * Limits: one request at a time for each endpoint, with the answer timeout of the endpoint. A walk
+ * asks for at most PROBED_MAX deliveries; the next walk continues behind them.
+ */
+#include "delivery/delivery_internal.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "model/placement.h"
+#include "runtime/log.h"
+
+#include <stdio.h>
+
+#define PROBED_MAX 64
+
+static const int64_t walks_after_us[] = {5 * US_PER_SECOND, 30 * US_PER_SECOND, 120 * US_PER_SECOND,
+    600 * US_PER_SECOND, 3600 * US_PER_SECOND};
+
+/* One walk of one endpoint. */
+struct status_walk {
+    struct endpoint_queue *queue;
+    const struct endpoint_policy *policy; /* a reference: `tls` and headers point into it */
+    struct journal_list_parked list;
+    struct journal_parked parked[PROBED_MAX];
+    unsigned at; /* in `parked` */
+    bool all_resolved;
+    struct client_request client;
+    struct client_tls tls;
+    struct journal_operator_action action;
+    char url[STATUS_PROBE_URL_BYTES];
+    char answer[ANSWER_RULE_BYTES_MAX];
+};
+
+static void ask_next(struct status_walk *walk);
+
+static void walk_again_after(struct endpoint_queue *queue, unsigned turn)
+{
+    if (queue->shard->taker.stopping)
+        return;
+    if (turn >= ARRAY_LENGTH(walks_after_us))
+        turn = ARRAY_LENGTH(walks_after_us) - 1;
+    queue->status_turn = turn + 1;
+    timer_arm(&queue->shard->loop, &queue->status_timer, walks_after_us[turn]);
+}
+
+static void walk_free(struct status_walk *walk)
+{
+    if (!walk)
+        return;
+    endpoint_policy_unref(walk->policy);
+    free(walk);
+}
+
+static void end_walk(struct status_walk *walk, bool again)
+{
+    struct endpoint_queue *queue = walk->queue;
+    walk_free(TAKE(queue->status_walk));
+    if (queue->status_again)
+        walk_again_after(queue, 0);
+    else if (again)
+        walk_again_after(queue, queue->status_turn);
+    queue->status_again = false;
+}
+
+static void on_resolved(struct request *request, void *receiver)
+{
+    struct status_walk *walk = CONTAINER_OF(request, struct status_walk, action.ask);
+    bool resolved = request->result == OK || request->result == ERR_MOVED_ON;
+    if (!resolved)
+        walk->all_resolved = false;
+    walk->at++;
+    ask_next(walk);
+}
+
+/* Moves the delivery as an operator would. */
+static void resolve(struct status_walk *walk, enum probe_answer answer, const char *why)
+{
+    struct delivery_shard *shard = walk->queue->shard;
+    const struct journal_parked *parked = &walk->parked[walk->at];
+    char id[EVENT_ID_TEXT_BYTES];
+    event_id_format(&parked->event, id);
+    walk->action = (struct journal_operator_action){
+        .event = parked->event,
+        .index = placement_index(parked->delivery),
+        .from = DELIVERY_PARKED,
+        .to = answer == PROBE_YES ? DELIVERY_DELIVERED : DELIVERY_PENDING,
+    };
+    snprintf(walk->action.note, sizeof walk->action.note, "status probe: status %d, %.100s",
+        walk->client.end.http_status, why);
+    log_info("a status probe resolves a delivery in doubt event=%s processed=%s", id,
+        answer == PROBE_YES ? "yes" : "no");
+    walk->action.ask.reply_to = &shard->mailbox;
+    walk->action.ask.on_done = on_resolved;
+    walk->action.ask.outstanding = &shard->taker.requests_out;
+    shard->taker.requests_out++;
+    delivery_shard_operator_action(shard, &walk->action);
+}
+
+static void on_answer(struct client_request *request)
+{
+    struct status_walk *walk = CONTAINER_OF(request, struct status_walk, client);
+    struct endpoint_queue *queue = walk->queue;
+    char why[SUCCESS_WHY_BYTES] = "";
+    if (queue->shard->taker.stopping) {
+        end_walk(walk, false);
+        return;
+    }
+    enum probe_answer answer = PROBE_UNKNOWN;
+    if (request->end.http_status != 0)
+        answer = status_probe_judge(endpoint_policy_probe(walk->policy), request->end.http_status,
+            slice_of(walk->answer, request->answer_len),
+            request->answer_cut || request->end.error != OK, why);
+    if (answer != PROBE_UNKNOWN) {
+        resolve(walk, answer, why);
+        return;
+    }
+    walk->all_resolved = false;
+    walk->at++;
+    ask_next(walk);
+}
+
+static void ask_client(struct status_walk *walk)
+{
+    struct delivery_shard *shard = walk->queue->shard;
+    const struct endpoint_tls *tls = endpoint_policy_tls(walk->policy);
+    const char *const *headers;
+    struct delivery_rules rules;
+    endpoint_policy_rules(walk->policy, CLASS_CRITICAL, &shard->policy.rules, &rules);
+    walk->client = (struct client_request){
+        .url = walk->url,
+        .get = true,
+        .http =
+            endpoint_policy_http(walk->policy) == ENDPOINT_HTTP_2 ? CLIENT_HTTP_2 : CLIENT_HTTP_1,
+        .connect_timeout_us = rules.connect_timeout_us,
+        .answer_timeout_us = rules.answer_timeout_us,
+        .answer_wanted = true,
+        .answer = walk->answer,
+        .answer_size = sizeof walk->answer,
+        .on_done = on_answer,
+    };
+    walk->client.headers[walk->client.headers_count++] = "user-agent: Penstock/" PENSTOCK_VERSION;
+    unsigned count = endpoint_policy_headers(walk->policy, &headers);
+    for (unsigned i = 0; i < count; i++)
+        walk->client.headers[walk->client.headers_count++] = headers[i];
+    if (tls) {
+        walk->tls = (struct client_tls){.ca_pem = tls->ca_pem,
+            .certificate_pem = tls->certificate_pem,
+            .key_pem = tls->key_pem,
+            .id = tls->id};
+        walk->client.tls = &walk->tls;
+    }
+    client_send(shard->client, &walk->client);
+}
+
+static void ask_next(struct status_walk *walk)
+{
+    struct delivery_shard *shard = walk->queue->shard;
+    char id[EVENT_ID_TEXT_BYTES];
+    if (shard->taker.stopping) {
+        end_walk(walk, false);
+        return;
+    }
+    if (walk->at == walk->list.ret_count) {
+        bool more = walk->list.ret_after_id != INT64_MAX;
+        walk->queue->status_after_id = more ? walk->list.ret_after_id : 0;
+        end_walk(walk, more || !walk->all_resolved);
+        return;
+    }
+    event_id_format(&walk->parked[walk->at].event, id);
+    if (status_probe_url(endpoint_policy_probe(walk->policy), slice_from_string(id), walk->url)) {
+        ask_client(walk);
+        return;
+    }
+    log_error("the URL of a status probe is too long event=%s", id);
+    end_walk(walk, false);
+}
+
+static void on_listed(struct request *request, void *receiver)
+{
+    struct status_walk *walk = CONTAINER_OF(request, struct status_walk, list.request);
+    struct delivery_shard *shard = receiver;
+    if (request->result != OK && !shard->taker.stopping)
+        end_walk(walk, true);
+    else
+        ask_next(walk);
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct endpoint_queue *queue = CONTAINER_OF(timer, struct endpoint_queue, status_timer);
+    struct delivery_shard *shard = queue->shard;
+    if (shard->taker.stopping || queue->status_walk)
+        return;
+    const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, queue->endpoint);
+    if (!endpoint || !endpoint_policy_probe(endpoint->policy))
+        return;
+    struct status_walk *walk;
+    MEMORY_NEW(walk);
+    walk->queue = queue;
+    walk->policy = endpoint_policy_ref(endpoint->policy);
+    walk->all_resolved = true;
+    walk->list = (struct journal_list_parked){.endpoint = queue->endpoint,
+        .reason = PARK_AMBIGUOUS,
+        .after_id = queue->status_after_id,
+        .count_max = PROBED_MAX,
+        .ret_parked = walk->parked};
+    queue->status_walk = walk;
+    shard_ask(shard, &walk->list.request, JOURNAL_LIST_PARKED, on_listed);
+}
+
+void status_probe_init(struct endpoint_queue *queue)
+{
+    timer_init(&queue->status_timer, on_timer);
+}
+
+void status_probe_begin(struct endpoint_queue *queue)
+{
+    const struct event_taker *taker = &queue->shard->taker;
+    const struct endpoint *endpoint =
+        taker->stopping ? NULL : directory_endpoint(taker->directory, queue->endpoint);
+    if (!endpoint || !endpoint_policy_probe(endpoint->policy))
+        return;
+    if (queue->status_walk)
+        queue->status_again = true;
+    else
+        walk_again_after(queue, 0);
+}
+
+void status_probe_done(struct endpoint_queue *queue)
+{
+    walk_free(TAKE(queue->status_walk)); /* its action was answered to nobody */
+    timer_disarm(&queue->shard->loop, &queue->status_timer);
+}

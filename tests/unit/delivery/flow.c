@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An endpoint that fails and comes back: its breaker, its probes, and its recovery. */
+#include "fixture.h"
+
+#include "runtime/metrics.h"
+
+#define OPENING_RESULTS 10 /* failures in a row that open a breaker */
+
+TestSuite(delivery_flow, .init = fixture_begin, .fini = fixture_end);
+
+/* Fails deliveries from `first` on until the breaker opens. Returns the number behind the last one
+ * that was handed over. */
+static int64_t open_breaker(int64_t first)
+{
+    while (metrics_read(METRIC_BREAKERS_OPEN) == 0) {
+        unsigned recorded = journal_count(JOURNAL_RECORD_OUTCOME);
+        hand_over(first, first, "note");
+        first++;
+        WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == recorded + 1);
+    }
+    return first;
+}
+
+/* Returns the next load of that kind. Answers the others: they bring nothing. */
+static struct journal_load *next_load(unsigned *index, bool is_probe)
+{
+    for (;;) {
+        struct journal_load *load = journal_load_at((*index)++);
+        if (load->probe == is_probe)
+            return load;
+        journal_answer_load(load, 0, -1, DELIVERY_PENDING, false);
+    }
+}
+
+static void begin_failing_shard(void)
+{
+    sink_set(SINK_ANSWER, 500);
+    for (unsigned i = 0; i < policy.rules.schedule.steps; i++)
+        policy.rules.schedule.steps_us[i] = US_PER_DAY;
+    begin_shard(NULL);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
+}
+
+Test(delivery_flow, ten_failures_in_a_row_open_the_breaker_and_only_a_probe_is_sent)
+{
+    unsigned loads = 0;
+    begin_failing_shard();
+    int64_t next = open_breaker(1);
+    cr_assert_eq(next - 1, OPENING_RESULTS);
+    hand_over(next, next, "note");
+    struct journal_load *probe = next_load(&loads, true);
+    cr_assert_eq(sink_count(), OPENING_RESULTS, "nothing is sent while it is open");
+    int64_t opened_us = clock_mono_us();
+    journal_answer_load(probe, 1, 1, DELIVERY_WAITING, false);
+    WAIT_UNTIL(sink_count() == OPENING_RESULTS + 1);
+    next_load(&loads, true);
+    cr_assert_geq(clock_mono_us() - opened_us, US_PER_SECOND, "the next probe is 2 s after it");
+    cr_assert_eq(sink_count(), OPENING_RESULTS + 1);
+    cr_assert_eq(metrics_read(METRIC_PROBES), 1);
+}
+
+Test(delivery_flow, a_probe_before_its_time_that_fails_keeps_the_due_time_and_the_steps)
+{
+    unsigned loads = 0;
+    begin_failing_shard();
+    open_breaker(1);
+    struct journal_load *probe = next_load(&loads, true);
+    unsigned recorded = journal_count(JOURNAL_RECORD_OUTCOME);
+    probe->ret_count = 1;
+    probe->ret_deliveries[0] = make_delivery(1, "note", DELIVERY_WAITING);
+    int64_t due_us = probe->ret_deliveries[0].due_us = clock_wall_us() + US_PER_DAY;
+    journal_answer(&probe->request, OK);
+    struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, recorded);
+    cr_assert_eq(record->to, DELIVERY_WAITING);
+    cr_assert_eq(record->due_us, due_us);
+    cr_assert_eq(record->failures, 1, "as before");
+    cr_assert(record->has_attempt && record->attempt.number == 2);
+}
+
+Test(delivery_flow, a_probe_that_succeeds_makes_due_what_failed_because_of_the_endpoint)
+{
+    unsigned loads = 0;
+    begin_failing_shard();
+    int64_t next = open_breaker(1);
+    sink_set(SINK_ANSWER, 200);
+    int64_t before_us = clock_wall_us();
+    journal_answer_load(next_load(&loads, true), 1, 1, DELIVERY_WAITING, false);
+    WAIT_UNTIL(metrics_read(METRIC_BREAKERS_OPEN) == 0);
+    struct journal_load *load;
+    do {
+        load = next_load(&loads, false);
+        if (load->recovered_us == 0)
+            journal_answer_load(load, 0, -1, DELIVERY_PENDING, false);
+    } while (load->recovered_us == 0);
+    cr_assert_geq(load->recovered_us, before_us);
+    cr_assert_eq(load->after_recovered_id, 0, "the oldest first");
+    cr_assert_lt(load->count_max, next);
+    load->ret_after_recovered_id = 1 + load->count_max;
+    unsigned brought = load->count_max;
+    journal_answer_load(load, 2, 1 + brought, DELIVERY_WAITING, false);
+    WAIT_UNTIL(sink_count() == OPENING_RESULTS + 1 + brought);
+    cr_assert_eq(metrics_read(METRIC_RECOVERIES), 1);
+}
+
+Test(delivery_flow, without_a_candidate_in_the_journal_the_oldest_in_memory_is_the_probe)
+{
+    unsigned loads = 0;
+    sink_hold_path("/in");
+    for (unsigned i = 0; i < policy.rules.schedule.steps; i++)
+        policy.rules.schedule.steps_us[i] = US_PER_DAY;
+    policy.rules.answer_timeout_us = 50 * US_PER_MS;
+    begin_shard(NULL);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
+    hand_over(1, 8, "note");
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 8);
+    hand_over(9, 16, "note");
+    WAIT_UNTIL(metrics_read(METRIC_BREAKERS_OPEN) == 1);
+    cr_assert_gt(metrics_read(METRIC_ACTIVE), 0, "some had no time to be sent");
+    unsigned sent = sink_count();
+    journal_answer_load(next_load(&loads, true), 0, -1, DELIVERY_PENDING, false);
+    WAIT_UNTIL(sink_count() == sent + 1);
+    cr_assert_eq(metrics_read(METRIC_PROBES), 1);
+}
