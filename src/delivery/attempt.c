@@ -66,9 +66,10 @@ static void send_request(struct attempt_run *run)
     set_tls(run);
     run->client.http =
         endpoint_policy_http(run->policy) == ENDPOINT_HTTP_2 ? CLIENT_HTTP_2 : CLIENT_HTTP_1;
-    run->client.connect_timeout_us = run->rules.connect_timeout_us;
+    const struct delivery_rules *rules = settings_of(job);
+    run->client.connect_timeout_us = rules->connect_timeout_us;
     run->client.answer_timeout_us =
-        guarded ? run->rules.guarded_answer_timeout_us : run->rules.answer_timeout_us;
+        guarded ? rules->guarded_answer_timeout_us : rules->answer_timeout_us;
     run->client.answer_wanted = success_rule_wants_body(endpoint_policy_success(run->policy));
     if (run->client.answer_wanted) {
         run->client.answer = run->answer;
@@ -157,8 +158,6 @@ static void begin(struct job *job, bool as_probe)
     run->job = job;
     run->client = (struct client_request){0};
     run->policy = endpoint_policy_ref(endpoint->policy);
-    endpoint_policy_rules(
-        run->policy, job->delivery.event->parts.class, &queue->shard->policy.rules, &run->rules);
     run->idempotent = endpoint->idempotent;
     run->final_4xx = endpoint->final_4xx;
     snprintf(run->url, sizeof run->url, "%s", endpoint->url);

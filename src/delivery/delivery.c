@@ -124,7 +124,7 @@ static void on_policy(struct mail *mail, void *receiver)
     id_map_for_each(node, &shard->queues)
     {
         struct endpoint_queue *queue = CONTAINER_OF(node, struct endpoint_queue, by_id);
-        flow_read_settings(queue);
+        settings_changed(queue);
         refill_queue(queue);
         endpoint_queue_update_ready(queue);
     }
@@ -140,7 +140,7 @@ static void on_endpoint_changed(struct mail *mail, void *receiver)
     struct endpoint_queue *queue = endpoint ? endpoint_queue_get(shard, order->endpoint)
                                             : endpoint_queue_find(shard, order->endpoint);
     if (queue && !shard->taker.stopping) {
-        flow_read_settings(queue);
+        settings_changed(queue);
         flow_reset(queue); /* of a disabled one as well: what waits is parked now */
         endpoint_queue_update_ready(queue);
     }

@@ -6,6 +6,7 @@
  *   delivery.c         the thread: mail, the event source, the end of each turn, start and stop
  *   backlog.c          what the journal has at the start
  *   endpoint_queue.c   one endpoint's lanes, bounds and turn
+ *   settings.c         an endpoint's settings, and what waits when they change
  *   flow.c             what an endpoint takes: concurrency, rate, breaker, retry budget
  *   probe.c            the event that tests whether an endpoint is back
  *   job.c              one delivery in memory, and where it is
@@ -93,7 +94,6 @@ struct attempt_run {
     /* The endpoint's settings when the attempt began. */
     bool idempotent, final_4xx;
     const struct endpoint_policy *policy; /* a reference; NULL: it has none */
-    struct delivery_rules rules;
     char header_texts[896];
     char answer[]; /* ANSWER_RULE_BYTES_MAX, if a success rule looks at the body */
 };
@@ -144,10 +144,9 @@ struct flow {
     struct token_bucket bucket;
     struct learned_rate learned; /* what a 429 has taught */
     struct retry_budget budget;
-    /* The endpoint's settings. */
+    /* The endpoint's settings (settings.c). */
     double rate_max; /* attempts per second; 0: no limit */
     unsigned in_flight_max;
-    unsigned class_in_flight_max[EVENT_CLASSES];
     struct timer rate_timer;   /* armed: the rate allows nothing until it fires */
     struct timer budget_timer; /* armed: asks the retry budget again */
     struct timer late_timer;   /* armed: looks whether an attempt in flight is late */
@@ -157,6 +156,14 @@ struct flow {
      * success is its recovery. */
     bool failed_before;
     int64_t opened_mono_us;
+};
+
+/* Gives what waits new due times after the rules have changed (settings.c). */
+struct redue_walk {
+    struct journal_redue step;
+    struct retry_rules rules[EVENT_CLASSES]; /* of this walk */
+    bool asking, again;                      /* again: they have changed since */
+    struct timer timer;                      /* armed: the journal refused */
 };
 
 /* One endpoint's queue. */
@@ -178,6 +185,8 @@ struct endpoint_queue {
     struct fair_flow fair; /* its turn among the shard's queues */
     struct list in_short;  /* in shard->short_of_slots */
     struct flow flow;
+    struct delivery_rules rules[EVENT_CLASSES];
+    struct redue_walk redue;
     struct timer rest_timer; /* armed: nothing is sent until it fires */
     unsigned disabling;      /* requests to disable the endpoint (410) without an answer */
     struct refill refill;
@@ -298,10 +307,16 @@ void endpoint_queue_share_slots(struct delivery_shard *shard);
  * the oldest unguarded one, else the oldest. NULL: nothing is queued. */
 struct job *endpoint_queue_oldest(struct endpoint_queue *queue);
 
+/* settings.c */
+void settings_init(struct endpoint_queue *queue);
+/* The endpoint's settings or the gateway's have changed: reads them again. */
+void settings_changed(struct endpoint_queue *queue);
+void settings_done(struct endpoint_queue *queue);
+/* Returns the rules of the job's endpoint for its class, as they are now. */
+const struct delivery_rules *settings_of(const struct job *job);
+
 /* flow.c */
 void flow_init(struct endpoint_queue *queue);
-/* Reads the endpoint's settings from the directory, or takes the gateway's. */
-void flow_read_settings(struct endpoint_queue *queue);
 void flow_done(struct endpoint_queue *queue);
 /* Returns how many attempts the endpoint may have in flight now. 0: the breaker is not closed. */
 unsigned flow_limit(const struct endpoint_queue *queue);

@@ -67,7 +67,7 @@ struct endpoint_queue *endpoint_queue_get(struct delivery_shard *shard, uint64_t
     weighted_turn_init(&queue->class_turn);
     queue->macs_version = -1;
     flow_init(queue);
-    flow_read_settings(queue);
+    settings_init(queue);
     refill_init_queue(queue);
     status_probe_init(queue);
     timer_init(&queue->rest_timer, on_rested);
@@ -85,6 +85,7 @@ void endpoint_queue_free(struct endpoint_queue *queue)
 {
     assert(!queue->refill.loading && !queue->refill.releasing && !queue->probe_loading);
     flow_done(queue);
+    settings_done(queue);
     status_probe_done(queue);
     timer_disarm(&queue->shard->loop, &queue->refill.due_timer);
     timer_disarm(&queue->shard->loop, &queue->rest_timer);
@@ -164,7 +165,7 @@ static unsigned classes_with_work(const struct endpoint_queue *queue, enum queue
         return 0;
     for (unsigned i = 0; i < EVENT_CLASSES; i++)
         if (!list_is_empty(&queue->lanes[lane][i]) &&
-            queue->class_in_flight[i] < queue->flow.class_in_flight_max[i])
+            queue->class_in_flight[i] < queue->rules[i].in_flight_max)
             mask |= 1u << i;
     return mask;
 }

@@ -146,25 +146,6 @@ void flow_init(struct endpoint_queue *queue)
     timer_init(&flow->probe_timer, on_probe_timer);
 }
 
-void flow_read_settings(struct endpoint_queue *queue)
-{
-    const struct event_taker *taker = &queue->shard->taker;
-    struct flow *flow = &queue->flow;
-    /* After a stop the directory may be gone. */
-    const struct endpoint *endpoint =
-        taker->stopping ? NULL : directory_endpoint(taker->directory, queue->endpoint);
-    const struct endpoint_policy *policy = endpoint ? endpoint->policy : NULL;
-    flow->rate_max = endpoint_policy_rate_max(policy);
-    flow->in_flight_max = 1;
-    for (unsigned i = 0; i < EVENT_CLASSES; i++) {
-        struct delivery_rules rules;
-        endpoint_policy_rules(policy, (enum event_class)i, &queue->shard->policy.rules, &rules);
-        flow->class_in_flight_max[i] = rules.in_flight_max;
-        if (rules.in_flight_max > flow->in_flight_max)
-            flow->in_flight_max = rules.in_flight_max;
-    }
-}
-
 void flow_done(struct endpoint_queue *queue)
 {
     struct flow *flow = &queue->flow;

@@ -193,14 +193,15 @@ static void record_as_failed(struct attempt_run *run)
     struct job *job = run->job;
     struct delivery_shard *shard = job->queue->shard;
     const struct delivery *delivery = &job->delivery;
+    const struct delivery_rules *rules = settings_of(job);
     int64_t now_us = shard_wall_us(shard);
     const struct retry_failure failure = {
         .step = delivery->failures + 1,
         .since_accepted_us =
             delivery->generation == 0 ? now_us - delivery->event->parts.accepted_us : 0,
-        .horizon_us = run->rules.horizon_us,
+        .horizon_us = rules->horizon_us,
         .retry_after_us = run->client.retry_after_us,
-        .retry_after_us_max = run->rules.retry_after_us_max,
+        .retry_after_us_max = rules->retry_after_us_max,
     };
     struct retry_next next;
     run->record.lane = LANE_RETRY;
@@ -209,7 +210,7 @@ static void record_as_failed(struct attempt_run *run)
         record_as_early(run, now_us);
         return;
     }
-    if (retry_next(&run->rules.schedule, &failure, shard_random(shard), &next)) {
+    if (retry_next(&rules->schedule, &failure, shard_random(shard), &next)) {
         run->record.to = DELIVERY_WAITING;
         run->record.failures = next.steps_used;
         run->record.due_us = now_us + next.delay_us;
@@ -380,7 +381,7 @@ static enum verdict judge(struct attempt_run *run)
     struct verdict_terms terms = {
         .guarded = run->job->delivery.event->parts.guarded,
         .idempotent = run->idempotent,
-        .is_final = is_final_4xx || status_set_has(&run->rules.final_statuses, status),
+        .is_final = is_final_4xx || status_set_has(&settings_of(run->job)->final_statuses, status),
         .success = SUCCESS_NO,
     };
     if (status != 0)

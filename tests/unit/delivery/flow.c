@@ -121,3 +121,38 @@ Test(delivery_flow, without_a_candidate_in_the_journal_the_oldest_in_memory_is_t
     WAIT_UNTIL(sink_count() == sent + 1);
     cr_assert_eq(metrics_read(METRIC_PROBES), 1);
 }
+
+Test(delivery_flow, a_shorter_schedule_applies_to_what_waits_already)
+{
+    begin_failing_shard();
+    journal_answer_at_once(JOURNAL_LOAD);
+    hand_over(1, 1, "note");
+    journal_request(JOURNAL_RECORD_OUTCOME, 0);
+    policy.rules.answer_timeout_us++;
+    delivery_shard_set_policy(shard, &policy); /* no reason to read what waits */
+    policy.rules.schedule.steps_us[0] = US_PER_SECOND;
+    delivery_shard_set_policy(shard, &policy);
+    struct journal_redue *step =
+        CONTAINER_OF(journal_request(JOURNAL_REDUE, 0), struct journal_redue, request);
+    struct delivery waiting = make_delivery(1, "note", DELIVERY_WAITING);
+    int64_t began_us = clock_wall_us();
+    waiting.wait_us = US_PER_DAY;
+    waiting.due_us = began_us + US_PER_DAY;
+    int64_t due_us = step->new_due_us(&waiting, step->context);
+    cr_assert_eq(due_us, began_us + US_PER_SECOND);
+    event_unref(waiting.event);
+    step->ret_more = true;
+    step->ret_after_due_us = 77;
+    step->ret_after_id = 7;
+    step->ret_earliest_due_us = due_us;
+    journal_answer(&step->request, OK);
+    journal_request(JOURNAL_REDUE, 1);
+    cr_assert(step->after_due_us == 77 && step->after_id == 7, "the walk goes on");
+    step->ret_more = false;
+    step->ret_earliest_due_us = INT64_MAX;
+    unsigned loads = journal_count(JOURNAL_LOAD);
+    journal_answer(&step->request, OK);
+    WAIT_UNTIL(journal_count(JOURNAL_LOAD) > loads); /* when the first one is due */
+    cr_assert_geq(clock_wall_us(), due_us);
+    cr_assert_eq(journal_count(JOURNAL_REDUE), 2);
+}

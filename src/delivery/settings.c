@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The settings of an endpoint as its queue uses them: its own, and the gateway's for the rest. They
+ * are read when the queue is made, when the endpoint changes, and when the gateway's change.
+ *
+ * A change applies to what waits already. If a schedule or a horizon has become shorter, the
+ * journal gives the waiting deliveries new due times, in steps (JOURNAL_REDUE). A longer one
+ * changes nothing that waits: its time was promised. The journal answers requests in order, so an
+ * outcome of the old rules is before the walk, or is made by the new ones.
+ *
+ * What was changed while the gateway was stopped applies to the next failure of each delivery.
+ */
+#include "delivery/delivery_internal.h"
+
+#include "runtime/log.h"
+
+#define REDUE_AGAIN_US US_PER_SECOND /* after the journal refused */
+
+static int64_t new_due_us(const struct delivery *waiting, const void *context)
+{
+    const struct retry_rules *rules = context;
+    const struct event_parts *parts = &waiting->event->parts;
+    const struct retry_rules *of_class = &rules[parts->class];
+    const struct retry_wait wait = {
+        .step = waiting->failures,
+        .began_us = delivery_wait_began_us(waiting->due_us, waiting->wait_us),
+        .due_us = waiting->due_us,
+        .accepted_us = waiting->generation == 0 ? parts->accepted_us : 0,
+    };
+    /* Not a failure of the client: it waits for us. */
+    return wait.step == 0 ? wait.due_us
+                          : retry_due_us(&of_class->schedule, of_class->horizon_us, &wait);
+}
+
+static struct retry_rules retry_rules_of(const struct delivery_rules *rules)
+{
+    return (struct retry_rules){.schedule = rules->schedule, .horizon_us = rules->horizon_us};
+}
+
+static void ask(struct endpoint_queue *queue, int64_t after_due_us, int64_t after_id);
+
+static void begin_walk(struct endpoint_queue *queue)
+{
+    struct redue_walk *walk = &queue->redue;
+    walk->again = false;
+    for (unsigned i = 0; i < EVENT_CLASSES; i++)
+        walk->rules[i] = retry_rules_of(&queue->rules[i]);
+    ask(queue, INT64_MIN, 0);
+}
+
+static void on_walk_timer(struct timer *timer)
+{
+    begin_walk(CONTAINER_OF(timer, struct endpoint_queue, redue.timer));
+}
+
+static void on_step(struct request *request, void *receiver)
+{
+    struct endpoint_queue *queue = CONTAINER_OF(request, struct endpoint_queue, redue.step.request);
+    struct delivery_shard *shard = receiver;
+    struct redue_walk *walk = &queue->redue;
+    const struct journal_redue *step = &walk->step;
+    walk->asking = false;
+    if (shard->taker.stopping)
+        return;
+    if (request->result != OK) {
+        log_error("waiting deliveries could not be given new due times: tried again in a second "
+                  "shard=%u error=%s",
+            shard->taker.shard, err_name(request->result));
+        timer_arm(&shard->loop, &walk->timer, REDUE_AGAIN_US);
+        return;
+    }
+    if (step->ret_earliest_due_us != INT64_MAX)
+        refill_expect_due(queue, step->ret_earliest_due_us);
+    if (walk->again)
+        begin_walk(queue);
+    else if (step->ret_more)
+        ask(queue, step->ret_after_due_us, step->ret_after_id);
+    refill_queue(queue);
+}
+
+static void ask(struct endpoint_queue *queue, int64_t after_due_us, int64_t after_id)
+{
+    struct redue_walk *walk = &queue->redue;
+    walk->step = (struct journal_redue){
+        .endpoint = queue->endpoint,
+        .new_due_us = new_due_us,
+        .context = walk->rules,
+        .after_due_us = after_due_us,
+        .after_id = after_id,
+        .count_max = REDUE_COUNT_MAX,
+    };
+    walk->asking = true;
+    shard_ask(queue->shard, &walk->step.request, JOURNAL_REDUE, on_step);
+}
+
+static void read_settings(struct endpoint_queue *queue)
+{
+    const struct event_taker *taker = &queue->shard->taker;
+    /* After a stop the directory may be gone. */
+    const struct endpoint *endpoint =
+        taker->stopping ? NULL : directory_endpoint(taker->directory, queue->endpoint);
+    const struct endpoint_policy *policy = endpoint ? endpoint->policy : NULL;
+    queue->flow.rate_max = endpoint_policy_rate_max(policy);
+    queue->flow.in_flight_max = 1;
+    for (unsigned i = 0; i < EVENT_CLASSES; i++) {
+        struct delivery_rules *rules = &queue->rules[i];
+        endpoint_policy_rules(policy, (enum event_class)i, &queue->shard->policy.rules, rules);
+        if (rules->in_flight_max > queue->flow.in_flight_max)
+            queue->flow.in_flight_max = rules->in_flight_max;
+    }
+}
+
+void settings_init(struct endpoint_queue *queue)
+{
+    timer_init(&queue->redue.timer, on_walk_timer);
+    read_settings(queue);
+}
+
+void settings_changed(struct endpoint_queue *queue)
+{
+    struct redue_walk *walk = &queue->redue;
+    bool shorter = false;
+    struct retry_rules before[EVENT_CLASSES];
+    for (unsigned i = 0; i < EVENT_CLASSES; i++)
+        before[i] = retry_rules_of(&queue->rules[i]);
+    read_settings(queue);
+    for (unsigned i = 0; i < EVENT_CLASSES; i++) {
+        const struct retry_rules after = retry_rules_of(&queue->rules[i]);
+        shorter = shorter || retry_rules_are_shorter(&before[i], &after);
+    }
+    if (!shorter || queue->shard->taker.stopping)
+        return;
+    if (walk->asking)
+        walk->again = true;
+    else if (!timer_is_armed(&walk->timer))
+        begin_walk(queue);
+}
+
+const struct delivery_rules *settings_of(const struct job *job)
+{
+    return &job->queue->rules[job->delivery.event->parts.class];
+}
+
+void settings_done(struct endpoint_queue *queue)
+{
+    assert(!queue->redue.asking);
+    timer_disarm(&queue->shard->loop, &queue->redue.timer);
+}
