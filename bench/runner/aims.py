@@ -53,7 +53,7 @@ def spread(values, text):
 
 def _at_most(what, limit, text, sides, command, aim=None):
     """`sides`: the values of each side, one for each round."""
-    return Row(what, aim or f"<= {text(limit)}", spread(sides["this"], text),
+    return Row(what, aim or f"<= {limit:g}", spread(sides["this"], text),
                spread(sides.get("other"), text), statistics.median(sides["this"]) <= limit, command)
 
 
@@ -66,7 +66,8 @@ def _of_cases(found, command):
     def show(each):
         if each["ratio"] is None:
             return "no p99"
-        return (f"{each['ratio']:.2f} ({_bound(each['least'])} to {_bound(each['most'])}), "
+        bounds = f" ({_bound(each['least'])} to {_bound(each['most'])})"
+        return (f"{each['ratio']:.2f}{bounds if len(found['rounds']) > 1 else ''}, "
                 f"{each['difference_us'] / 1000:+.2f} ms")
 
     this, other = found["compared"]["this"], found["compared"].get("other", {})
@@ -92,13 +93,14 @@ def _of_recovery(found, command):
         rows += [
             _at_most(f"{label}: the slowest account begins to move", STARTS_SECONDS_MAX,
                      seconds_text, sides(label, lambda each: or_never(each["slowest_starts"])),
-                     command),
+                     command, aim=f"<= {STARTS_SECONDS_MAX} s"),
             _at_least(f"{label}: rate to the last event, of what the clients take", SHARE_MIN,
                       share_text, sides(label, lambda each: or_never(each["share"], 0)), command),
             _at_most(f"{label}: events of the backlog left behind", 0, count_text,
                      sides(label, lambda each: each["not_delivered"]), command, aim="0"),
             _at_most(f"{label}: p99 of fresh events meanwhile", FRESH_SECONDS_MAX, seconds_text,
-                     sides(label, lambda each: each["fresh_p99_us"] / 1e6), command)]
+                     sides(label, lambda each: each["fresh_p99_us"] / 1e6), command,
+                     aim=f"<= {FRESH_SECONDS_MAX} s")]
     return rows
 
 
@@ -118,7 +120,7 @@ def _of_queues(found, command):
                       {"this": [each["rate"] for each in rounds]}, command),
             _at_most(f"{what}: p99 of events accepted when it is delivered", FRESH_SECONDS_MAX,
                      seconds_text, {"this": [each["after_p99_us"] / 1e6 for each in rounds]},
-                     command)]
+                     command, aim=f"<= {FRESH_SECONDS_MAX} s")]
 
 
 def _of_waiting(found, command):

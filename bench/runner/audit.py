@@ -4,10 +4,15 @@ sums from the generator's log, the audit from the gateway's totals and rows; nei
 from decimal import Decimal
 
 ENDS = ("delivered", "in_progress", "parked", "dead", "discarded")
+EARLIER_NAMES = {"in_progress": "on_the_way"}  # of builds that this one is compared with
+
+
+def _part(row, name):
+    return row[name] if name in row else row[EARLIER_NAMES[name]]
 
 
 def _sum(row, name):
-    return Decimal(row[name]["sum"])
+    return Decimal(_part(row, name)["sum"])
 
 
 def _all(row):
@@ -41,7 +46,8 @@ def print_audit(audit):
     """One line for each currency, as the verdict's own."""
     lines = []
     for row in audit["totals"]:
-        parts = ", ".join(f"{end.replace('_', ' ')} {row[end]['sum']} ({row[end]['count']})" for end in ENDS if row[end]["count"])
+        ends = [(end.replace("_", " "), _part(row, end)) for end in ENDS]
+        parts = ", ".join(f"{end} {part['sum']} ({part['count']})" for end, part in ends if part["count"])
         lines.append(f"  {row['currency'] or 'no currency'}: events {row['accepted']['sum']} ({row['accepted']['count']}),"
                      f" deliveries {row[_all(row)]['sum']} ({row[_all(row)]['count']}) = {parts or '0'}")
     return "\n".join([*lines, f"  {audit['verdict']}"]) + "\n"

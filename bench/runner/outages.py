@@ -138,8 +138,8 @@ def p99_of(found):
 
 
 def compare(rounds, side, case, window):
-    """Ratio and difference of the p99s, as medians over the rounds. None: no p99 in most rounds. A
-    round that has none without the fault proves nothing, and counts as one that has none with it."""
+    """Ratio and difference of the p99s, as medians over the rounds. None: no p99 in most rounds.
+    A round without a p99 in the run without the fault proves nothing: it counts as missed, too."""
     pairs = [(each[side][case.label]["with"][window], each[side][case.label]["without"][window])
              for each in rounds]
     times = [(p99_of(hurt), p99_of(healthy)) for hurt, healthy in pairs]

@@ -51,7 +51,8 @@ class Queues:
                  "the leader consumes", 60)
         self.follower = Gateway(bench.gateway_build, self.directory, {
             **common, "roles": "[ingress]", "leader.url": f"http://{self.leader.admin}",
-            "leader.token_file": str(self.leader.data / "keys/admin.token")}, name="follower").start()
+            "leader.token_file": str(self.leader.data / "keys/admin.token")},
+            name="follower").start()
         wait_for(lambda: self.follower.metrics().get("penstock_broker_publishers_open", 0) > 0,
                  "the follower publishes", 60)
         wait_for(lambda: self.follower.ask(
@@ -92,8 +93,8 @@ class Queues:
         wait_for(lambda: self.held() == 0 and self.leader.backlog() == 0, "all is delivered", 600)
 
     def figures(self):
-        """The verdict's, with three subsets: the backlog, what was accepted from the restart on, and
-        of that what was accepted when the backlog had been delivered."""
+        """The verdict's, with three subsets: the backlog, what was accepted from the restart on,
+        and of that what was accepted when the backlog had been delivered."""
         start = first_due_seconds([self.log("backlog")])
         fresh = first_due_seconds([self.log("fresh")]) - start - 0.05
         subsets = [f"backlog accepted=..{fresh:.3f}s", f"fresh accepted={fresh:.3f}s.."]

@@ -22,7 +22,7 @@ def gone_seconds(details):
 
 
 def _when_share_is_gone(backlog, share):
-    """The second in which so much of the backlog has been delivered, since the first event was due."""
+    """The second by which so much of the backlog is delivered, since the first event was due."""
     wanted, sum_so_far = share * backlog["events"], 0
     for second, count in enumerate(backlog["delivered_per_second"]):
         sum_so_far += count

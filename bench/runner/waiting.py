@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What deliveries that wait cost: memory of each, and CPU of the events that pass them by. Half of
 the clients reject each event with 422 and have up to a million deliveries that are not due for an
-hour: the endpoint works, so each delivery waits for itself. The other half get a fixed rate. If what is due is found in the same time whatever waits, CPU and freshness of
-their events do not depend on the number that waits."""
+hour: the endpoint works, so each delivery waits for itself. The other half get a fixed rate. If
+what is due is found in the same time whatever waits, CPU and freshness of their events do not
+depend on the number that waits."""
 import json
 import time
 
@@ -34,9 +35,10 @@ class Place:
     def __init__(self, bench):
         self.bench = bench
         directory = bench.place("waiting")
-        self.sink = Sink(bench.build, directory, {f"/{account}": "fail=100%:422" for account in FAILING})
-        self.sink.start()
-        self.gateway = Gateway(bench.gateway_build, directory, {"delivery.retry_schedule": "[1h, 1h]"},
+        self.sink = Sink(bench.build, directory,
+                         {f"/{account}": "fail=100%:422" for account in FAILING}).start()
+        self.gateway = Gateway(bench.gateway_build, directory,
+                               {"delivery.retry_schedule": "[1h, 1h]"},
                                counter=bench.build / "bin/libcount_syncs.so").start()
         self.gateway.add_accounts(ACCOUNTS, [f"{self.sink.url}/{account}" for account in ACCOUNTS])
 

@@ -126,7 +126,7 @@ def test_a_part_with_several_measurements_runs_one_of_them_and_shows_its_aim(tmp
     assert bench_run(tmp_path, "figures", "hung:7-of-9", "--tiny").returncode == 64
 
 
-def test_flow_is_all_parts_of_the_table():
+def test_flow_names_the_parts_of_the_table():
     assert parts_of(["flow"], True) == list(MORE_PARTS)
     assert parts_of(["flow"], False) == [part for part in MORE_PARTS if part != "versus"]
     assert parts_of([], False) == list(PARTS)
