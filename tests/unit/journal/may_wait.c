@@ -10,6 +10,7 @@
 #define COUNT 20
 /* Longer than any batch waits, and much shorter than a minute. */
 #define AT_LATEST_US (5 * US_PER_SECOND)
+#define TRIALS_MAX 100
 
 static struct journal_record outcome_of(int64_t delivery, bool may_wait)
 {
@@ -66,46 +67,80 @@ Test(may_wait, those_of_the_same_time_share_one_commit)
     desk_free(desk);
 }
 
+/* What a request does that arrives while an outcome waits. */
+struct trial {
+    int64_t took_us, commits;
+    int64_t waiting; /* the delivery whose outcome waited */
+};
+
+static struct trial submit_behind_one_that_waits(struct desk *desk, struct request *request)
+{
+    struct trial trial = {0};
+    accept_some(desk, &trial.waiting, 1);
+    struct journal_record waiting = outcome_of(trial.waiting, true);
+    size_t answers = desk->answers_count;
+    desk_submit(desk, &waiting.request);
+    int64_t before = commits(), started_us = clock_mono_us();
+    desk_submit(desk, request);
+    desk_wait_answers(desk, answers + 2);
+    trial.took_us = clock_mono_us() - started_us;
+    trial.commits = commits() - before;
+    cr_expect(waiting.request.result == OK && request->result == OK);
+    const struct request *last = NULL;
+    for (size_t at = 0; at < desk->arrivals_count; at++)
+        if (desk->arrivals[at].answered)
+            last = desk->arrivals[at].answered;
+    cr_expect_eq(last, request, "the answers are in the order of posting");
+    return trial;
+}
+
+enum other { OTHER_OUTCOME, OTHER_START, OTHER_APPEND, OTHER_LOAD, OTHERS };
+
+static struct trial try_other(struct desk *desk, enum other other)
+{
+    int64_t id;
+    struct trial trial;
+    if (other == OTHER_APPEND) {
+        struct journal_append append;
+        struct event *event = desk_event(desk, (struct draft){0});
+        append_init(&append, event, (uint64_t[]){ENDPOINT}, 1);
+        trial = submit_behind_one_that_waits(desk, &append.request);
+        event_unref(event);
+    } else if (other == OTHER_LOAD) {
+        struct loaded loaded;
+        loaded_init(&loaded, ENDPOINT);
+        loaded.load.budget = &desk->budget;
+        loaded.load.request.kind = JOURNAL_LOAD;
+        trial = submit_behind_one_that_waits(desk, &loaded.load.request);
+        for (unsigned i = 0; i < loaded.load.ret_count; i++)
+            cr_expect_neq(loaded.deliveries[i].id, trial.waiting, "it has seen the outcome");
+        loaded_done(&loaded);
+    } else {
+        accept_some(desk, &id, 1);
+        struct journal_record record = other == OTHER_START
+                                           ? move_of(id, DELIVERY_PENDING, DELIVERY_SENDING)
+                                           : outcome_of(id, false);
+        trial = submit_behind_one_that_waits(desk, &record.request);
+    }
+    return trial;
+}
+
+/* On a busy machine a request takes longer than an outcome waits, and once a second the totals have
+ * a commit of their own. So one trial of many is enough: without the promise there is none. */
 Test(may_wait, any_other_request_is_committed_at_once_and_carries_them)
 {
-    struct desk *desk = desk_new();
-    int64_t ids[6];
-    accept_some(desk, ids, 6);
-    struct journal_record waiting,
-        urgent[] = {outcome_of(ids[3], false), move_of(ids[4], DELIVERY_PENDING, DELIVERY_SENDING)};
-    struct journal_append append;
-    struct event *event = desk_event(desk, (struct draft){0});
-    struct loaded loaded;
-    loaded_init(&loaded, ENDPOINT);
-    loaded.load.budget = &desk->budget;
-    struct request *const others[] = {&urgent[0].request, &urgent[1].request,
-        &append_init(&append, event, (uint64_t[]){ENDPOINT}, 1)->request, &loaded.load.request};
-    int64_t fastest_us = INT64_MAX, fewest = INT64_MAX;
-    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
-        size_t answers = desk->answers_count;
-        waiting = outcome_of(ids[i < 3 ? i : 5], true);
-        desk_submit(desk, &waiting.request);
-        int64_t before = commits(), started_us = clock_mono_us();
-        desk_submit(desk, others[i]);
-        desk_wait_answers(desk, answers + 2);
-        int64_t took_us = clock_mono_us() - started_us;
-        fastest_us = took_us < fastest_us ? took_us : fastest_us;
-        cr_expect(waiting.request.result == OK && others[i]->result == OK, "case %zu", i);
-        fewest = commits() - before < fewest ? commits() - before : fewest;
-        const struct request *last = NULL;
-        for (size_t at = 0; at < desk->arrivals_count; at++)
-            if (desk->arrivals[at].answered)
-                last = desk->arrivals[at].answered;
-        cr_expect_eq(last, others[i], "case %zu: the order of posting", i);
+    static const char *const titles[OTHERS] = {
+        "an outcome that may not wait", "a start", "an event", "a load"};
+    for (enum other other = 0; other < OTHERS; other++) {
+        struct desk *desk = desk_new(); /* its list of arrivals is bounded */
+        bool is_kept = false;
+        for (unsigned trials = 0; !is_kept && trials < TRIALS_MAX; trials++) {
+            struct trial trial = try_other(desk, other);
+            is_kept = trial.took_us < JOURNAL_WAIT_US && trial.commits == 1;
+        }
+        cr_expect(is_kept, "%s", titles[other]);
+        desk_free(desk);
     }
-    cr_expect(fastest_us < JOURNAL_WAIT_US, "%lld us", (long long)fastest_us);
-    cr_expect_eq(fewest, 1); /* once a second there is one more, of the totals */
-    /* The load, which came behind an outcome, has seen what was recorded. */
-    for (unsigned i = 0; i < loaded.load.ret_count; i++)
-        cr_expect_neq(loaded.deliveries[i].id, ids[5]);
-    loaded_done(&loaded);
-    event_unref(event);
-    desk_free(desk);
 }
 
 Test(may_wait, a_stop_commits_what_waits)
