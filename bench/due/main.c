@@ -130,7 +130,7 @@ int main(int argc, char **argv)
     static const char *const steps[] = {"10000", "100000", "1000000"};
     const char *const *counts = argc > 2 ? (const char *const *)argv + 2 : steps;
     int counts_len = argc > 2 ? argc - 2 : (int)ARRAY_LENGTH(steps);
-    if (argc < 2) {
+    if (argc < 2 || argv[1][0] == '-') {
         fputs("Usage: penstock-due EMPTY_DIRECTORY [WAITING...]\n", stderr);
         return EX_USAGE;
     }
