@@ -15,12 +15,23 @@
  * wished to write) is removed at once. libcurl 7.88 closes such a socket without a callback, and a
  * new socket with the same number would be taken for it.
  *
+ * libcurl 7.88 also wishes to write while an HTTP/2 peer's window is closed. The socket is writable
+ * then, and the loop would spin. So after WRITABLE_EVENTS_MAX events that say only that, the wish to
+ * write is held: libcurl may try to write when the socket is readable (the window may have opened),
+ * and every HELD_US_MIN to HELD_US_MAX. The hold ends when libcurl does not wish to write any more.
+ *
  * Owned by the client's thread.
  */
 #ifndef PENSTOCK_CLIENT_SOCKETS_H
 #define PENSTOCK_CLIENT_SOCKETS_H
 
+#include "base/clock.h"
 #include "runtime/loop.h"
+
+/* A body of EVENT_BYTES_MAX takes one to three. */
+#define WRITABLE_EVENTS_MAX 8
+#define HELD_US_MIN (5 * US_PER_MS)
+#define HELD_US_MAX (100 * US_PER_MS)
 
 struct sockets {
     struct loop *loop;

@@ -21,6 +21,7 @@ static struct sockets sockets;
 static int pair[2];
 static unsigned ready;
 static uint32_t ready_events;
+static bool keeps_wish;
 static struct timer stopper;
 
 static void on_ready(void *context, void *owner, int fd, uint32_t events)
@@ -28,6 +29,8 @@ static void on_ready(void *context, void *owner, int fd, uint32_t events)
     char byte;
     ready++;
     ready_events = events;
+    if (keeps_wish)
+        return;
     while (read(fd, &byte, 1) == 1) {
     }
     sockets_wish(&sockets, fd, 0, NULL);
@@ -143,4 +146,41 @@ Test(sockets, rest_of_an_unknown_socket_has_no_effect)
     send_byte();
     turn();
     cr_assert_eq(ready, 0);
+}
+
+/* As libcurl does while an HTTP/2 peer's window is closed. */
+Test(sockets, wish_to_write_that_changes_nothing_is_held)
+{
+    keeps_wish = true;
+    sockets_wish(&sockets, pair[0], EPOLLIN | EPOLLOUT, NULL);
+    for (unsigned i = 0; i < 30; i++)
+        turn(); /* 60 ms */
+    cr_expect(ready > WRITABLE_EVENTS_MAX && ready < WRITABLE_EVENTS_MAX + 10, "%u calls", ready);
+    unsigned before = ready;
+    send_byte();
+    turn();
+    cr_expect_gt(ready, before);
+    cr_expect_eq(ready_events, EPOLLIN | EPOLLOUT, "what is read may allow to write");
+
+    char byte;
+    cr_expect_eq(read(pair[0], &byte, 1), 1);
+    sockets_wish(&sockets, pair[0], EPOLLIN, NULL); /* it has written */
+    turn();
+    before = ready;
+    sockets_wish(&sockets, pair[0], EPOLLIN | EPOLLOUT, NULL);
+    turn();
+    cr_expect_geq(ready, before + WRITABLE_EVENTS_MAX, "the hold has ended");
+}
+
+Test(sockets, held_socket_may_be_forgotten)
+{
+    keeps_wish = true;
+    sockets_wish(&sockets, pair[0], EPOLLOUT, NULL);
+    for (unsigned i = 0; i < 3; i++)
+        turn();
+    sockets_forget(&sockets, pair[0]);
+    unsigned before = ready;
+    for (unsigned i = 0; i < 10; i++)
+        turn();
+    cr_expect_eq(ready, before);
 }
