@@ -32,6 +32,9 @@ struct name {
     struct resolver *resolver;
     bool asking;
     int64_t expires_mono_us, asked_mono_us;
+    int64_t connect_us; /* of the last connection; 0: unknown */
+    union address shunned;
+    int64_t shunned_until_mono_us;
     struct address_set answer;
     char host[];
 };
@@ -231,6 +234,14 @@ static int read_answer(
     return ttl < TTL_SECONDS_MIN ? TTL_SECONDS_MIN : ttl;
 }
 
+static bool put_last(struct name *name, const union address *address)
+{
+    int place = address_set_find(&name->answer, address);
+    if (place >= 0)
+        address_set_turn(&name->answer, (unsigned)place + 1);
+    return place >= 0;
+}
+
 /* The route changes only if an address was removed. Added addresses or another order keep the
  * connections. */
 static void set_answer(struct name *name, const struct address_set *answer)
@@ -241,6 +252,8 @@ static void set_answer(struct name *name, const struct address_set *answer)
     uint64_t route = holds ? name->answer.route : ++name->resolver->routes;
     name->answer = *answer;
     name->answer.route = route;
+    if (clock_mono_us() < name->shunned_until_mono_us)
+        put_last(name, &name->shunned);
 }
 
 /* Notes that a name server has answered, even if with an error. */
@@ -377,9 +390,25 @@ bool resolver_is_silent(struct resolver *resolver, const char *host)
 void resolver_put_last(struct resolver *resolver, const char *host, const union address *address)
 {
     struct name *name = find_name(resolver, host);
-    int place = name ? address_set_find(&name->answer, address) : -1;
-    if (place >= 0)
-        address_set_turn(&name->answer, (unsigned)place + 1);
+    if (!name || !put_last(name, address))
+        return;
+    name->shunned = *address;
+    name->shunned_until_mono_us = clock_mono_us() + SHUN_US;
+}
+
+void resolver_note_connect_time(struct resolver *resolver, const char *host, int64_t us)
+{
+    struct name *name = find_name(resolver, host);
+    if (name)
+        name->connect_us = us;
+}
+
+int64_t resolver_address_us(struct resolver *resolver, const char *host)
+{
+    const struct name *name = find_name(resolver, host);
+    if (!name || name->connect_us == 0 || name->connect_us > ADDRESS_US_MAX / 4)
+        return ADDRESS_US_MAX;
+    return name->connect_us < ADDRESS_US_MIN / 4 ? ADDRESS_US_MIN : 4 * name->connect_us;
 }
 
 void resolver_waiter_init(struct resolver_waiter *waiter,

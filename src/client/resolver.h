@@ -33,6 +33,11 @@
 
 #define RESOLVER_NAMES_MAX 4096
 #define CANARY_US (150 * US_PER_MS)
+#define SHUN_US (60 * US_PER_SECOND)
+/* RFC 8305 (happy eyeballs) begins with the next address after 250 ms. We give up the first one
+ * then, so a slow path needs more time than that. */
+#define ADDRESS_US_MIN (250 * US_PER_MS)
+#define ADDRESS_US_MAX (600 * US_PER_MS)
 
 struct resolver;
 
@@ -56,9 +61,15 @@ const struct address_set *resolver_look_up(
 /* Returns whether a name has no answer yet because the name servers answer nothing at all. */
 bool resolver_is_silent(struct resolver *resolver, const char *host);
 
-/* Call it when an address does not accept connections. The address is put last until the answer
- * expires. */
+/* Call it when an address does not accept connections. The address is put last for SHUN_US, in
+ * later answers as well. */
 void resolver_put_last(struct resolver *resolver, const char *host, const union address *address);
+
+/* Call it with the time in which an address of the name accepted a connection. */
+void resolver_note_connect_time(struct resolver *resolver, const char *host, int64_t us);
+/* Returns how long one of several addresses may take before the next one is tried: four times what
+ * the name took last, within the limits. Unknown: the longest. */
+int64_t resolver_address_us(struct resolver *resolver, const char *host);
 
 void resolver_waiter_init(struct resolver_waiter *waiter,
     void (*on_answer)(struct resolver_waiter *waiter, const struct address_set *answer));
