@@ -6,6 +6,10 @@
  * libcurl says which sockets and which timer to watch. Their events call curl_multi_socket_action,
  * and then the ended transfers are collected. So on_done runs from the loop's callbacks, outside of
  * libcurl, and may send again. A failure within client_send waits in a list for the next turn.
+ *
+ * A request over HTTP/2 may have to wait for a connection (multiplex.h), between the guard and
+ * libcurl. Those that need not wait any more are launched when the others have been collected, or
+ * by a timer.
  */
 #include "client/client.h"
 
@@ -30,7 +34,9 @@ struct client {
     CURLM *multi;
 
     struct sockets sockets;
+    struct multiplex multiplex;
     struct timer multi_timer;    /* the timer that libcurl asks for */
+    struct timer launch_timer;   /* launches those that waited for a connection in the next turn */
     struct timer failures_timer; /* reports the failures list in the next turn */
     struct client_request *failures_first, **failures_end;
     struct list under_way, idle;       /* of transfers */
@@ -75,14 +81,36 @@ static void on_failures_timer(struct timer *timer)
 
 /* The steps of a request */
 
+static enum multiplex_end end_of_stream(const struct client_transfer *transfer, enum err error)
+{
+    if (transfer->answered || transfer->stream_failed || error == ERR_CANCELLED)
+        return MULTIPLEX_ENDED;
+    return error == ERR_ANSWER_TIMEOUT ? MULTIPLEX_SILENT : MULTIPLEX_LOST;
+}
+
+static void leave_connection(struct client_transfer *transfer, enum multiplex_end end)
+{
+    struct client *client = transfer->client;
+    if (!transfer->stream.origin && !transfer->stream.connection)
+        return;
+    if (multiplex_leave(&client->multiplex, &transfer->stream, end))
+        curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
+    if (multiplex_is_ready(&client->multiplex) && !client->closing)
+        timer_arm(client->loop, &client->launch_timer, 0);
+}
+
 /* Detaches the transfer from its request and from libcurl, and keeps or frees it. */
 static struct client_request *retire(struct client_transfer *transfer, enum err error)
 {
     struct client *client = transfer->client;
     resolver_leave(&transfer->waiter);
+    leave_connection(transfer, end_of_stream(transfer, error));
     if (transfer->in_multi)
         curl_multi_remove_handle(client->multi, transfer->easy); /* may call on_socket_wish */
     struct client_request *request = transfer_report(transfer, error);
+    if (request->sends > 0 && request->evidence.connect_us > 0 && transfer->turns == 0)
+        resolver_note_connect_time(
+            client->resolver, transfer->target.host, request->evidence.connect_us);
     if (client->sent_last == transfer)
         client->sent_last = NULL;
     list_remove(&transfer->nudge_link);
@@ -120,19 +148,74 @@ static void on_deadline(struct timer *timer)
     finish(transfer, name_shortage(transfer, error));
 }
 
-static enum err start(struct client_transfer *transfer, const struct address_set *addresses)
+/* Gives the request to libcurl. */
+static enum err launch(struct client_transfer *transfer)
 {
-    if (addresses->error != OK)
-        return addresses->error;
-    enum err e = transfer_pin(transfer, addresses);
-    if (e == OK)
-        e = transfer_load(transfer);
+    enum err e = transfer_load(transfer);
     if (e != OK)
         return e;
     if (curl_multi_add_handle(transfer->client->multi, transfer->easy) != CURLM_OK)
         return ERR_NO_MEMORY;
     transfer->in_multi = true;
     return OK;
+}
+
+/* Chooses an HTTP/2 connection. Also returns OK if the request waits for one. */
+static enum err enter(struct client_transfer *transfer)
+{
+    char origin[ORIGIN_NAME_BYTES];
+    transfer_print_origin(transfer, origin);
+    enum multiplex_way way =
+        multiplex_enter(&transfer->client->multiplex, origin, &transfer->stream, clock_mono_us());
+    if (way == MULTIPLEX_WAIT)
+        return OK;
+    transfer_route(transfer);
+    return launch(transfer);
+}
+
+static enum err start(struct client_transfer *transfer, const struct address_set *addresses)
+{
+    if (addresses->error != OK)
+        return addresses->error;
+    if (addresses->count > 1)
+        transfer->address_us =
+            resolver_address_us(transfer->client->resolver, transfer->target.host);
+    if (transfer->request->once && transfer_wants_http_2(transfer))
+        transfer->own_connection = multiplex_take_number(&transfer->client->multiplex);
+    enum err e = transfer_pin(transfer, addresses);
+    if (e != OK)
+        return e;
+    return transfer_multiplexes(transfer) ? enter(transfer) : launch(transfer);
+}
+
+/* The connection that the request was to join takes no more requests. */
+static void enter_again(struct client_transfer *transfer)
+{
+    curl_multi_remove_handle(transfer->client->multi, transfer->easy);
+    list_remove(&transfer->nudge_link);
+    transfer_unload(transfer);
+    transfer->join_refused = false;
+    leave_connection(transfer, MULTIPLEX_REFUSED);
+    enum err e = enter(transfer);
+    if (e != OK)
+        finish(transfer, e);
+}
+
+static void launch_waiting(struct client *client)
+{
+    struct multiplex_stream *stream;
+    while (!client->closing && (stream = multiplex_next(&client->multiplex, clock_mono_us()))) {
+        struct client_transfer *transfer = CONTAINER_OF(stream, struct client_transfer, stream);
+        transfer_route(transfer);
+        enum err e = launch(transfer);
+        if (e != OK)
+            finish(transfer, e);
+    }
+}
+
+static void on_launch_timer(struct timer *timer)
+{
+    launch_waiting(CONTAINER_OF(timer, struct client, launch_timer));
 }
 
 /* The address that is being tried does not answer. Tries the next one, and makes the resolver
@@ -148,18 +231,15 @@ static void on_turn(struct timer *timer)
     transfer->in_multi = false;
     list_remove(&transfer->nudge_link);
     transfer_turn(transfer);
-    enum err e = transfer_load(transfer);
-    if (e == OK && curl_multi_add_handle(client->multi, transfer->easy) != CURLM_OK)
-        e = ERR_NO_MEMORY;
+    enum err e = launch(transfer);
     if (e != OK)
         finish(transfer, e);
-    else
-        transfer->in_multi = true;
 }
 
 static void on_name_answer(struct resolver_waiter *waiter, const struct address_set *answer)
 {
     struct client_transfer *transfer = CONTAINER_OF(waiter, struct client_transfer, waiter);
+    transfer->evidence.dns_us = clock_mono_us() - transfer->started_mono_us;
     enum err e = start(transfer, answer);
     if (e != OK)
         finish(transfer, name_shortage(transfer, e));
@@ -191,6 +271,7 @@ static struct client_transfer *make_transfer(struct client *client)
         return NULL;
     }
     transfer->sent_last = &client->sent_last;
+    transfer->multiplex = &client->multiplex;
     timer_init(&transfer->deadline, on_deadline);
     timer_init(&transfer->turn, on_turn);
     resolver_waiter_init(&transfer->waiter, on_name_answer);
@@ -229,6 +310,8 @@ void client_send(struct client *client, struct client_request *request)
     request->sends = 0;
     request->shortage = NULL;
     request->duration_us = request->retry_after_us = 0;
+    request->answer_len = 0;
+    request->answer_cut = false;
     request->excerpt_len = 0;
     request->transfer = NULL;
     if (client->closing) {
@@ -284,8 +367,12 @@ static void collect(struct client *client)
         if (message->msg != CURLMSG_DONE)
             continue;
         struct client_transfer *transfer = transfer_of(message->easy_handle);
-        finish(transfer, transfer_explain(transfer, message->data.result));
+        if (transfer->join_refused && transfer->request->sends == 0)
+            enter_again(transfer);
+        else
+            finish(transfer, transfer_explain(transfer, message->data.result));
     }
+    launch_waiting(client);
     nudge(client);
 }
 
@@ -382,6 +469,7 @@ static enum err set_up(struct client *client, const struct client_options *optio
         client->options.ca_file = client->ca_file;
     }
     timer_init(&client->multi_timer, on_multi_timer);
+    timer_init(&client->launch_timer, on_launch_timer);
     timer_init(&client->failures_timer, on_failures_timer);
     enum err e = resolver_new(client->loop, options->dns_servers, &client->resolver);
     if (e == OK)
@@ -395,6 +483,7 @@ enum err client_new(
     struct client *client = memory_new(sizeof *client);
     client->loop = loop;
     client->failures_end = &client->failures_first;
+    multiplex_init(&client->multiplex);
     client->sockets =
         (struct sockets){.loop = loop, .on_ready = on_socket_ready, .context = client};
     list_init(&client->under_way);
@@ -424,8 +513,10 @@ void client_free(struct client *client)
     if (client->multi)
         curl_multi_cleanup(client->multi);
     sockets_done(&client->sockets);
+    multiplex_done(&client->multiplex);
     resolver_free(client->resolver);
     timer_disarm(client->loop, &client->multi_timer);
+    timer_disarm(client->loop, &client->launch_timer);
     timer_disarm(client->loop, &client->failures_timer);
     free(client->ca_file);
     free(client);

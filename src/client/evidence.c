@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/evidence.h"
 
+#include "base/clock.h"
+
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -25,12 +28,40 @@ static curl_off_t uploaded_bytes(CURL *easy)
     return bytes;
 }
 
-void evidence_note_send(struct evidence *evidence, CURL *easy)
+void evidence_note_load(struct evidence *evidence)
 {
-    evidence->warm = !evidence->socket_opened;
+    evidence->loaded_mono_us = clock_mono_us();
+    if (evidence->begun_mono_us == 0)
+        evidence->begun_mono_us = evidence->loaded_mono_us;
+}
+
+/* libcurl counts from its last begin. Addresses that were given up before belong to the step. */
+static void note_connected(struct evidence *evidence, CURL *easy)
+{
+    curl_off_t tcp_us = 0, tls_us = 0;
+    curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &tcp_us);
+    curl_easy_getinfo(easy, CURLINFO_APPCONNECT_TIME_T, &tls_us);
+    if (tcp_us > 0)
+        evidence->connect_us = evidence->loaded_mono_us - evidence->begun_mono_us + tcp_us;
+    if (tls_us > tcp_us)
+        evidence->tls_us = tls_us - tcp_us;
+}
+
+void evidence_note_send(struct evidence *evidence, CURL *easy, bool warm)
+{
+    if (evidence->socket_opened)
+        note_connected(evidence, easy);
+    evidence->sent_mono_us = clock_mono_us();
+    evidence->warm = warm;
     evidence->socket_opened = false;
     evidence->earlier_bytes = written_bytes(easy);
     evidence->body_bytes = 0;
+}
+
+void evidence_note_answer(struct evidence *evidence)
+{
+    if (evidence->first_byte_mono_us == 0)
+        evidence->first_byte_mono_us = clock_mono_us();
 }
 
 void evidence_note_loss(struct evidence *evidence, CURL *easy)
@@ -73,20 +104,47 @@ void evidence_show(
     add_to_excerpt(request, bytes);
 }
 
-void evidence_report(const struct evidence *evidence, CURL *easy, struct client_request *request)
+void evidence_print_peer(
+    const char *ip, unsigned port, bool is_ipv6, char ret_peer[EVIDENCE_PEER_BYTES])
 {
-    request->evidence = (struct attempt_evidence){0};
-    if (request->sends == 0)
-        return;
+    snprintf(ret_peer, EVIDENCE_PEER_BYTES, is_ipv6 ? "[%s]:%u" : "%s:%u", ip, port);
+}
+
+/* An attempt ends after minutes. */
+static uint32_t duration(int64_t us)
+{
+    return us < 0 ? 0 : us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+static void report_steps(struct evidence *evidence, CURL *easy,
+    const struct client_request *request, struct attempt_evidence *shown)
+{
+    if (request->sends == 0 && evidence->socket_opened)
+        note_connected(evidence, easy);
+    shown->dns_us = duration(evidence->dns_us);
+    shown->connect_us = duration(evidence->connect_us);
+    shown->tls_us = duration(evidence->tls_us);
+    if (evidence->first_byte_mono_us > 0 && request->sends > 0)
+        shown->first_byte_us = duration(evidence->first_byte_mono_us - evidence->sent_mono_us);
+}
+
+static void report_counts(const struct evidence *evidence, CURL *easy,
+    const struct client_request *request, struct attempt_evidence *shown)
+{
     curl_off_t uploaded = uploaded_bytes(easy);
     size_t body = (size_t)(uploaded > evidence->body_bytes ? uploaded : evidence->body_bytes);
     size_t first = (size_t)(written_bytes(easy) - evidence->earlier_bytes);
     size_t in_parts = body > 0 ? evidence->request_lines_bytes + body : 0;
     size_t told = told_bytes(evidence);
-    request->evidence = (struct attempt_evidence){
-        .warm = evidence->warm,
-        .request_complete = request->body.len > 0 ? body == request->body.len : first > 0,
-        .request_bytes = (uint32_t)(first > in_parts ? first : in_parts),
-        .answer_bytes = (uint32_t)(told > 0 ? told : evidence->ahead_bytes),
-    };
+    shown->warm = evidence->warm;
+    shown->request_complete = request->body.len > 0 ? body == request->body.len : first > 0;
+    shown->request_bytes = (uint32_t)(first > in_parts ? first : in_parts);
+    shown->answer_bytes = (uint32_t)(told > 0 ? told : evidence->ahead_bytes);
+}
+
+void evidence_report(struct evidence *evidence, CURL *easy, struct client_request *request)
+{
+    report_steps(evidence, easy, request, &request->evidence);
+    if (request->sends > 0)
+        report_counts(evidence, easy, request, &request->evidence);
 }

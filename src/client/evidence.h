@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How far an attempt got (struct attempt_evidence): the evidence when its end is ambiguous. It uses
- * only what libcurl 7.88 counts and reports.
+ * How an attempt was made and how far it got (struct attempt_evidence). It uses only what libcurl
+ * 7.88 counts and reports, and our own clock.
  *
  * The request. libcurl counts the bytes of the first write (headers and body) and the bytes of the
  * body in total. request_complete uses the body's count only. request_bytes is exact if the first
@@ -25,9 +25,17 @@
 #include <curl/curl.h>
 
 struct evidence {
+    /* the steps; times are 0 for what did not happen */
+    int64_t dns_us;
+    int64_t begun_mono_us;      /* the addresses are known: libcurl begins to connect */
+    int64_t loaded_mono_us;     /* the same, of libcurl's last begin: its clock */
+    int64_t sent_mono_us;       /* the request is about to be sent */
+    int64_t first_byte_mono_us; /* of the answer */
+    int64_t connect_us, tls_us;
+
     /* of the last send */
     bool socket_opened;         /* since the previous send, or since the begin */
-    bool warm;                  /* no socket was opened: the connection had been used before */
+    bool warm;                  /* the connection had been used before */
     long earlier_bytes;         /* of libcurl's count: bytes of earlier sends */
     curl_off_t body_bytes;      /* of the request's body, as far as noted */
     size_t request_lines_bytes; /* the header lines that libcurl was given */
@@ -38,7 +46,11 @@ struct evidence {
 };
 
 void evidence_begin(struct evidence *evidence, const struct client_request *request);
-void evidence_note_send(struct evidence *evidence, CURL *easy);
+/* libcurl gets the request, again if it was taken back. */
+void evidence_note_load(struct evidence *evidence);
+/* `warm`: something was answered on the connection before. */
+void evidence_note_send(struct evidence *evidence, CURL *easy, bool warm);
+void evidence_note_answer(struct evidence *evidence); /* bytes of it */
 /* A connection was closed, perhaps this one. Saves libcurl's counts, which it clears if it sends
  * again. */
 void evidence_note_loss(struct evidence *evidence, CURL *easy);
@@ -51,7 +63,11 @@ void evidence_look_ahead(struct evidence *evidence, struct client_request *reque
 void evidence_show(
     const struct evidence *evidence, struct client_request *request, struct slice bytes);
 
-/* Fills request->evidence. */
-void evidence_report(const struct evidence *evidence, CURL *easy, struct client_request *request);
+/* Writes "192.0.2.7:443" or "[2001:db8::1]:443". */
+void evidence_print_peer(
+    const char *ip, unsigned port, bool is_ipv6, char ret_peer[EVIDENCE_PEER_BYTES]);
+
+/* Fills request->evidence, except its texts. */
+void evidence_report(struct evidence *evidence, CURL *easy, struct client_request *request);
 
 #endif

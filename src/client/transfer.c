@@ -2,101 +2,38 @@
 #include "client/transfer.h"
 
 #include "base/memory.h"
-#include "client/retry_after.h"
+#include "client/answer.h"
 #include "runtime/loop.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <unistd.h>
 
-/* libcurl's callbacks. The context of each is the transfer. */
-
-static int64_t time_left_us(const struct client_transfer *transfer, int64_t timeout_us)
+int64_t transfer_time_left_us(const struct client_transfer *transfer, int64_t timeout_us)
 {
     return transfer->started_mono_us + timeout_us - clock_mono_us();
 }
 
-/* Limits the time for the rest of the answer. */
-static void bound_rest(struct client_transfer *transfer, int64_t rest_us)
-{
-    int64_t left_us = time_left_us(transfer, transfer->request->answer_timeout_us);
-    timer_arm(transfer->loop, &transfer->deadline, rest_us < left_us ? rest_us : left_us);
-}
+/* libcurl's callbacks. The context of each is the transfer. */
 
-/* Returns false for a line that libcurl accepts as a status line although it is none: it reads
- * "HTTP/abc" as 200. */
-static bool begin_response(struct client_transfer *transfer, struct slice line)
+/* Notes what the connection is that the request is sent on. */
+static void note_connection(struct client_transfer *transfer)
 {
-    const char prefix[] = "HTTP/";
-    size_t len = sizeof prefix - 1;
-    const char *space = memchr(line.data, ' ', line.len);
-    if (!space || line.len <= len || strncasecmp(line.data, prefix, len) != 0 ||
-        !isdigit((unsigned char)line.data[len]))
-        return false;
-    /* A NUL follows the line, and libcurl has checked three digits. */
-    transfer->status = atoi(space);
-    transfer->in_headers = true;
-    transfer->request->retry_after_us = 0;
-    return true;
-}
-
-static void end_headers(struct client_transfer *transfer)
-{
-    transfer->in_headers = false;
-    if (transfer->status < 200)
-        return;
-    transfer->answered = true;
-    transfer->request->excerpt_len = 0; /* from here on it shows the body */
-    bound_rest(transfer, transfer->status < 300 ? ANSWER_REST_US_2XX : ANSWER_REST_US_OTHER);
-}
-
-/* Of several fields the longest counts. */
-static void note_retry_after(struct client_request *request, struct slice value)
-{
-    int64_t us = retry_after_parse(value, clock_wall_us());
-    if (us > request->retry_after_us)
-        request->retry_after_us = us;
-}
-
-static size_t on_header_line(char *data, size_t size, size_t count, void *context)
-{
-    struct client_transfer *transfer = context;
-    struct slice line = slice_of(data, size * count);
-    if (!transfer->answered)
-        evidence_show(&transfer->evidence, transfer->request, line);
-    transfer->evidence.answer_head_bytes += line.len;
-    if (transfer->evidence.answer_head_bytes > ANSWER_HEADER_BYTES_MAX)
-        return 0;
-    if (transfer->answered) /* trailers */
-        return line.len;
-    const char name[] = "retry-after:";
-    if (!transfer->in_headers) {
-        transfer->not_http = !begin_response(transfer, line);
-        return transfer->not_http ? 0 : line.len;
+    struct client_request *request = transfer->request;
+    bool made = transfer->evidence.socket_opened, warm = !made;
+    bool http_2 = tls_note_connected(transfer->easy, made, request->evidence.tls);
+    snprintf(request->evidence.http, sizeof request->evidence.http, http_2 ? "2" : "1.1");
+    if (transfer->stream.way == MULTIPLEX_OPEN && transfer->stream.connection) {
+        multiplex_note_made(transfer->multiplex, &transfer->stream, http_2, clock_mono_us());
+        if (!http_2) /* its name is not used again */
+            curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
     }
-    if (line.data[0] == '\r' || line.data[0] == '\n')
-        end_headers(transfer);
-    else if (line.len >= sizeof name - 1 && strncasecmp(line.data, name, sizeof name - 1) == 0)
-        note_retry_after(
-            transfer->request, slice_of(line.data + sizeof name - 1, line.len - (sizeof name - 1)));
-    return line.len;
-}
-
-static size_t on_body(char *data, size_t size, size_t count, void *context)
-{
-    struct client_transfer *transfer = context;
-    size_t len = size * count;
-    if (!transfer->answered && !transfer->not_http) { /* CURLOPT_HTTP09_ALLOWED */
-        transfer->not_http = true;
-        bound_rest(transfer, ANSWER_REST_US_2XX);
-    }
-    evidence_show(&transfer->evidence, transfer->request, slice_of(data, len));
-    transfer->evidence.answer_body_bytes += len;
-    return transfer->evidence.answer_body_bytes > ANSWER_BODY_BYTES_MAX ? 0 : len;
+    if (transfer->stream.connection)
+        warm = multiplex_note_sent(&transfer->stream, clock_mono_us());
+    evidence_note_send(&transfer->evidence, transfer->easy, warm);
 }
 
 /*
@@ -112,7 +49,10 @@ static int on_before_request(
     if (request->sends > 0)
         return CURL_PREREQFUNC_ABORT;
     request->sends++;
-    evidence_note_send(&transfer->evidence, transfer->easy);
+    if (*remote_ip)
+        evidence_print_peer(remote_ip, (unsigned)remote_port, strchr(remote_ip, ':') != NULL,
+            request->evidence.peer);
+    note_connection(transfer);
     if (transfer->sent_last)
         *transfer->sent_last = transfer;
     return CURL_PREREQFUNC_OK;
@@ -153,13 +93,20 @@ static bool has_route(int family)
     return has;
 }
 
+/* Then unreadable CA certificates are the endpoint's, not this machine's. */
+static bool has_own_ca(const struct client_transfer *transfer)
+{
+    const struct client_tls *tls = transfer->request->tls;
+    return tls && tls->ca_pem;
+}
+
 /* Returns why there is no connection, if the reason is on this machine. A missing route to one
  * address is the client's problem, if others have a route. */
 static const char *find_shortage(const struct client_transfer *transfer, CURLcode code)
 {
     long error = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &error);
-    if (code == CURLE_SSL_CACERT_BADFILE)
+    if (code == CURLE_SSL_CACERT_BADFILE && !has_own_ca(transfer))
         return "CA certificates that can be read";
     if (code == CURLE_OUT_OF_MEMORY)
         return "memory";
@@ -178,6 +125,10 @@ static curl_socket_t on_open_socket(
     struct client_transfer *transfer = context;
     if (transfer->request->sends > 0) /* a repeat that on_before_request refused */
         return CURL_SOCKET_BAD;
+    if (transfer->stream.way == MULTIPLEX_JOIN && transfer->stream.connection) {
+        transfer->join_refused = true;
+        return CURL_SOCKET_BAD;
+    }
     if (!address_guard_allows(&transfer->options->guard, &address->addr)) {
         transfer->address_refused = true;
         return CURL_SOCKET_BAD;
@@ -186,7 +137,7 @@ static curl_socket_t on_open_socket(
     memcpy(&transfer->tried, &address->addr,
         address->addrlen < sizeof transfer->tried ? address->addrlen : sizeof transfer->tried);
     if (transfer->addresses.count > 1 && !timer_is_armed(&transfer->turn))
-        timer_arm(transfer->loop, &transfer->turn, ADDRESS_US);
+        timer_arm(transfer->loop, &transfer->turn, transfer->address_us);
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0)
         transfer->shortage = shortage_of(errno);
@@ -211,9 +162,8 @@ static const struct {
     {CURLOPT_NOPROGRESS, 1},
     {CURLOPT_FOLLOWLOCATION, 0},
     {CURLOPT_HTTP09_ALLOWED,
-        1}, /* not to accept it: on_body sees what is not HTTP, and ends the transfer */
+        1}, /* not to accept it: answer_on_body sees what is not HTTP, and ends the transfer */
     {CURLOPT_HTTP_CONTENT_DECODING, 0},
-    {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS},
     {CURLOPT_TCP_NODELAY, 1},
     {CURLOPT_TCP_KEEPALIVE, 1},
     {CURLOPT_SSL_VERIFYPEER, 1},
@@ -224,22 +174,16 @@ static const struct {
 static bool set_texts(CURL *easy, const struct client_options *options)
 {
     const char *protocols = options->allow_http ? "http,https" : "https";
-    if (curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocols) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_PROXY, "") != CURLE_OK)
-        return false;
-    if (!options->ca_file || !*options->ca_file)
-        return true;
-    /* Otherwise Debian's libcurl would trust the system's directory as well. */
-    return curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK;
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocols) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK;
 }
 
 static bool set_callbacks(CURL *easy, struct client_transfer *transfer)
 {
     return curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header_line) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, answer_on_header_line) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, answer_on_body) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_before_request) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer) == CURLE_OK &&
@@ -261,7 +205,9 @@ static bool build(struct client_transfer *transfer)
     return curl_share_setopt(transfer->dns_cache, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) ==
                CURLSHE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_SHARE, transfer->dns_cache) == CURLE_OK &&
-           set_texts(transfer->easy, transfer->options) && set_callbacks(transfer->easy, transfer);
+           set_texts(transfer->easy, transfer->options) &&
+           tls_prepare(transfer->easy, &transfer->tls, transfer->options) &&
+           set_callbacks(transfer->easy, transfer);
 }
 
 struct client_transfer *transfer_new(
@@ -298,12 +244,18 @@ enum err transfer_aim(struct client_transfer *transfer, struct client_request *r
     request->transfer = transfer;
     transfer->started_mono_us = clock_mono_us();
     transfer->shortage = NULL;
-    transfer->address_refused = transfer->in_headers = transfer->answered = transfer->not_http =
-        false;
+    transfer->address_refused = transfer->join_refused = transfer->stream_failed =
+        transfer->in_headers = transfer->answered = transfer->not_http = false;
     transfer->status = 0;
     transfer->turns = 0;
+    transfer->address_us = ADDRESS_US_MAX;
     transfer->addresses.count = 0;
-    if (request->headers_count > CLIENT_HEADERS_MAX)
+    transfer->tried.any.sa_family = AF_UNSPEC;
+    transfer->stream = (struct multiplex_stream){.way = MULTIPLEX_HTTP_1};
+    transfer->own_connection = 0;
+    transfer->evidence = (struct evidence){0};
+    if (request->headers_count > CLIENT_HEADERS_MAX || (request->get && request->body.len > 0) ||
+        (request->answer_wanted && (!request->answer || request->answer_size == 0)))
         return ERR_BUG;
     evidence_begin(&transfer->evidence, request);
     const char *problem;
@@ -329,26 +281,56 @@ static size_t print_address(const union address *address, char *ret_text, size_t
     return (size_t)snprintf(ret_text, room, "%s", text);
 }
 
-static void print_route(const struct client_transfer *transfer, char ret_name[ROUTE_NAME_BYTES])
+static uint64_t tls_id(const struct client_transfer *transfer)
 {
-    snprintf(ret_name, ROUTE_NAME_BYTES, "%llu.route.invalid",
-        (unsigned long long)transfer->addresses.route);
+    return transfer->request->tls ? transfer->request->tls->id : 0;
+}
+
+static uint64_t connection_number(const struct client_transfer *transfer)
+{
+    return transfer->own_connection ? transfer->own_connection
+                                    : multiplex_number(&transfer->stream);
+}
+
+/* Without a name, connections are distinguished by the address in the URL. */
+static void write_name(struct client_transfer *transfer)
+{
+    uint64_t id = tls_id(transfer), number = connection_number(transfer);
+    char of_tls[24] = "", of_connection[24] = "";
+    transfer->name[0] = '\0';
+    if (target_is_address(&transfer->target) && id == 0 && number == 0)
+        return;
+    if (id != 0)
+        snprintf(of_tls, sizeof of_tls, ".t%llx", (unsigned long long)id);
+    if (number != 0)
+        snprintf(of_connection, sizeof of_connection, ".c%llu", (unsigned long long)number);
+    snprintf(transfer->name, sizeof transfer->name, "%llu%s%s.route.invalid",
+        (unsigned long long)transfer->addresses.route, of_tls, of_connection);
 }
 
 static void write_pin(struct client_transfer *transfer)
 {
-    char name[ROUTE_NAME_BYTES];
-    print_route(transfer, name);
-    snprintf(transfer->connected_to, sizeof transfer->connected_to, "::%s:", name);
+    transfer->pin[0] = '\0';
+    if (!*transfer->name)
+        return;
+    snprintf(transfer->connected_to, sizeof transfer->connected_to, "::%s:", transfer->name);
     size_t len = (size_t)snprintf(
-        transfer->pin, sizeof transfer->pin, "%s:%u:", name, transfer->target.port);
-    for (unsigned i = 0; i < transfer->addresses.count; i++) {
+        transfer->pin, sizeof transfer->pin, "%s:%u:", transfer->name, transfer->target.port);
+    /* A request that joins a connection opens no socket: one address is enough. */
+    unsigned count = transfer->stream.way == MULTIPLEX_JOIN ? 1 : transfer->addresses.count;
+    for (unsigned i = 0; i < count; i++) {
         if (i > 0)
             transfer->pin[len++] = ',';
         len += print_address(
             &transfer->addresses.items[i], transfer->pin + len, sizeof transfer->pin - len);
         assert(len < sizeof transfer->pin);
     }
+}
+
+void transfer_route(struct client_transfer *transfer)
+{
+    write_name(transfer);
+    write_pin(transfer);
 }
 
 enum err transfer_pin(struct client_transfer *transfer, const struct address_set *addresses)
@@ -359,10 +341,34 @@ enum err transfer_pin(struct client_transfer *transfer, const struct address_set
     for (unsigned i = 0; i < addresses->count; i++)
         if (address_guard_allows(&transfer->options->guard, &addresses->items[i].any))
             allowed->items[allowed->count++] = addresses->items[i];
-    transfer->pin[0] = '\0';
-    if (!target_is_address(&transfer->target))
-        write_pin(transfer);
+    transfer_route(transfer);
     return allowed->count > 0 ? OK : ERR_ADDRESS_REFUSED;
+}
+
+static bool is_encrypted(const struct client_transfer *transfer)
+{
+    const char encrypted[] = "https:";
+    return strncasecmp(transfer->request->url, encrypted, sizeof encrypted - 1) == 0;
+}
+
+bool transfer_wants_http_2(const struct client_transfer *transfer)
+{
+    return transfer->request->http == CLIENT_HTTP_2 && is_encrypted(transfer);
+}
+
+bool transfer_multiplexes(const struct client_transfer *transfer)
+{
+    return transfer_wants_http_2(transfer) && !transfer->request->once;
+}
+
+void transfer_print_origin(const struct client_transfer *transfer, char ret_name[ORIGIN_NAME_BYTES])
+{
+    char address[INET6_ADDRSTRLEN + sizeof "[]"] = "";
+    if (target_is_address(&transfer->target))
+        print_address(&transfer->target.address, address, sizeof address);
+    snprintf(ret_name, ORIGIN_NAME_BYTES, "%s%s:%u %llu %llx", transfer->target.host, address,
+        transfer->target.port, (unsigned long long)transfer->addresses.route,
+        (unsigned long long)tls_id(transfer));
 }
 
 bool transfer_may_turn(const struct client_transfer *transfer)
@@ -412,45 +418,68 @@ static struct curl_slist *list_pins(struct client_transfer *transfer)
 
 static long connect_timeout_ms(const struct client_transfer *transfer)
 {
-    int64_t left_us = time_left_us(transfer, transfer->request->connect_timeout_us);
+    int64_t left_us = transfer_time_left_us(transfer, transfer->request->connect_timeout_us);
     return left_us < US_PER_MS ? 1 : (long)(left_us / US_PER_MS);
+}
+
+/* A connection that other requests may use has HTTP/2 only if multiplex.h gave it a number. */
+static long http_version(const struct client_transfer *transfer)
+{
+    return connection_number(transfer) ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
+}
+
+static bool load_route(struct client_transfer *transfer)
+{
+    const struct client_request *request = transfer->request;
+    CURL *easy = transfer->easy;
+    bool is_named = *transfer->name, is_shared = transfer->stream.connection != NULL;
+    bool is_pinned = is_named || !target_is_address(&transfer->target);
+    return curl_easy_setopt(easy, CURLOPT_CURLU, transfer->url) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_RESOLVE, list_pins(transfer)) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CONNECT_TO,
+               is_named ? link_node(&transfer->connect_to, transfer->connected_to, NULL) : NULL) ==
+               CURLE_OK &&
+           /* libcurl calls it also for addresses in URLs, which need no look-up. */
+           curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION,
+               is_pinned ? on_own_look_up : NULL) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms(transfer)) ==
+               CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, http_version(transfer)) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
+               (long)(request->once || (request->fresh && !is_shared))) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long)request->once) == CURLE_OK;
+}
+
+static bool load_request(struct client_transfer *transfer)
+{
+    const struct client_request *request = transfer->request;
+    CURL *easy = transfer->easy;
+    /* With NULL libcurl would read stdin. */
+    const char *body = request->body.len ? request->body.data : "";
+    if (curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list_headers(transfer)) != CURLE_OK)
+        return false;
+    if (request->get)
+        return curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
+    return curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body) == CURLE_OK && /* makes it a POST */
+           curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) ==
+               CURLE_OK;
 }
 
 enum err transfer_load(struct client_transfer *transfer)
 {
     const struct client_request *request = transfer->request;
-    bool is_name = !target_is_address(&transfer->target);
-    /* With NULL libcurl would read stdin. */
-    const char *body = request->body.len ? request->body.data : "";
-    CURL *easy = transfer->easy;
-    if (curl_easy_setopt(easy, CURLOPT_CURLU, transfer->url) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_RESOLVE, list_pins(transfer)) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_CONNECT_TO,
-            is_name ? link_node(&transfer->connect_to, transfer->connected_to, NULL) : NULL) !=
-            CURLE_OK ||
-        /* libcurl calls it also for addresses in URLs, which need no look-up. */
-        curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, is_name ? on_own_look_up : NULL) !=
-            CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list_headers(transfer)) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) !=
-            CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms(transfer)) !=
-            CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)(request->once || request->fresh)) !=
-            CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long)request->once) != CURLE_OK)
+    if (!load_route(transfer) || !load_request(transfer) ||
+        !tls_load(transfer->easy, &transfer->tls, transfer->options, request->tls))
         return ERR_NO_MEMORY;
-    timer_arm(
-        transfer->loop, &transfer->deadline, time_left_us(transfer, request->answer_timeout_us));
+    evidence_note_load(&transfer->evidence);
+    timer_arm(transfer->loop, &transfer->deadline,
+        transfer_time_left_us(transfer, request->answer_timeout_us));
     return OK;
 }
 
 bool transfer_wants_look_ahead(const struct client_transfer *transfer)
 {
-    const char encrypted[] = "https:";
-    return transfer->in_multi && transfer->request->once &&
-           strncasecmp(transfer->request->url, encrypted, sizeof encrypted - 1) != 0;
+    return transfer->in_multi && transfer->request->once && !is_encrypted(transfer);
 }
 
 void transfer_look_ahead(struct client_transfer *transfer, int fd)
@@ -500,18 +529,26 @@ static enum err explain_not_begun(CURLcode code)
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_INVALIDCERTSTATUS:
     case CURLE_SSL_CLIENTCERT:
+    case CURLE_SSL_CACERT_BADFILE: /* of the endpoint */
         return ERR_TLS;
     default:
         return ERR_CONNECT;
     }
 }
 
-enum err transfer_explain(struct client_transfer *transfer, CURLcode code)
+/* See tls.h: the peer has rejected the handshake after the request was sent. It never read it. */
+static bool was_unread(const struct client_transfer *transfer)
+{
+    return !transfer->answered && !transfer->evidence.warm &&
+           transfer->evidence.first_byte_mono_us == 0 && tls_was_rejected(&transfer->tls);
+}
+
+static enum err explain(struct client_transfer *transfer, CURLcode code)
 {
     if (transfer->not_http)
         return ERR_ANSWER_MALFORMED;
     if (transfer->request->sends > 0)
-        return explain_begun(code);
+        return was_unread(transfer) ? ERR_TLS : explain_begun(code);
     if (!transfer->shortage)
         transfer->shortage = find_shortage(transfer, code);
     if (transfer->shortage)
@@ -519,22 +556,45 @@ enum err transfer_explain(struct client_transfer *transfer, CURLcode code)
     return transfer->address_refused ? ERR_ADDRESS_REFUSED : explain_not_begun(code);
 }
 
+enum err transfer_explain(struct client_transfer *transfer, CURLcode code)
+{
+    enum err error = explain(transfer, code);
+    transfer->stream_failed = code == CURLE_HTTP2_STREAM;
+    if (error == ERR_TLS)
+        tls_explain(&transfer->tls, code, transfer->request->evidence.tls_problem);
+    bool is_whole = code == CURLE_OK || transfer->request->answer_cut;
+    return transfer->answered && is_whole ? OK : error;
+}
+
 enum err transfer_explain_deadline(const struct client_transfer *transfer)
 {
-    if (!transfer->in_multi)
-        return ERR_NAME_LOOKUP;
+    if (!transfer->in_multi) /* it waits for a connection, or for its name */
+        return transfer->stream.origin ? ERR_CONNECT_TIMEOUT : ERR_NAME_LOOKUP;
     if (transfer->not_http)
         return ERR_ANSWER_MALFORMED;
     return transfer->request->sends > 0 ? ERR_ANSWER_TIMEOUT : ERR_CONNECT_TIMEOUT;
 }
 
-static void note_unpin(struct client_transfer *transfer)
+void transfer_unload(struct client_transfer *transfer)
 {
-    char name[ROUTE_NAME_BYTES];
-    print_route(transfer, name);
+    transfer->in_multi = false;
     transfer->unpin[0] = '\0';
-    if (!target_is_address(&transfer->target))
-        snprintf(transfer->unpin, sizeof transfer->unpin, "-%s:%u", name, transfer->target.port);
+    if (*transfer->name)
+        snprintf(transfer->unpin, sizeof transfer->unpin, "-%s:%u", transfer->name,
+            transfer->target.port);
+}
+
+/* The last address that was tried. */
+static void report_peer(const struct client_transfer *transfer, struct client_request *request)
+{
+    char ip[INET6_ADDRSTRLEN];
+    const union address *tried = &transfer->tried;
+    bool is_ipv6 = tried->any.sa_family == AF_INET6;
+    if (request->sends > 0 || tried->any.sa_family == AF_UNSPEC)
+        return;
+    inet_ntop(tried->any.sa_family,
+        is_ipv6 ? (const void *)&tried->ipv6.sin6_addr : &tried->ipv4.sin_addr, ip, sizeof ip);
+    evidence_print_peer(ip, transfer->target.port, is_ipv6, request->evidence.peer);
 }
 
 struct client_request *transfer_report(struct client_transfer *transfer, enum err error)
@@ -543,10 +603,10 @@ struct client_request *transfer_report(struct client_transfer *transfer, enum er
     timer_disarm(transfer->loop, &transfer->deadline);
     timer_disarm(transfer->loop, &transfer->turn);
     if (transfer->in_multi)
-        note_unpin(transfer);
-    transfer->in_multi = false;
+        transfer_unload(transfer);
     request->transfer = NULL;
     request->duration_us = clock_mono_us() - transfer->started_mono_us;
+    report_peer(transfer, request);
     evidence_report(&transfer->evidence, transfer->easy, request);
     if (error == ERR_SEND &&
         request->evidence.request_complete) /* only libcurl's repeat was not sent */
@@ -558,8 +618,8 @@ struct client_request *transfer_report(struct client_transfer *transfer, enum er
     request->shortage = error == ERR_SHORTAGE ? transfer->shortage : NULL;
     request->end = (struct attempt_end){
         .http_status = transfer->answered ? transfer->status : 0,
-        .error = transfer->answered ? OK : error,
-        .request_begun = request->sends > 0,
+        .error = transfer->answered && !request->answer_wanted ? OK : error,
+        .request_begun = request->sends > 0 && error != ERR_TLS,
     };
     if (!transfer->answered)
         request->retry_after_us = 0;

@@ -3,13 +3,13 @@
 #include "unit/client/fixture.h"
 
 #include "base/clock.h"
+#include "client/resolver.h"
 #include "runtime/metrics.h"
 
-#include <arpa/inet.h>
 #include <criterion/criterion.h>
-#include <errno.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
 
 #define NAME "http://sink.test"
 #define DNS(...)      \
@@ -227,41 +227,105 @@ Test(client_names, moved_client_is_followed_when_the_answer_expires)
     stop();
 }
 
-/* A listener whose backlog is full: connecting to it gets no answer. */
-static void open_dead_end(const char *ip, unsigned port, int fds[4])
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    inet_pton(AF_INET, ip, &address.sin_addr);
-    for (int i = 0; i < 4; i++) {
-        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (i ? SOCK_NONBLOCK : 0), 0);
-        if (i == 0)
-            cr_assert(bind(fds[i], (struct sockaddr *)&address, sizeof address) == 0 &&
-                      listen(fds[i], 0) == 0);
-        else
-            cr_assert(connect(fds[i], (struct sockaddr *)&address, sizeof address) != 0 &&
-                      errno == EINPROGRESS);
-    }
-}
-
 Test(client_names, silent_address_is_skipped_and_put_last)
 {
     DNS("127.0.0.2", "127.0.0.3", "127.0.0.1");
     start("127.0.0.0/8", &ok_empty, 1);
     int dead[2][4];
-    open_dead_end("127.0.0.2", server.port, dead[0]);
-    open_dead_end("127.0.0.3", server.port, dead[1]);
+    dead_end_open("127.0.0.2", server.port, dead[0]);
+    dead_end_open("127.0.0.3", server.port, dead[1]);
     bench_exchange(&bench, &first, NAME, server.port);
     expect_end(&first, 200, OK);
     cr_expect(first.request.duration_us > US_PER_SECOND &&
                   first.request.duration_us < 5 * US_PER_SECOND / 2,
         "%lld us for two dead ones", (long long)first.request.duration_us);
+    cr_expect(first.request.evidence.connect_us > US_PER_SECOND, "they belong to the connection");
+    cr_expect(strncmp(first.request.evidence.peer, "127.0.0.1:", strlen("127.0.0.1:")) == 0, "%s",
+        first.request.evidence.peer);
     second.request.fresh = true;
     bench_exchange(&bench, &second, NAME, server.port);
     expect_end(&second, 200, OK);
     cr_expect_lt(
         second.request.duration_us, US_PER_SECOND / 2, "the dead ones are asked first again");
-    for (int i = 0; i < 8; i++)
-        close(dead[i / 4][i % 4]);
+    dead_end_close(dead[0]);
+    dead_end_close(dead[1]);
+    stop();
+}
+
+Test(client_names, one_silent_address_costs_less_than_a_second)
+{
+    for (int once = 0; once < 2; once++) {
+        DNS("127.0.0.2", "127.0.0.1");
+        start("127.0.0.0/8", &ok_empty, 1);
+        int dead[4];
+        dead_end_open("127.0.0.2", server.port, dead);
+        first.request.once = once;
+        bench_exchange(&bench, &first, NAME, server.port);
+        expect_end(&first, 200, OK);
+        cr_expect_eq(first.request.sends, 1);
+        cr_expect_lt(first.request.duration_us, US_PER_SECOND, "%lld us",
+            (long long)first.request.duration_us);
+        dead_end_close(dead);
+        stop();
+    }
+}
+
+/* The name is fast, so an address that does not answer is given up sooner. It stays last when the
+ * answer expires. */
+Test(client_names, address_that_becomes_silent_costs_a_quarter_of_a_second_once)
+{
+    DNS("127.0.0.2", "127.0.0.1");
+    dns.ttl_s = 1; /* but kept for five seconds */
+    start("127.0.0.0/8", &ok_empty, 1);
+    static struct server other;
+    server_start_at(&other, "127.0.0.2", server.port, &ok_empty, 1);
+    first.request.once = true;
+    bench_exchange(&bench, &first, NAME, server.port);
+    expect_end(&first, 200, OK);
+    server_stop(&other);
+    int dead[4];
+    dead_end_open("127.0.0.2", server.port, dead);
+    second.request.once = true;
+    bench_exchange(&bench, &second, NAME, server.port);
+    expect_end(&second, 200, OK);
+    cr_expect(second.request.duration_us >= ADDRESS_US_MIN &&
+                  second.request.duration_us < ADDRESS_US_MIN * 3 / 2,
+        "%lld us", (long long)second.request.duration_us);
+    unsigned queries = dns.queries;
+    while (dns.queries == queries) { /* until the answer has expired */
+        nanosleep(&(struct timespec){.tv_nsec = 200 * 1000000L}, NULL);
+        exchange_init(&second);
+        second.request.once = true;
+        bench_exchange(&bench, &second, NAME, server.port);
+        expect_end(&second, 200, OK);
+        cr_expect_lt(second.request.duration_us, ADDRESS_US_MIN, "it is asked first again");
+    }
+    dead_end_close(dead);
+    stop();
+}
+
+Test(client_names, name_without_an_answer_does_not_delay_other_names)
+{
+    DNS("127.0.0.1");
+    dns.silent_name = "dead";
+    start("127.0.0.0/8", &ok_empty, 1);
+    first.request.connect_timeout_us = 2 * US_PER_SECOND;
+    bench_send(&bench, &first, "http://dead.test", server.port);
+    struct exchange others[5];
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
+        char host[32];
+        exchange_init(&others[i]);
+        snprintf(host, sizeof host, "http://alive%zu.test", i);
+        bench_send(&bench, &others[i], host, server.port);
+    }
+    bench_run(&bench);
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
+        expect_end(&others[i], 200, OK);
+        cr_expect_lt(others[i].request.duration_us, 100 * US_PER_MS, "%lld us",
+            (long long)others[i].request.duration_us);
+        cr_expect_gt(others[i].request.evidence.dns_us, 0);
+    }
+    expect_end(&first, 0, ERR_NAME_LOOKUP);
     stop();
 }
 

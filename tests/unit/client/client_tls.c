@@ -106,12 +106,23 @@ Test(client_tls, peer_without_tls_fails_with_tls)
     stop();
 }
 
+Test(client_tls, http_2_is_used_only_if_the_request_allows_it)
+{
+    start((const char *const[]){"-alpn", "h2,http/1.1", NULL}, ok_empty, true);
+    bench_exchange(&bench, &exchange, NAME, server.port);
+    expect_end(200, OK, 1);
+    cr_expect_str_eq(exchange.request.evidence.http, "1.1");
+    stop();
+}
+
 Test(client_tls, http_2_is_used_if_the_peer_supports_it)
 {
     start(
         (const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL(H2_SETTINGS H2_STATUS_204), true);
+    exchange.request.http = CLIENT_HTTP_2;
     bench_exchange(&bench, &exchange, NAME, server.port);
     expect_end(204, OK, 1);
+    cr_expect_str_eq(exchange.request.evidence.http, "2");
     stop();
 }
 
@@ -130,6 +141,7 @@ Test(client_tls, request_refused_by_http_2_is_never_repeated)
 {
     for (size_t i = 0; i < 2 * ARRAY_LENGTH(refusals); i++) {
         start((const char *const[]){"-alpn", "h2,http/1.1", NULL}, refusals[i / 2].answer, true);
+        exchange.request.http = CLIENT_HTTP_2;
         exchange.request.once = i % 2;
         bench_exchange(&bench, &exchange, NAME, server.port);
         expect_end(0, refusals[i / 2].error, 1);
@@ -164,6 +176,7 @@ Test(client_tls, reset_http_2_stream_ends_with_answer_malformed)
 {
     start((const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL(H2_SETTINGS H2_RESET_STREAM),
         true);
+    exchange.request.http = CLIENT_HTTP_2;
     bench_exchange(&bench, &exchange, NAME, server.port);
     expect_end(0, ERR_ANSWER_MALFORMED, 1);
     stop();
@@ -173,6 +186,7 @@ Test(client_tls, broken_http_2_connection_ends_with_answer_lost)
 {
     start(
         (const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL("HTTP/1.1 200 OK\r\n\r\n"), true);
+    exchange.request.http = CLIENT_HTTP_2;
     bench_exchange(&bench, &exchange, NAME, server.port);
     expect_end(0, ERR_ANSWER_LOST, 1);
     stop();

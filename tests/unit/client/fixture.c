@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -215,6 +216,14 @@ static size_t answer_query(const struct dns_server *dns, unsigned char *packet, 
     return end;
 }
 
+/* Whether the first label of the queried name is the silent one. */
+static bool is_silent(const struct dns_server *dns, const unsigned char *packet)
+{
+    const char *name = dns->silent_name;
+    return name && packet[DNS_HEADER_BYTES] == strlen(name) &&
+           memcmp(packet + DNS_HEADER_BYTES + 1, name, strlen(name)) == 0;
+}
+
 static void *serve_dns(void *context)
 {
     struct dns_server *dns = context;
@@ -226,7 +235,7 @@ static void *serve_dns(void *context)
         if (dns->stopping || len < 0)
             return NULL;
         dns->queries++;
-        if (len <= DNS_HEADER_BYTES ||
+        if (len <= DNS_HEADER_BYTES || is_silent(dns, packet) ||
             (!dns->addresses && !(dns->knows_root && packet[DNS_HEADER_BYTES] == 0)))
             continue;
         size_t answer_len = answer_query(dns, packet, (size_t)len);
@@ -257,6 +266,30 @@ void dns_server_stop(struct dns_server *dns)
     close(dns->fd);
 }
 
+/* An address that does not answer */
+
+void dead_end_open(const char *ip, unsigned port, int ret_fds[4])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    inet_pton(AF_INET, ip, &address.sin_addr);
+    for (int i = 0; i < 4; i++) {
+        ret_fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (i ? SOCK_NONBLOCK : 0), 0);
+        setsockopt(ret_fds[i], SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+        if (i == 0)
+            cr_assert(bind(ret_fds[i], (struct sockaddr *)&address, sizeof address) == 0 &&
+                      listen(ret_fds[i], 0) == 0);
+        else
+            cr_assert(connect(ret_fds[i], (struct sockaddr *)&address, sizeof address) != 0 &&
+                      errno == EINPROGRESS);
+    }
+}
+
+void dead_end_close(const int fds[4])
+{
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
+}
+
 /* TLS */
 
 static pid_t run(const char *const *arguments, int in_fd, int out_fd)
@@ -270,17 +303,6 @@ static pid_t run(const char *const *arguments, int in_fd, int out_fd)
     dup2(out_fd, 2);
     execvp(arguments[0], (char *const *)arguments);
     _exit(127);
-}
-
-static void make_certificate(struct tls_server *server, const char *key)
-{
-    const char *const arguments[] = {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=sink.test", "-addext",
-        "subjectAltName=DNS:sink.test", "-keyout", key, "-out", server->certificate, NULL};
-    int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), status;
-    pid_t pid = run(arguments, null_fd, null_fd);
-    cr_assert(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    close(null_fd);
 }
 
 /* Reads what s_server prints, until its process ends. */
@@ -321,8 +343,8 @@ static unsigned read_port(int fd)
     return (unsigned)atoi(strrchr(accept, ':') + 1);
 }
 
-void tls_server_start(struct tls_server *server, const char *const *more_arguments,
-    const char *marker, struct slice answer)
+void tls_server_start_as(struct tls_server *server, const struct identity *identity,
+    const char *const *more_arguments, const char *marker, struct slice answer)
 {
     char key[96];
     *server = (struct tls_server){
@@ -330,7 +352,8 @@ void tls_server_start(struct tls_server *server, const char *const *more_argumen
     cr_assert(mkdtemp(server->directory) != NULL);
     snprintf(key, sizeof key, "%s/key.pem", server->directory);
     snprintf(server->certificate, sizeof server->certificate, "%s/cert.pem", server->directory);
-    make_certificate(server, key);
+    identity_write(identity->certificate_pem, server->certificate);
+    identity_write(identity->key_pem, key);
     const char *arguments[24] = {
         "openssl", "s_server", "-accept", "127.0.0.1:0", "-key", key, "-cert", server->certificate};
     for (int i = 8; more_arguments && *more_arguments; i++)
@@ -346,6 +369,15 @@ void tls_server_start(struct tls_server *server, const char *const *more_argumen
     unlink(key);
     signal(SIGPIPE, SIG_IGN);
     cr_assert(pthread_create(&server->thread, NULL, serve_tls, server) == 0);
+}
+
+void tls_server_start(struct tls_server *server, const char *const *more_arguments,
+    const char *marker, struct slice answer)
+{
+    struct identity identity;
+    identity_make(
+        &identity, &(struct identity_options){.common_name = "sink.test", .dns_name = "sink.test"});
+    tls_server_start_as(server, &identity, more_arguments, marker, answer);
 }
 
 void tls_server_stop(struct tls_server *server)

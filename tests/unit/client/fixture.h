@@ -8,6 +8,7 @@
 #define PENSTOCK_TESTS_UNIT_CLIENT_SUPPORT_H
 
 #include "client/client.h"
+#include "unit/client/certificates.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -67,6 +68,7 @@ struct dns_server {
     int fd;
     char address[32];        /* "127.0.0.1:port", for client_options */
     _Atomic bool knows_root; /* answers for the root in any case */
+    const char *silent_name; /* never answers for names that begin so; NULL: none */
     _Atomic unsigned queries;
     _Atomic bool stopping;
     pthread_t thread;
@@ -91,7 +93,14 @@ struct tls_server {
 
 void tls_server_start(struct tls_server *server, const char *const *more_arguments,
     const char *marker, struct slice answer);
+/* With another certificate than the usual one. */
+void tls_server_start_as(struct tls_server *server, const struct identity *identity,
+    const char *const *more_arguments, const char *marker, struct slice answer);
 void tls_server_stop(struct tls_server *server);
+
+/* A listener whose backlog is full: connecting to it gets no answer. */
+void dead_end_open(const char *ip, unsigned port, int ret_fds[4]);
+void dead_end_close(const int fds[4]);
 
 /* The loop and the client. */
 

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/support/h2_server.py as a process of its own, with a certificate for sink.test. */
+#ifndef PENSTOCK_TESTS_UNIT_CLIENT_H2_SERVER_H
+#define PENSTOCK_TESTS_UNIT_CLIENT_H2_SERVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#define H2_SERVER_IDS_MAX 512
+
+struct h2_server {
+    unsigned port;
+    char directory[64], certificate[96];
+    pid_t pid;
+    FILE *output;
+    pthread_t thread;
+    /* what it has said */
+    _Atomic unsigned connections, http_1, plaintext, handled, refused, ignored;
+    _Atomic unsigned handled_of[H2_SERVER_IDS_MAX]; /* of the requests with "webhook-id: N" */
+};
+
+/* `options`: "NAME=VALUE", ended by NULL; NULL: none. */
+void h2_server_start(struct h2_server *server, const char *const *options);
+void h2_server_stop(struct h2_server *server);
+
+#endif
