@@ -46,7 +46,7 @@ static void end_headers(struct client_transfer *transfer)
     if (transfer->status < 200)
         return;
     transfer->answered = true;
-    multiplex_note_answer(&transfer->stream, clock_mono_us());
+    multiplex_note_answer(transfer->multiplex, &transfer->stream, clock_mono_us());
     request->excerpt_len = 0; /* from here on it shows the body */
     if (transfer->status / 100 != 3)
         request->evidence.location[0] = '\0';

@@ -15,9 +15,9 @@ struct multiplex_connection {
     struct multiplex_origin *origin;
     uint64_t number;
     bool made, closed;
-    unsigned streams;         /* requests that use it, sent or about to be */
-    unsigned sent;            /* of them, sent */
-    unsigned streams_max;     /* as learned */
+    unsigned streams; /* requests that use it, sent or about to be */
+    unsigned sent;    /* of them, sent */
+    unsigned streams_max;
     int64_t answered_mono_us; /* the last answer; 0: none yet */
 };
 
@@ -25,6 +25,7 @@ struct multiplex_origin {
     struct list bucket_link, place, ready_link;
     struct list connections, waiting;
     int64_t http_1_until_mono_us; /* 0: HTTP/2 is tried */
+    unsigned streams_max;         /* as learned, for connections without an answer */
     char name[];
 };
 
@@ -122,6 +123,7 @@ static struct multiplex_origin *add_origin(struct multiplex *multiplex, const ch
     list_init(&origin->waiting);
     list_init(&origin->ready_link);
     list_init(&origin->place);
+    origin->streams_max = MULTIPLEX_STREAMS_MAX;
     list_add_tail(bucket_of(multiplex, name), &origin->bucket_link);
     multiplex->origins_count++;
     return origin;
@@ -150,7 +152,7 @@ static struct multiplex_connection *add_connection(
     struct multiplex_connection *connection = memory_new(sizeof *connection);
     connection->origin = origin;
     connection->number = multiplex_take_number(multiplex);
-    connection->streams_max = MULTIPLEX_STREAMS_MAX;
+    connection->streams_max = origin->streams_max;
     list_add_tail(&origin->connections, &connection->link);
     return connection;
 }
@@ -247,16 +249,33 @@ void multiplex_note_made(
 
 bool multiplex_note_sent(struct multiplex_stream *stream, int64_t now_mono_us)
 {
+    struct multiplex_connection *connection = stream->connection;
     stream->sent = true;
     stream->sent_mono_us = now_mono_us;
-    stream->connection->sent++;
-    return stream->connection->answered_mono_us != 0;
+    connection->sent++;
+    if (connection->answered_mono_us != 0 && connection->sent > connection->origin->streams_max)
+        connection->origin->streams_max = connection->sent;
+    return connection->answered_mono_us != 0;
 }
 
-void multiplex_note_answer(struct multiplex_stream *stream, int64_t now_mono_us)
+void multiplex_note_answer(
+    struct multiplex *multiplex, struct multiplex_stream *stream, int64_t now_mono_us)
 {
-    if (stream->connection)
-        stream->connection->answered_mono_us = now_mono_us;
+    struct multiplex_connection *connection = stream->connection;
+    if (!connection)
+        return;
+    if (connection->answered_mono_us == 0) {
+        connection->streams_max = MULTIPLEX_STREAMS_MAX;
+        make_ready(multiplex, connection->origin);
+    }
+    connection->answered_mono_us = now_mono_us;
+}
+
+/* The connection has this many streams, and takes no more. */
+static void note_full(struct multiplex_connection *connection)
+{
+    connection->streams_max = connection->sent;
+    connection->origin->streams_max = connection->sent;
 }
 
 /* Nothing uses a number twice, so a connection that is not made is freed with its only stream. */
@@ -275,7 +294,7 @@ bool multiplex_leave(
     connection->streams--;
     connection->sent -= stream->sent;
     if (end == MULTIPLEX_REFUSED && connection->sent > 0)
-        connection->streams_max = connection->sent;
+        note_full(connection);
     connection->closed |=
         !connection->made || end == MULTIPLEX_LOST ||
         (end == MULTIPLEX_REFUSED && connection->sent == 0) ||

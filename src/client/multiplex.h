@@ -23,6 +23,11 @@
  * learns them when libcurl wants to open a socket for a request that was to join: that is refused,
  * and the request enters again. Then the connection has no room until another stream ends.
  *
+ * libcurl knows the limit only after the peer's SETTINGS. Many peers close a connection with more
+ * streams, or refuse them. So a new connection gets as many as the last one could have, until
+ * something is answered on it. GOAWAY looks like a limit and may leave one that is too low: it rises
+ * again with the streams that a connection has.
+ *
  * A connection that lost a request is closed: it gets no new streams, and the others end. The same
  * holds if a request timed out and nothing was answered on the connection since it was sent: the
  * path may be dead, and TCP does not say so for minutes.
@@ -102,7 +107,8 @@ void multiplex_note_made(
     struct multiplex *multiplex, struct multiplex_stream *stream, bool http_2, int64_t now_mono_us);
 /* Returns whether something was answered on the connection before. */
 bool multiplex_note_sent(struct multiplex_stream *stream, int64_t now_mono_us);
-void multiplex_note_answer(struct multiplex_stream *stream, int64_t now_mono_us);
+void multiplex_note_answer(
+    struct multiplex *multiplex, struct multiplex_stream *stream, int64_t now_mono_us);
 
 /* Harmless if the stream is not in the table. Returns whether the connection can be closed: it gets
  * no new streams, and this was the last one. */

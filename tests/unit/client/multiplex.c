@@ -122,6 +122,65 @@ Test(multiplex, peers_limit_is_learned_when_joining_is_refused)
     multiplex_done(&multiplex);
 }
 
+/* The first connection could have two streams. */
+static void learn_limit(void)
+{
+    open_connection(0);
+    enter(1);
+    multiplex_note_sent(&streams[1], 1);
+    enter(2);
+    leave(2, MULTIPLEX_REFUSED);
+    open_connection(2);
+}
+
+Test(multiplex, new_connection_has_the_learned_limit_until_its_first_answer)
+{
+    start();
+    learn_limit();
+    cr_expect_eq(enter(3), MULTIPLEX_JOIN);
+    cr_expect_eq(enter(4), MULTIPLEX_OPEN);
+    leave(4, MULTIPLEX_ENDED);
+    multiplex_note_answer(&multiplex, &streams[2], 2);
+    for (unsigned i = 4; i < 10; i++) {
+        cr_expect_eq(enter(i), MULTIPLEX_JOIN);
+        cr_expect_eq(multiplex_number(&streams[i]), multiplex_number(&streams[2]));
+    }
+    multiplex_done(&multiplex);
+}
+
+Test(multiplex, learned_limit_rises_with_the_streams_of_a_connection)
+{
+    start();
+    learn_limit();
+    multiplex_note_answer(&multiplex, &streams[2], 2);
+    for (unsigned i = 3; i < 7; i++) {
+        enter(i);
+        multiplex_note_sent(&streams[i], 3);
+    }
+    leave(2, MULTIPLEX_LOST); /* so another connection is opened */
+    open_connection(2);
+    for (unsigned i = 7; i < 11; i++)
+        cr_expect_eq(enter(i), MULTIPLEX_JOIN);
+    cr_expect_eq(enter(11), MULTIPLEX_OPEN, "five fit");
+    multiplex_done(&multiplex);
+}
+
+Test(multiplex, waiting_requests_are_ready_after_the_first_answer)
+{
+    unsigned next = 20;
+    start();
+    learn_limit();
+    while (enter(next) != MULTIPLEX_WAIT) {
+        if (streams[next].way == MULTIPLEX_OPEN)
+            make(next);
+        next++;
+    }
+    cr_expect_null(multiplex_next(&multiplex, 1));
+    multiplex_note_answer(&multiplex, &streams[2], 2);
+    expect_next(next, MULTIPLEX_JOIN);
+    multiplex_done(&multiplex);
+}
+
 Test(multiplex, unused_connection_that_refuses_is_closed)
 {
     start();
@@ -152,7 +211,7 @@ Test(multiplex, silent_connection_gets_no_new_requests)
     open_connection(0);
     cr_expect_eq(enter(1), MULTIPLEX_JOIN);
     cr_expect_not(multiplex_note_sent(&streams[1], 10), "nothing was answered on it yet");
-    multiplex_note_answer(&streams[0], 20);
+    multiplex_note_answer(&multiplex, &streams[0], 20);
     leave(0, MULTIPLEX_ENDED);
     leave(1, MULTIPLEX_SILENT); /* sent before the last answer */
     cr_expect_eq(enter(2), MULTIPLEX_JOIN);
@@ -200,7 +259,7 @@ Test(multiplex, stream_that_is_in_no_table_may_leave)
     struct multiplex_stream stream = {.way = MULTIPLEX_HTTP_1};
     start();
     cr_expect_not(multiplex_leave(&multiplex, &stream, MULTIPLEX_LOST));
-    multiplex_note_answer(&stream, 1);
+    multiplex_note_answer(&multiplex, &stream, 1);
     cr_expect_eq(multiplex_number(&stream), 0);
     multiplex_done(&multiplex);
 }
