@@ -7,7 +7,7 @@
  * after that change nothing. An answer that is not HTTP is read within the same limits, for the
  * excerpt.
  *
- * If the caller wants the body, it is copied to the request's `answer`, and the whole time of the
+ * If the caller needs the body, it is copied to the request's `answer`, and the whole time of the
  * request is for it. When it is longer than that, the transfer ends.
  */
 #ifndef PENSTOCK_CLIENT_ANSWER_H

@@ -20,13 +20,13 @@
  * connects to (transfer.h), libcurl sees one connection per name, and this table decides.
  *
  * The table does not see what a connection is allowed: the peer's limit of streams, and GOAWAY. It
- * learns them when libcurl wants to open a socket for a request that was to join: that is refused,
- * and the request enters again. Then the connection has no room until another stream ends.
+ * learns them when libcurl opens a socket for a request that was to join: that is refused, and the
+ * request enters again. Then the connection has no room until another stream ends.
  *
  * libcurl knows the limit only after the peer's SETTINGS. Many peers close a connection with more
  * streams, or refuse them. So a new connection gets as many as the last one could have, until
- * something is answered on it. GOAWAY looks like a limit and may leave one that is too low: it rises
- * again with the streams that a connection has.
+ * something is answered on it. GOAWAY looks like a limit and may leave one that is too low. It
+ * rises with the streams that a connection has.
  *
  * A connection that lost a request is closed: it gets no new streams, and the others end. The same
  * holds if a request timed out and nothing was answered on the connection since it was sent: the

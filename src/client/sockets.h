@@ -16,9 +16,10 @@
  * new socket with the same number would be taken for it.
  *
  * libcurl 7.88 also wishes to write while an HTTP/2 peer's window is closed. The socket is writable
- * then, and the loop would spin. So after WRITABLE_EVENTS_MAX events that say only that, the wish to
- * write is held: libcurl may try to write when the socket is readable (the window may have opened),
- * and every HELD_US_MIN to HELD_US_MAX. The hold ends when libcurl does not wish to write any more.
+ * then, and the loop would spin. So after WRITABLE_EVENTS_MAX events that say only that, the wish
+ * to write is held: libcurl may try to write when the socket is readable (the window may have
+ * opened), and every HELD_US_MIN to HELD_US_MAX. The hold ends when libcurl does not wish to write
+ * any more.
  *
  * Owned by the client's thread.
  */

@@ -133,6 +133,15 @@ class Connection:
         while self.step():
             self.flush()
         self.flush()
+        self.close()
+
+    def close(self):
+        """Reads what is still sent: otherwise the peer gets a reset, which destroys answers that it has not read."""
+        if self.last_stream is not None:
+            self.tls.settimeout(5)
+            self.tls.shutdown(socket.SHUT_WR)
+            while self.tls.recv(65536):
+                pass
         self.tls.close()
 
     def flush(self):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Many requests over HTTP/2 to tests/support/h2_server.py: they share connections, none is lost, and
- * none is sent twice. */
+/* Many requests over HTTP/2 to tests/support/h2_server.py: they share connections, none is lost,
+ * and none is sent twice. */
 #include "unit/client/fixture.h"
 #include "unit/client/h2_server.h"
 
