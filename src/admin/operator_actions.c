@@ -58,7 +58,7 @@ static void describe_refusal(
         break;
     case ACTION_ENDPOINT_FOREIGN:
         snprintf(ret_text, size,
-            "The endpoint %s is of another account: choose an endpoint of the account %s.",
+            "The endpoint %s belongs to another account: choose an endpoint of the account %s.",
             endpoint, action->ret_account);
         break;
     case ACTION_ENDPOINT_HAS_IT:

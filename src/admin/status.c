@@ -52,13 +52,13 @@ static void print_journal(
 {
     char since[CLOCK_TEXT_BYTES];
     clock_format_rfc3339(room->since_us, since);
-    buffer_add_format(text, "[-] journal %u: takes %s (%s)", shard, room_taken(room->space),
+    buffer_add_format(text, "[-] journal %u: accepts %s (%s)", shard, room_taken(room->space),
         room_reason_name(room->reason));
     if (room->free_bytes >= 0)
         buffer_add_format(text, ", %.1f MiB free", (double)room->free_bytes / MIB);
     if (room->wanted_bytes > 0)
         buffer_add_format(
-            text, ", takes more when %.1f MiB are free", (double)room->wanted_bytes / MIB);
+            text, ", accepts more when %.1f MiB are free", (double)room->wanted_bytes / MIB);
     buffer_add_format(text, ", since %s%s\n", since,
         room->space == SPACE_NONE && publishes(admin) ? "; events go through the broker" : "");
 }
@@ -74,7 +74,7 @@ static void print_room(const struct admin *admin, struct buffer *text)
         well = false;
     }
     if (well)
-        buffer_add_string(text, "[+] journals take events\n");
+        buffer_add_string(text, "[+] journals accept events\n");
     else if (!admin->options.journals)
         buffer_add_string(text, "[-] journals refuse events: see the log\n");
     enum err trouble = accounts_trouble(admin->options.accounts);

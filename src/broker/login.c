@@ -60,7 +60,7 @@ static enum err read_credentials(
     char *colon = line ? strchr(line, ':') : NULL;
     if (!colon || colon == line) {
         snprintf(ret_detail, BROKER_DETAIL_BYTES,
-            "the broker's credentials %.300s: not a line user:password", path);
+            "the broker's credentials %.300s: the first line is not user:password", path);
         return ERR_CONFIG;
     }
     line[strcspn(line, "\r\n")] = '\0';

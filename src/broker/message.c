@@ -250,7 +250,7 @@ static const char *decode_headers(const amqp_table_t *headers, struct event_part
         return "its key is not valid";
     const amqp_field_value_t *guarded = find_header(headers, SLICE_LITERAL("guarded"));
     if (guarded && guarded->kind != AMQP_FIELD_KIND_BOOLEAN)
-        return "its guarded is not a boolean";
+        return "its header guarded is not a boolean";
     parts->guarded = guarded && guarded->value.boolean;
     /* As in ingress: an invalid one is left out, and the event is still valid. */
     parts->traceparent = find_text(headers, SLICE_LITERAL("traceparent"));
@@ -266,7 +266,7 @@ static const char *decode_event(const amqp_table_t *headers, struct slice app_id
     if (!slice_equals_string(app_id, MESSAGE_APP_ID))
         return "its app_id is not penstock";
     if (!event_id_parse(message->message_id, &ret_parts->id))
-        return "its message_id is missing or no event's id";
+        return "its message_id is missing or not the id of an event";
     if (!name_is_valid_type(message->type))
         return "its type is missing or not valid";
     if (message->body_bytes == 0)

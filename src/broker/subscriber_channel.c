@@ -181,7 +181,8 @@ void subscriber_channel_tick(struct subscriber_channel *channel, int64_t now_mon
     case CHANNEL_OPENING:
     case CHANNEL_CLOSING:
         if (age_us > ANSWER_US_MAX)
-            subscriber_lose(channel->subscriber, "a channel was not opened or closed within 60 s");
+            subscriber_lose(
+                channel->subscriber, "opening or closing a channel took more than 60 s");
         break;
     }
 }
@@ -233,7 +234,8 @@ static void arrive(struct subscriber_channel *channel, struct slice body)
         amqp_decode_properties(AMQP_BASIC_CLASS, &subscriber->pool,
             message_bytes(buffer_slice(&arrival->header)), &properties) < 0 ||
         !tag_window_add(&channel->tags, arrival->number)) {
-        subscriber_lose(subscriber, "a message was rejected: out of memory, or out of order");
+        subscriber_lose(
+            subscriber, "a message was rejected: out of memory, or its header or tag is not valid");
         return;
     }
     struct message message;

@@ -119,7 +119,7 @@ static enum err ask(struct replica *replica, struct replica_answer *ret_answer, 
     if (!err && !replica_page_parse(buffer_slice(&body), ret_answer, ret_detail))
         err = ERR_DAMAGED;
     if (!err && strcmp(ret_answer->installation, replica->options.installation) != 0) {
-        snprintf(ret_detail, LEADER_DETAIL_BYTES, "%.150s is of another installation",
+        snprintf(ret_detail, LEADER_DETAIL_BYTES, "%.150s belongs to another installation",
             replica->options.leader_url);
         err = ERR_CONFIG;
     }

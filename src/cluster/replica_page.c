@@ -179,7 +179,7 @@ static bool take_page(const json_t *root, struct replica_answer *answer, char *r
         !take_flag(root, "more", &answer->page.more) ||
         !take_flag(root, "restart", &answer->restart) || !json_is_array(changes) ||
         !take_text(root, "installation", answer->installation, sizeof answer->installation)) {
-        snprintf(ret_detail, REPLICA_PAGE_DETAIL_BYTES, "the answer is no page of changes");
+        snprintf(ret_detail, REPLICA_PAGE_DETAIL_BYTES, "the answer is not a page of changes");
         return false;
     }
     size_t i;

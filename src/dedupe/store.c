@@ -222,7 +222,7 @@ enum err dedupe_expire(struct dedupe_store *dedupe, int64_t now_us, bool *ret_wo
             log_error(
                 "a segment of the dedupe store has expired, but is too damaged to be dropped: "
                 "it stays in the file and only takes room; PRAGMA integrity_check in the "
-                "sqlite3 shell tells more segment=%s",
+                "sqlite3 shell shows the damage segment=%s",
                 segment->name);
         return result;
     }

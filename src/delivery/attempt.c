@@ -99,7 +99,8 @@ static void on_started(struct request *request, void *receiver)
             send_request(run);
     } else if (request->result == ERR_MOVED_ON || request->result == ERR_DAMAGED) {
         log_error("a delivery is not sent: %s shard=%u delivery=%lld",
-            request->result == ERR_DAMAGED ? "its row is damaged" : "another request moved it",
+            request->result == ERR_DAMAGED ? "its row is damaged"
+                                           : "another request changed its state",
             shard->taker.shard, (long long)job->delivery.id);
         struct endpoint_queue *queue = job->queue;
         outcome_forget_in_doubt(job);

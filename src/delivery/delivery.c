@@ -155,7 +155,7 @@ static void on_drain_timer(struct timer *timer)
 {
     struct delivery_shard *shard = CONTAINER_OF(timer, struct delivery_shard, drain_timer);
     if (shard->in_flight + shard->recording > 0)
-        log_warn("the time to drain has expired: what is in flight is cut short shard=%u "
+        log_warn("shutdown.drain has expired: requests in flight are cancelled shard=%u "
                  "in_flight=%u unrecorded=%u",
             shard->taker.shard, shard->in_flight, shard->recording);
     loop_stop(&shard->loop);

@@ -67,7 +67,8 @@ static void on_recorded(struct request *request, void *receiver)
         if (gone)
             log_error("the outcome of a delivery was not recorded: %s shard=%u delivery=%lld "
                       "state=%s status=%d",
-                request->result == ERR_DAMAGED ? "its row is damaged" : "another request moved it",
+                request->result == ERR_DAMAGED ? "its row is damaged"
+                                               : "another request changed its state",
                 shard->taker.shard, (long long)job->delivery.id,
                 delivery_state_name(run->record.to), run->client.end.http_status);
         if (gone)
@@ -349,7 +350,7 @@ static void log_shortage(struct delivery_shard *shard, const char *what)
         return;
     log_error("this machine has no %s: deliveries wait, and this does not count as an attempt "
               "shard=%u times=%u",
-        what ? what : "room", shard->taker.shard, shard->shortages);
+        what ? what : "free resource", shard->taker.shard, shard->shortages);
     shard->shortage_logged_mono_us = now_us;
     shard->shortages = 0;
 }
@@ -464,7 +465,7 @@ void outcome_park(struct job *job, enum park_reason reason)
     run->job = job;
     job->run = run;
     if (job->delivery.was_delivered)
-        log_warn("a forced replay ends unsent, since its endpoint is %s: the delivery stays "
+        log_warn("a forced replay was not sent, since its endpoint is %s: the delivery stays "
                  "delivered, as it was before "
                  "shard=%u delivery=%lld",
             park_reason_name(reason), job->queue->shard->taker.shard, (long long)job->delivery.id);

@@ -129,10 +129,10 @@ static enum err mend_segment(struct store *store, struct dedupe_segment *segment
         return result;
     if (mending.complete)
         dedupe_segment_mended(segment);
-    log_warn("the dedupe store was mended from the events of the day segment=%s "
-             "keys_entered_again=%u doubt=%s",
+    log_warn("the dedupe store was repaired from the events of the day segment=%s "
+             "keys_added=%u complete=%s",
         segment->name, mending.entered,
-        mending.complete ? "none" : "stays, since events of the day cannot be read either");
+        mending.complete ? "yes" : "\"no: some events of the day cannot be read\"");
     return OK;
 }
 

@@ -130,9 +130,8 @@ enum err delivery_rows_write(
     enum err result = write_once(rows, statement, row);
     if (result != ERR_DAMAGED || !sql_found_damaged_index(rows->db))
         return result;
-    log_error("an index of the deliveries is damaged: REINDEX in the sqlite3 shell, with the "
-              "gateway stopped, mends it "
-              "delivery=%lld",
+    log_error("an index of the deliveries is damaged: stop the gateway and run REINDEX in the "
+              "sqlite3 shell delivery=%lld",
         (long long)row->id);
     sql_tolerate_damaged_index(rows->db, true);
     result = write_once(rows, statement, row);

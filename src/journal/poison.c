@@ -140,7 +140,7 @@ enum err store_keep_poison(struct store *store, struct request *request)
         result = drop_oldest(poison);
     }
     if (is_full && !poison->is_full_said)
-        log_warn("the limit of kept poison is reached: new poison replaces the oldest shard=%u "
+        log_warn("the limit of poison messages is reached: a new one replaces the oldest shard=%u "
                  "rows=%lld bytes=%lld",
             store->shard, (long long)poison->open.rows, (long long)poison->open.bytes);
     poison->is_full_said |= is_full;

@@ -166,7 +166,7 @@ static enum err check_id(struct sqlite3 *db, char *ret_detail)
         return refuse(ret_detail, result, sql_reason(db));
     return is_there
                ? OK
-               : refuse(ret_detail, ERR_DAMAGED, "it does not say which journal it is: restore it");
+               : refuse(ret_detail, ERR_DAMAGED, "the id of the journal is missing: restore it");
 }
 
 enum err schema_prepare(struct sqlite3 *db, unsigned shard, char *ret_detail)

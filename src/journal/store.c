@@ -79,7 +79,7 @@ void store_close(struct store *store, bool in_doubt)
         sql_checkpoint_on_close(store->db, false);
     else if (store->next_seq && checkpointer_finish(&store->checkpointer))
         log_warn(
-            "the journal could not be checkpointed at its end: the next start does it shard=%u "
+            "the journal could not be checkpointed at the stop: the next start does it shard=%u "
             "reason=%s",
             store->shard, sql_reason(store->db));
     sql_close(store->db);

@@ -133,7 +133,7 @@ void totals_add(struct totals *totals, const struct event_parts *parts, uint64_t
     entry->open[column].count += sign;
     /* 10^11 of the largest amounts fit: beyond that the totals are wrong, and the audit says so. */
     if (!money_sum_add(&entry->open[column].sum, parts->amount, sign))
-        log_error("a sum of the totals does not fit day=%lld", (long long)key.day);
+        log_error("a sum of the totals is too large to be stored day=%lld", (long long)key.day);
 }
 
 void totals_pass(struct totals *totals, int64_t now_mono_us)
@@ -234,7 +234,7 @@ static enum err write_row(struct totals *totals, const struct total_entry *entry
 static void give_up(struct totals *totals)
 {
     log_error("the totals cannot be read: nothing is counted in them until the next start, and "
-              "the audit does without them");
+              "the audit does not use them");
     forget(totals);
     totals->given_up = true;
 }

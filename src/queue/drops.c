@@ -26,7 +26,7 @@ void drops_show(struct consumer *consumer)
             (long long)consumer->losses.lost);
     else if (drops->count > 0)
         snprintf(why, sizeof why,
-            "%lld were dropped from queues like %s (%s), and delivered: see rabbitmqctl "
+            "%lld were dropped from queues such as %s (%s), and delivered: see rabbitmqctl "
             "list_policies and list_operator_policies",
             (long long)drops->count, drops->queue, drops->reason);
     broker_status_set(consumer->options.status, BROKER_ROLE_KEEP, consumer->taker->shard, !*why,
@@ -37,7 +37,7 @@ static void say(struct consumer *consumer, int64_t now_mono_us)
 {
     struct drops *drops = &consumer->drops;
     log_error("the broker dropped events from a queue that must keep them. They "
-              "arrived by the queue of dropped messages and are delivered. A policy"
+              "arrived through the queue of dropped messages and are delivered. A policy"
               " is wrong: see rabbitmqctl list_policies and list_operator_policies "
               "shard=%u queue=%s reason=%s count=%lld",
         consumer->taker->shard, drops->queue, drops->reason, (long long)drops->unsaid);

@@ -126,7 +126,7 @@ static void fall_behind(struct publish_breaker *breaker, unsigned partition, int
         return;
     breaker->behind_logged_us = now_us;
     log_warn("events wait in the broker for more than %d ms: new ones are delivered"
-             " from the journal until it has caught up partition=%u",
+             " from the journal until the broker has caught up partition=%u",
         (int)(breaker->options.lag_us_max / US_PER_MS), partition);
 }
 

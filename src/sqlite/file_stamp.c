@@ -84,10 +84,10 @@ static enum err read_through(
     sql_close(db);
     if (err == ERR_NOT_FOUND)
         return refuse(ret_detail, ERR_DAMAGED,
-            "it has no stamp: it is not a file of this program's installations");
+            "it has no stamp: it does not belong to an installation of Penstock");
     if (err == ERR_DAMAGED)
         return refuse(ret_detail, ERR_DAMAGED,
-            "it is not a database, it was cut, or its first pages are damaged");
+            "it is not a database, it was truncated, or its first pages are damaged");
     return err;
 }
 
@@ -124,7 +124,7 @@ enum err file_stamp_read(const char *path, struct file_stamp *ret_stamp, char *r
         return err;
     if (!read_alone && strcmp(alone.id, whole.id) != 0)
         return refuse(ret_detail, ERR_DAMAGED,
-            "the -wal file beside it belongs to another database: put its own back");
+            "the -wal file beside it belongs to another database: restore the right one");
     *ret_stamp = whole;
     return OK;
 }

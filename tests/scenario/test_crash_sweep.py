@@ -50,7 +50,7 @@ def expected(point):
         return Expected({True}, {"purchase": (1, 2), "payout": (0, 1)}, {"purchase": DELIVERED, "payout": PARKED})
     if point == 16:  # as the next, unless the journal was quicker
         return Expected({True}, {"purchase": (1, 2), "payout": (1, 1)}, {"purchase": DELIVERED, "payout": EITHER})
-    if point <= 17:  # the client did the work, and that is not on disk: the honest gap
+    if point <= 17:  # the client did the work, and that is not on disk: the known gap
         return Expected({True}, {"purchase": (2, 2), "payout": (1, 1)}, {"purchase": DELIVERED, "payout": PARKED})
     return Expected({True}, {"purchase": (1, 1), "payout": (1, 1)}, {"purchase": DELIVERED, "payout": DELIVERED})
 

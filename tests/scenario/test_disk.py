@@ -119,13 +119,13 @@ def standing(gateway):
 def test_the_refused_classes_and_the_reason_are_shown_and_end_without_traffic(make_gateway, sink, disk, order, reason):
     gateway = make_gateway(environment_for(disk, PENSTOCK_DATA__SHARDS="1"))
     ready, lines, journal, text, _ = standing(gateway)
-    assert ready and "[+] journals take events" in lines and journal["refuses"] == [] and "REFUSES" not in text
+    assert ready and "[+] journals accept events" in lines and journal["refuses"] == [] and "REFUSES" not in text
     disk.be(order)
     with gateway.partner() as partner:
         answer = partner.post("/v1/events", json=gateway.event(1, data={"pad": "x" * 20000}))
         assert answer.status_code == 503, answer.text
     ready, lines, journal, text, metrics = standing(gateway)
-    assert not ready and f"[-] journal 0: takes no events ({reason}), " in lines and "MiB free" in lines and "take events" not in lines, lines
+    assert not ready and f"[-] journal 0: accepts no events ({reason}), " in lines and "MiB free" in lines and "accept events" not in lines, lines
     assert journal["refuses"] == ["critical", "important", "optional"] and journal["reason"] == reason and journal["since"]
     assert f"REFUSES critical, important, optional events: {reason}" in text, text
     assert metrics['penstock_journals_refusing{class="critical"}'] == 1 and metrics[f'penstock_journals_short{{reason="{reason}"}}'] == 1
@@ -139,7 +139,7 @@ def test_only_optional_events_are_shown_as_refused(make_gateway, disk):
     disk.be(f"free {4 * RESERVE - MIB}")
     wait_for(lambda: standing(gateway)[2]["refuses"] == ["optional"], "the journal says it without traffic", 20)
     ready, lines, journal, _, metrics = standing(gateway)
-    assert ready and "takes no optional events (reserve)" in lines and journal["wanted_bytes"] == 4 * RESERVE, lines
+    assert ready and "accepts no optional events (reserve)" in lines and journal["wanted_bytes"] == 4 * RESERVE, lines
     assert metrics['penstock_journals_refusing{class="critical"}'] == 0 and metrics['penstock_journals_refusing{class="optional"}'] == 1
 
 

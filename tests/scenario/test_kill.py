@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 under load: nothing that was answered is lost (L0), and what arrives twice stays within the honest gap.
+"""kill -9 under load: nothing that was answered is lost (L0), and what arrives twice stays within the known gap.
 
 The bound: at each kill, the events whose delivery the sink had got by then and whose `delivered` was not in the journal's files yet: those that
 were being answered, and those that were answered while the last commit was under way or in the 10 ms for which an outcome waits for one. A copy

@@ -302,7 +302,7 @@ def test_what_could_never_be_delivered_is_refused_with_the_reason(gateway, sink)
     with gateway.operator() as operator:
         operator.patch(endpoints(gateway, third), json={"enabled": False})
         operator.patch(endpoints(gateway, main), json={"enabled": False})
-    for endpoint, reason in ((None, "is disabled"), (third, "is disabled"), (foreign, "is of another account"),
+    for endpoint, reason in ((None, "is disabled"), (third, "is disabled"), (foreign, "belongs to another account"),
                              ("ep_0123456789abcdef", "does not exist"), (second, delivery_of(event, 1 - index))):
         body = {"expect": "dead", **({"endpoint": endpoint} if endpoint else {})}
         refused = action(gateway, delivery_of(event, index), "replay", **body)

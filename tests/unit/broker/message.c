@@ -127,8 +127,9 @@ Test(message, incomplete_or_wrong_message_is_not_an_event)
     static const struct fault faults[] = {
         {"its app_id is not penstock", .app_id = "pensTock"},
         {"its app_id is not penstock", .without = AMQP_BASIC_APP_ID_FLAG},
-        {"its message_id is missing or no event's id", .message_id = "evt_1"},
-        {"its message_id is missing or no event's id", .without = AMQP_BASIC_MESSAGE_ID_FLAG},
+        {"its message_id is missing or not the id of an event", .message_id = "evt_1"},
+        {"its message_id is missing or not the id of an event",
+            .without = AMQP_BASIC_MESSAGE_ID_FLAG},
         {"its type is missing or not valid", .type = "a b"},
         {"its type is missing or not valid", .without = AMQP_BASIC_TYPE_FLAG},
         {"it has no format", .without = AMQP_BASIC_HEADERS_FLAG},
@@ -147,7 +148,8 @@ Test(message, incomplete_or_wrong_message_is_not_an_event)
         {"its key is not valid", .header = "key", .text = ""},
         {"its key is not valid", .header = "key", .text = "\x01"},
         {"its key is not valid", .header = "key", .has_number = true, .number = 1},
-        {"its guarded is not a boolean", .header = "guarded", .has_number = true, .number = 1},
+        {"its header guarded is not a boolean", .header = "guarded", .has_number = true,
+            .number = 1},
     };
     for (unsigned i = 0; i < ARRAY_LENGTH(faults); i++) {
         struct event_parts parts = some_event(7);

@@ -138,7 +138,7 @@ Test(replica_page, unknown_members_are_ignored)
 #define ENDPOINT_WRONG "an object of kind endpoint has a missing or wrong member"
 #define CREDENTIAL_WRONG "an object of kind credential has a missing or wrong member"
 #define GRANT_WRONG "an object of kind grant has a missing or wrong member"
-#define NO_PAGE "the answer is no page of changes"
+#define NO_PAGE "the answer is not a page of changes"
 #define NO_KIND "an object has a kind that this version does not know: upgrade this gateway"
 #define NAME_64 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 

@@ -45,8 +45,8 @@ Test(file, a_file_that_is_not_this_shards_journal_is_refused_and_not_changed)
         {"PRAGMA user_version = 0", ERR_DAMAGED, "another application"},
         {"UPDATE meta SET value = 3 WHERE key = 'shard'", ERR_DAMAGED, "shard 3"},
         {"DELETE FROM meta", ERR_DAMAGED, "number of its shard"},
-        {"DELETE FROM meta WHERE key = 'journal_id'", ERR_DAMAGED, "which journal"},
-        {"UPDATE meta SET value = '' WHERE key = 'journal_id'", ERR_DAMAGED, "which journal"},
+        {"DELETE FROM meta WHERE key = 'journal_id'", ERR_DAMAGED, "id of the journal"},
+        {"UPDATE meta SET value = '' WHERE key = 'journal_id'", ERR_DAMAGED, "id of the journal"},
         {"DROP TABLE meta", ERR_DAMAGED, "number of its shard"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {

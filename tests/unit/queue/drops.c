@@ -33,7 +33,7 @@ Test(drops, dropped_events_are_shown_until_none_is_dropped_for_ten_minutes)
     consumer_pass(tick_us);
     struct broker_link_status shown = consumer_shown(BROKER_ROLE_KEEP);
     cr_assert_not(shown.good);
-    cr_assert(strstr(shown.why, "1 were dropped from queues like penstock.deliver.4.2 (maxlen)"),
+    cr_assert(strstr(shown.why, "1 were dropped from queues such as penstock.deliver.4.2 (maxlen)"),
         "%s", shown.why);
     consumer_pass(300 * US_PER_SECOND);
     send_dropped();
