@@ -14,6 +14,7 @@
 
 #include "runtime/log.h"
 
+#define REDUE_STEP_COUNT 100         /* rows: the journal's thread is held for some 5 ms */
 #define REDUE_AGAIN_US US_PER_SECOND /* after the journal refused */
 
 static int64_t new_due_us(const struct delivery *waiting, const void *context)
@@ -87,7 +88,7 @@ static void ask(struct endpoint_queue *queue, int64_t after_due_us, int64_t afte
         .context = walk->rules,
         .after_due_us = after_due_us,
         .after_id = after_id,
-        .count_max = REDUE_COUNT_MAX,
+        .count_max = REDUE_STEP_COUNT,
     };
     walk->asking = true;
     shard_ask(queue->shard, &walk->step.request, JOURNAL_REDUE, on_step);

@@ -4,8 +4,9 @@
  *
  * The thread sleeps on its mailbox, takes all requests that are in it, and makes one transaction of
  * them. While that transaction is being committed, the next requests gather. So a commit is as
- * large as the load makes it, without a timer: a lone request waits for one fsync, and under load
- * one fsync serves up to JOURNAL_BATCH_REQUESTS_MAX requests.
+ * large as the load makes it: a lone request waits for one fsync, and under load one fsync serves
+ * up to JOURNAL_BATCH_REQUESTS_MAX requests. At ordinary rates a short rest between commits lets
+ * some more gather (commit_pace.h).
  *
  * Outcomes that may wait (journal_record) do not cause a commit of their own. A batch that holds
  * nothing else is worked off JOURNAL_WAIT_US after the first of them, with the next request of any
@@ -40,6 +41,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/memory.h"
+#include "journal/commit_pace.h"
 #include "journal/disk_watch.h"
 #include "journal/store.h"
 #include "runtime/log.h"
@@ -76,7 +78,8 @@ struct journal_sqlite {
     int64_t next_step_us; /* of expiry, monotonic */
     int64_t totals_put_off_us;
     int64_t batch_due_us; /* monotonic: when a batch that may wait is worked off */
-    unsigned batch_len;
+    struct commit_pace pace;
+    unsigned batch_len, urgent; /* urgent: of the batch, those that may not wait */
     struct request *batch[JOURNAL_BATCH_REQUESTS_MAX];
 };
 
@@ -264,6 +267,8 @@ static void work_off_batch(struct journal_sqlite *self)
     if (self->batch_len == 0)
         return;
     metrics_add(METRIC_JOURNAL_REQUESTS, self->batch_len);
+    commit_pace_begin(&self->pace, self->batch_len, self->urgent, clock_mono_us());
+    self->urgent = 0;
     disk_watch_look(&self->disk, clock_mono_us());
     enum err result = self->disk.failed ? ERR_DISK : run_batch(self);
     if (result == ERR_DISK_FULL && !self->disk.failed &&
@@ -396,10 +401,12 @@ static void receive_request(struct mail *mail, void *receiver)
     struct journal_sqlite *self = receiver;
     ASSERT_ON_THREAD(&self->thread);
     struct request *request = CONTAINER_OF(mail, struct request, mail);
-    if (!may_wait(request))
+    if (!may_wait(request)) {
         self->batch_due_us = INT64_MIN;
-    else if (self->batch_len == 0)
+        self->urgent++;
+    } else if (self->batch_len == 0) {
         self->batch_due_us = clock_mono_us() + JOURNAL_WAIT_US;
+    }
     self->batch[self->batch_len++] = request;
     if (self->batch_len == JOURNAL_BATCH_REQUESTS_MAX)
         work_off_batch(self);
@@ -410,11 +417,21 @@ static void receive_stop(struct mail *mail, void *receiver)
     ((struct journal_sqlite *)receiver)->stopping = true;
 }
 
+/* Waits for mail, and then for some more. The thread is not woken by what arrives meanwhile. */
+static void wait_for_mail(struct journal_sqlite *self)
+{
+    if (mailbox_wait(&self->mailbox, idle_ms(self))) {
+        int64_t rest_us = commit_pace_rest_us(&self->pace, clock_mono_us());
+        if (rest_us > 0)
+            mailbox_rest(&self->mailbox, rest_us);
+    }
+}
+
 static void run(void *context)
 {
     struct journal_sqlite *self = context;
     while (!self->stopping) {
-        mailbox_wait(&self->mailbox, idle_ms(self));
+        wait_for_mail(self);
         disk_board_begin(&self->journal.room, clock_mono_us());
         mailbox_work(&self->mailbox);
         if (batch_is_due(self))

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <time.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -75,8 +76,14 @@ void mailbox_work(struct mailbox *mailbox)
         mail->on_receive(mail, mailbox->receiver);
 }
 
-void mailbox_wait(struct mailbox *mailbox, int timeout_ms)
+bool mailbox_wait(struct mailbox *mailbox, int timeout_ms)
 {
     struct pollfd waited = {.fd = mailbox->event_fd, .events = POLLIN};
-    poll(&waited, 1, timeout_ms);
+    return poll(&waited, 1, timeout_ms) > 0;
+}
+
+void mailbox_rest(const struct mailbox *mailbox, int64_t rest_us)
+{
+    (void)mailbox;
+    nanosleep(&(struct timespec){.tv_nsec = rest_us * 1000}, NULL);
 }

@@ -55,7 +55,10 @@ struct mail *mail_batch_next(struct mail_batch *batch);
 void mailbox_work(struct mailbox *mailbox);
 
 /* Receiver only, for threads without a loop: blocks until there is mail or until `timeout_ms` has
- * passed (-1: no limit). */
-void mailbox_wait(struct mailbox *mailbox, int timeout_ms);
+ * passed (-1: no limit). Returns whether there is mail. */
+bool mailbox_wait(struct mailbox *mailbox, int timeout_ms);
+/* As above, but sleeps for the whole time, whatever arrives: up to a second. Mail that arrives
+ * meanwhile costs nobody a switch of threads. */
+void mailbox_rest(const struct mailbox *mailbox, int64_t rest_us);
 
 #endif

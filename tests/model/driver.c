@@ -150,6 +150,17 @@ static void run_dry(void)
     }
 }
 
+static void wait_for_stop(void)
+{
+    run_dry();
+    for (unsigned i = 0; world_state() == WORLD_STOPPING; i++) {
+        fail_unless(i < WAITS_MAX, BROKEN_LIVENESS, "the gateway does not stop");
+        run_dry();
+        if (world_state() == WORLD_STOPPING && sim_next_wake_us() != INT64_MAX)
+            sim_pass(sim_next_wake_us() - sim_mono_us());
+    }
+}
+
 static void bring_up(void)
 {
     disk_mend();
@@ -157,12 +168,7 @@ static void bring_up(void)
     run_dry();
     if (world_state() == WORLD_UP && world_must_stop())
         world_stop(0);
-    for (unsigned i = 0; world_state() == WORLD_STOPPING; i++) {
-        fail_unless(i < WAITS_MAX, BROKEN_LIVENESS, "the gateway does not stop");
-        run_dry();
-        if (world_state() == WORLD_STOPPING && sim_next_wake_us() != INT64_MAX)
-            sim_pass(sim_next_wake_us() - sim_mono_us());
-    }
+    wait_for_stop();
     if (world_state() == WORLD_DOWN) {
         partner_meet_new_gateway();
         world_start();
@@ -217,7 +223,7 @@ static void drain(void)
     wait_for_all();
     model_check_promises();
     world_stop(US_PER_SECOND);
-    run_dry();
+    wait_for_stop();
     fail_unless(world_state() == WORLD_DOWN, BROKEN_LIVENESS, "the gateway does not stop");
 }
 

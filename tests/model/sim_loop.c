@@ -13,7 +13,8 @@
 
 void __real_mailbox_post(struct mailbox *mailbox, struct mail *mail);
 void __wrap_mailbox_post(struct mailbox *mailbox, struct mail *mail);
-void __wrap_mailbox_wait(struct mailbox *mailbox, int timeout_ms);
+bool __wrap_mailbox_wait(struct mailbox *mailbox, int timeout_ms);
+void __wrap_mailbox_rest(const struct mailbox *mailbox, int64_t rest_us);
 
 /* Mailboxes. */
 
@@ -29,10 +30,23 @@ void __wrap_mailbox_post(struct mailbox *mailbox, struct mail *mail)
     sim_pause(PAUSE_AFTER_MAIL_PER_MILLE);
 }
 
-void __wrap_mailbox_wait(struct mailbox *mailbox, int timeout_ms)
+bool __wrap_mailbox_wait(struct mailbox *mailbox, int timeout_ms)
 {
     sim_wait(
         has_mail, mailbox, timeout_ms < 0 ? INT64_MAX : sim_mono_us() + timeout_ms * US_PER_MS);
+    return has_mail(mailbox);
+}
+
+static bool never(void *context)
+{
+    (void)context;
+    return false;
+}
+
+void __wrap_mailbox_rest(const struct mailbox *mailbox, int64_t rest_us)
+{
+    (void)mailbox;
+    sim_wait(never, NULL, sim_mono_us() + rest_us);
 }
 
 /* Watches: `ready` holds those that were rung. */
