@@ -7,6 +7,7 @@ import time
 import pytest
 
 from support import signatures
+from support.deployment import Deployment, wait_until_delivered
 from support.gateway import BINARY
 from support.wait import wait_for
 
@@ -149,20 +150,25 @@ def test_a_payout_whose_answer_was_lost_is_sent_once_and_parked(make_gateway, si
 
 
 def test_a_payout_interrupted_by_a_crash_is_parked_and_never_sent_again(make_gateway, sink):
+    """The client has answered several requests at the same time before, so that it gets several payouts."""
     gateway = make_gateway(LONG)
-    sink.behave(mode="hang")
     gateway.point_endpoint_at(sink.url())
-    events = post_many(gateway, 5, type="payout")
-    wait_for(lambda: {d.id for d in sink.deliveries()} == set(events), "all are with the client")
+    sink.behave(delay=0.1)
+    deployment = Deployment(gateway, sink.url())
+    wait_until_delivered(deployment, deployment.post(40))
+    sink.behave(mode="hang")
+    events = deployment.post(5, type="payout")
+    wait_for(lambda: sum(bool(sink.of(event)) for event in events) >= 2, "several are with the client")
     gateway.kill9()
+    sink.wait_until_all_left()
+    sent = [event for event in events if sink.of(event)]
     sink.behave()
     gateway.start()
-    for event in events:
-        assert gateway.states(event) == ["parked"]
-        assert gateway.timeline(event)["deliveries"][0]["reason"] == "ambiguous"
-    other = next(iter(post_many(gateway, 1, type="lead")))
+    for delivery in deployment.timelines(sent):
+        assert (delivery["state"], delivery["reason"]) == ("parked", "ambiguous")
+    [other] = deployment.post(type="lead")
     wait_for(lambda: sink.of(other), "a later event")
-    assert all(len(sink.of(event)) == 1 for event in events)
+    assert all(len(sink.of(event)) == 1 for event in sent)
 
 
 def add_account(gateway, account, url):

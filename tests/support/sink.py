@@ -6,6 +6,8 @@ Each path has a behaviour of its own, so that one sink can be several deployment
     statuses  the statuses of the first answers to one webhook-id, in order
     status    the status of all other answers
     headers   more headers of the answer
+    body      the body of the answer
+    rate      how many requests in each second are answered so; the others of this second get 429
     mode      answer, hang (no answer), drop (close the connection), garbage (not HTTP) or raw; the
               request is recorded in each mode
     raw       the bytes of a raw answer
@@ -15,6 +17,7 @@ Each path has a behaviour of its own, so that one sink can be several deployment
 A sink with a certificate (a pair of files) uses TLS.
 """
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import multiprocessing
@@ -70,11 +73,13 @@ class _Connection(asyncio.Protocol):
             del self.buffer[:total]
             self.sink.request(self, lines[0].split(" ")[1], headers, body)
 
-    def answer(self, status, more_headers):
+    def answer(self, path, status, behaviour):
+        self.sink.unanswered[path] -= 1
         if self.transport.is_closing():
             return
-        head = "".join(f"{name}: {value}\r\n" for name, value in more_headers.items())
-        self.transport.write(f"HTTP/1.1 {status} X\r\ncontent-length: 2\r\n{head}\r\nok".encode())
+        head = "".join(f"{name}: {value}\r\n" for name, value in behaviour.get("headers", {}).items())
+        body = behaviour.get("body", "ok").encode()
+        self.transport.write(f"HTTP/1.1 {status} X\r\ncontent-length: {len(body)}\r\n{head}\r\n".encode() + body)
 
     async def write_endlessly(self):
         while not self.transport.is_closing():
@@ -91,6 +96,9 @@ class _Server:
         self.seen = {}
         self.behaviours = {}
         self.connections = set()
+        self.unanswered = collections.Counter()  # by path, in the mode answer
+        self.most_unanswered = collections.Counter()
+        self.second = {}  # by path: its number, and the requests in it
         self.listener = None
         self.port = free_port()
         self.done = asyncio.Event()
@@ -102,6 +110,8 @@ class _Server:
         self.seen[event] = before + 1
         statuses, mode = behaviour.get("statuses", []), behaviour.get("mode", "answer")
         status = statuses[before] if before < len(statuses) else behaviour.get("status", 200)
+        if self.is_above_rate(path, behaviour):
+            status = 429
         self.log.append((path, headers, body, time.monotonic(), status if mode == "answer" else 0))
         if mode == "hang":
             return
@@ -116,10 +126,19 @@ class _Server:
                 asyncio.ensure_future(connection.write_endlessly())
             elif behaviour.get("then") != "hang":
                 connection.transport.close()
-        elif behaviour.get("delay"):
-            asyncio.get_running_loop().call_later(behaviour["delay"], connection.answer, status, behaviour.get("headers", {}))
         else:
-            connection.answer(status, behaviour.get("headers", {}))
+            self.unanswered[path] += 1
+            self.most_unanswered[path] = max(self.most_unanswered[path], self.unanswered[path])
+            if behaviour.get("delay"):
+                asyncio.get_running_loop().call_later(behaviour["delay"], connection.answer, path, status, behaviour)
+            else:
+                connection.answer(path, status, behaviour)
+
+    def is_above_rate(self, path, behaviour):
+        now, (second, count) = int(time.monotonic()), self.second.get(path, (0, 0))
+        count = count + 1 if second == now else 1
+        self.second[path] = (now, count)
+        return "rate" in behaviour and count > behaviour["rate"]
 
     async def up(self):
         loop = asyncio.get_running_loop()
@@ -160,6 +179,8 @@ class _Server:
             return len(self.log)
         elif verb == "connections":
             return len(self.connections)
+        elif verb == "most":
+            return self.most_unanswered[arguments[0]]
         elif verb == "tls":
             self.tls = arguments
         elif verb == "up":
@@ -238,6 +259,10 @@ class Sink:
     def connections(self):
         """Returns the number of open connections."""
         return self._order("connections")
+
+    def most_unanswered(self, path="/hook"):
+        """Returns how many requests to the path had no answer yet at the same time, at most. Those that are never answered do not count."""
+        return self._order("most", path)
 
     def deliveries(self, path=None):
         """Returns all requests so far, in order."""
