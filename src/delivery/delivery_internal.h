@@ -156,6 +156,7 @@ struct flow {
      * success is its recovery. */
     bool failed_before;
     int64_t opened_mono_us;
+    int64_t delivered_mono_us; /* the last success */
 };
 
 /* Gives what waits new due times after the rules have changed (settings.c). */
@@ -321,7 +322,7 @@ void flow_done(struct endpoint_queue *queue);
 /* Returns how many attempts the endpoint may have in flight now. 0: the breaker is not closed. */
 unsigned flow_limit(const struct endpoint_queue *queue);
 bool flow_is_open(const struct endpoint_queue *queue); /* the breaker is not closed */
-/* Returns whether the endpoint has succeeded before, and shows no sign of trouble. */
+/* Returns whether the endpoint has just succeeded, and shows no sign of trouble. */
 bool flow_has_proved_itself(const struct endpoint_queue *queue);
 /* Return whether the rate and the retry budget allow an attempt now. Otherwise a timer makes the
  * queue ready again when they may. */

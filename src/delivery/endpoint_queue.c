@@ -8,10 +8,10 @@
  *   classes   critical : important : optional = 8 : 3 : 1 within a lane, so that nothing starves
  *   turns     deficit round robin among the queues, by requests and bytes. A queue whose next event
  *             is critical has a longer turn
- *   slots     the shard has a bounded number of attempts in flight. An endpoint may hold an eighth
- *             of what is free. However many endpoints hang, slots remain for the others: with n of
- *             them, 8 of n + 8 slots are free. Of the last eighth, an endpoint that has not
- *             succeeded yet or shows a sign of trouble gets one slot
+ *   slots     the shard has a bounded number of attempts in flight. An endpoint that has just
+ *             succeeded may hold an eighth of what is free. Of any other nothing is known: while
+ *             more than half of the slots are free, it may hold a 32nd of them, and then one. So
+ *             endpoints that hang take half of the slots together, and one slot each of the rest
  *
  * A queue is bounded by count and by bytes. What has no room stays in the journal. So an endpoint
  * that hangs or is slow takes neither the memory nor the turns of the others. While the breaker of
@@ -29,7 +29,8 @@
 #define ENDPOINTS_PER_BUDGET 8
 #define PACE_US (500 * US_PER_MS)
 #define SLOW_INTERVALS 4
-#define SLOT_SHARE 8      /* an endpoint may hold one of so many free slots */
+#define SLOT_SHARE 8 /* an endpoint may hold one of so many free slots */
+#define SLOT_SHARE_UNPROVED 32
 #define QUANTUM 8         /* of a turn, in units of cost, for an optional event */
 #define SHORT_PER_TURN 32 /* queues that get freed slots in one turn of the loop */
 
@@ -189,9 +190,11 @@ static unsigned share_of_slots(const struct endpoint_queue *queue)
     const struct delivery_shard *shard = queue->shard;
     unsigned max = shard->policy.in_flight_per_shard;
     unsigned free = shard->in_flight < max ? max - shard->in_flight : 0;
-    if (free <= max / SLOT_SHARE && queue->in_flight > 0 && !flow_has_proved_itself(queue))
-        return 0;
-    return (free + SLOT_SHARE - 1) / SLOT_SHARE;
+    if (flow_has_proved_itself(queue))
+        return (free + SLOT_SHARE - 1) / SLOT_SHARE;
+    if (free > max / 2)
+        return (free + SLOT_SHARE_UNPROVED - 1) / SLOT_SHARE_UNPROVED;
+    return free > 0;
 }
 
 static int64_t quantum_of(const struct endpoint_queue *queue)

@@ -25,6 +25,9 @@
  * as it was asked to; the endpoint is asked again by the next one. */
 #define THROTTLED_REST_US_MAX (10 * US_PER_SECOND)
 #define BURST_US (1 * US_PER_SECOND) /* of a rate: what may be sent at once */
+/* A success proves that the endpoint works for so many of its usual latencies, and the margin. */
+#define PROOF_FACTOR 3
+#define PROOF_MARGIN_US (100 * US_PER_MS)
 
 static int64_t now_of(const struct endpoint_queue *queue)
 {
@@ -46,7 +49,9 @@ unsigned flow_limit(const struct endpoint_queue *queue)
 bool flow_has_proved_itself(const struct endpoint_queue *queue)
 {
     const struct flow *flow = &queue->flow;
-    return flow->concurrency.usual_us != 0 && !flow->is_late && flow->breaker.run == 0;
+    return flow->concurrency.usual_us != 0 && !flow->is_late && flow->breaker.run == 0 &&
+           now_of(queue) - flow->delivered_mono_us <=
+               PROOF_FACTOR * flow->concurrency.usual_us + PROOF_MARGIN_US;
 }
 
 /* Timers. */
@@ -246,6 +251,7 @@ void flow_on_end(const struct attempt_run *run, enum flow_result result)
     int64_t now_us = now_of(queue);
     switch (result) {
     case FLOW_DELIVERED:
+        flow->delivered_mono_us = now_us;
         concurrency_on_success(&flow->concurrency, queue->in_flight, queue->flow.in_flight_max,
             run->client.duration_us, now_us);
         learned_rate_on_success(&flow->learned, now_us);
