@@ -188,6 +188,13 @@ static void record_as_early(struct attempt_run *run, int64_t now_us)
     metrics_add(METRIC_ATTEMPTS_RETRY, 1);
 }
 
+/* A guarded one is `sending` by now. */
+static bool was_waiting(const struct delivery *delivery)
+{
+    return delivery->state == DELIVERY_WAITING ||
+           (delivery->state == DELIVERY_SENDING && delivery->wait_us > 0);
+}
+
 /* The delivery waits for the next step of the schedule, or is dead after the last one. */
 static void record_as_failed(struct attempt_run *run)
 {
@@ -207,7 +214,7 @@ static void record_as_failed(struct attempt_run *run)
     struct retry_next next;
     run->record.lane = LANE_RETRY;
     run->record.wait_cause = verdict_wait_cause(&run->client.end);
-    if (delivery->state == DELIVERY_WAITING && delivery->due_us > now_us) {
+    if (was_waiting(delivery) && delivery->due_us > now_us) {
         record_as_early(run, now_us);
         return;
     }
