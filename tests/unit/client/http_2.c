@@ -139,7 +139,7 @@ Test(http_2, more_requests_than_streams_use_a_few_connections)
     bench_run(&bench);
     expect_all_ok(0);
     expect_handled_once();
-    cr_expect_eq(server.connections, 3, "%u", server.connections);
+    cr_expect(server.connections == 2 || server.connections == 3, "%u", server.connections);
     stop();
 }
 
