@@ -143,6 +143,20 @@ Test(http_2, more_requests_than_streams_use_a_few_connections)
     stop();
 }
 
+Test(http_2, many_requests_need_one_of_the_allowed_connections)
+{
+    start((const char *const[]){"delay=0.05", NULL});
+    client_free(bench.client);
+    bench.options.connections_max = 1;
+    cr_assert(client_new(&bench.loop, &bench.options, &bench.client) == OK);
+    send_many(50, false);
+    bench_run(&bench);
+    expect_all_ok(0);
+    expect_handled_once();
+    cr_expect_eq(server.connections, 1, "%u", server.connections);
+    stop();
+}
+
 /* The peer's limit is learned. While the next connection is being made, nothing is sent on it. */
 Test(http_2, limit_of_the_peer_is_kept)
 {
