@@ -543,10 +543,19 @@ static bool was_unread(const struct client_transfer *transfer)
            transfer->evidence.first_byte_mono_us == 0 && tls_was_rejected(&transfer->tls);
 }
 
+/* GOAWAY before anything was answered, for instance from a peer that restarts. libcurl reports it
+ * as it reports frames that are malformed. */
+static bool was_sent_away(const struct client_transfer *transfer, CURLcode code)
+{
+    return code == CURLE_HTTP2 && transfer->evidence.first_byte_mono_us == 0;
+}
+
 static enum err explain(struct client_transfer *transfer, CURLcode code)
 {
     if (transfer->not_http)
         return ERR_ANSWER_MALFORMED;
+    if (transfer->request->sends > 0 && was_sent_away(transfer, code))
+        return ERR_ANSWER_LOST;
     if (transfer->request->sends > 0)
         return was_unread(transfer) ? ERR_TLS : explain_begun(code);
     if (!transfer->shortage)
