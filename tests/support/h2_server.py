@@ -18,8 +18,8 @@ Started with -P, because support/h2.py would hide the library of that name. Opti
     delay               seconds before an answer: 0
     body                of the answers: ok
     silent              1: no answers
-    goaway              after so many requests of a connection GOAWAY is sent, with the last of them as
-                        the last stream. The connection ends when they are answered.
+    goaway              after so many requests of a connection GOAWAY is sent, with the highest of them as
+                        the last stream. The connection ends when all up to that are answered.
     refuse              so many requests are refused, over all connections
     drop                a connection is closed when it has so many requests, without answers
     drops               so many connections are dropped; others are served
@@ -121,7 +121,7 @@ class Connection:
         self.server, self.options, self.tls = server, server.options, tls
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
         self.h2.local_settings = h2.settings.Settings(client=False, initial_values={MAX_CONCURRENT_STREAMS: self.options["streams"]})
-        self.requests, self.last_stream = 0, None
+        self.requests, self.highest, self.last_stream = 0, 0, None
         self.ids = {}  # stream -> webhook-id
         self.answers = []  # heap of (due, stream)
         self.unsent = {}  # stream -> bytes of a body
@@ -154,7 +154,7 @@ class Connection:
         now = time.monotonic()
         while self.answers and self.answers[0][0] <= now:
             self.answer(heapq.heappop(self.answers)[1])
-        if self.last_stream is not None and not self.answers and not self.unsent:
+        if self.last_stream is not None and not self.answers and not self.unsent and not self.is_expecting():
             return False
         self.flush()
         self.tls.settimeout(max(self.answers[0][0] - now, 0.001) if self.answers else 20)
@@ -174,6 +174,7 @@ class Connection:
         elif isinstance(event, h2.events.StreamEnded):
             return self.take_request(event.stream_id, self.ids.pop(event.stream_id))
         elif isinstance(event, h2.events.StreamReset):
+            self.ids.pop(event.stream_id, None)
             self.answers = sorted(answer for answer in self.answers if answer[1] != event.stream_id)
             self.unsent.pop(event.stream_id, None)
         elif isinstance(event, h2.events.WindowUpdated):
@@ -182,7 +183,7 @@ class Connection:
         return True
 
     def take_request(self, stream, name):
-        if self.last_stream is not None:
+        if self.last_stream is not None and stream > self.last_stream:
             self.server.say("ignored", name)
             return True
         if self.server.take("refusals"):
@@ -195,11 +196,15 @@ class Connection:
             return self.requests < self.options["drop"]
         if not self.options["silent"]:
             heapq.heappush(self.answers, (time.monotonic() + self.options["delay"], stream))
+        self.highest = max(self.highest, stream)
         if self.requests == self.options["goaway"]:
-            self.go_away(stream)
+            self.go_away(self.highest)
         if self.requests == self.options["window_after"]:
             self.h2.update_settings({INITIAL_WINDOW_SIZE: 0})
         return True
+
+    def is_expecting(self):
+        return any(stream <= self.last_stream for stream in self.ids)
 
     def go_away(self, last_stream):
         """The library cannot answer after its own GOAWAY, so the frame is made by hand."""
