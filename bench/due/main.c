@@ -6,8 +6,9 @@
  * It fills a journal with waiting deliveries of 50 endpoints, in steps, and with a tenth as many
  * pending ones and replays. Three of four wait because of their endpoint. After each step it makes
  * loads as a delivery thread does: of a random endpoint, behind a random place, 64 deliveries with
- * their events. It prints the median and the 99th percentile of the loads of each kind. The file is
- * in the page cache.
+ * their events. It prints the median and the 99th percentile of the loads of each kind, and of the
+ * steps in which a change of settings moves due times (500 rows, with the commit). The file is in
+ * the page cache.
  *
  * It measures the writer itself, without threads and network.
  */
@@ -26,6 +27,8 @@
 #define BATCH 1000
 #define LOADS 2000
 #define PER_LOAD 64
+#define STEPS 200
+#define PER_STEP 500
 #define BODY_BYTES 470
 #define WAIT_US (3600 * US_PER_SECOND)
 
@@ -34,7 +37,7 @@ struct bench {
     uint64_t random;
     int64_t began_us; /* of the waits: they are due one after the other */
     int64_t waiting, others;
-    struct histogram loads[WRITER_LOADS];
+    struct histogram loads[WRITER_LOADS], steps;
 };
 
 static const char *const titles[WRITER_LOADS] = {[WRITER_LOAD_PENDING] = "pending",
@@ -114,14 +117,29 @@ static unsigned measure(struct bench *bench, enum writer_load load)
     return found;
 }
 
-static void print(const struct bench *bench, enum writer_load load, unsigned found)
+static unsigned measure_steps(struct bench *bench)
 {
-    const struct histogram *histogram = &bench->loads[load];
+    unsigned changed = 0;
+    histogram_init(&bench->steps);
+    for (int i = 0; i < STEPS; i++) {
+        uint64_t endpoint = 1 + random_at(1, bench->random++) % ENDPOINTS;
+        int64_t after_us = place(bench, WRITER_LOAD_DUE), started_us = clock_mono_us();
+        writer_begin(bench->writer, 0);
+        changed += writer_redue(bench->writer, endpoint, after_us, PER_STEP);
+        writer_commit(bench->writer);
+        histogram_add(&bench->steps, clock_mono_us() - started_us);
+    }
+    return changed;
+}
+
+static void print(const struct bench *bench, const char *title, const struct histogram *histogram,
+    int count, unsigned found)
+{
     printf("%9lld waiting  %-10s %5.1f found  p50 %6lld us  p99 %6lld us  %6.2f us for each\n",
-        (long long)bench->waiting, titles[load], (double)found / LOADS,
+        (long long)bench->waiting, title, (double)found / count,
         (long long)histogram_percentile(histogram, 50),
         (long long)histogram_percentile(histogram, 99),
-        found ? histogram_mean_us(histogram) * LOADS / found : 0.0);
+        found ? histogram_mean_us(histogram) * count / found : 0.0);
 }
 
 int main(int argc, char **argv)
@@ -138,8 +156,12 @@ int main(int argc, char **argv)
     bench.began_us = clock_wall_us();
     for (int i = 0; i < counts_len; i++) {
         fill(&bench, atoll(counts[i]));
-        for (int load = 0; load < WRITER_LOADS; load++)
-            print(&bench, (enum writer_load)load, measure(&bench, (enum writer_load)load));
+        for (int load = 0; load < WRITER_LOADS; load++) {
+            unsigned found = measure(&bench, (enum writer_load)load);
+            print(&bench, titles[load], &bench.loads[load], LOADS, found);
+        }
+        unsigned changed = measure_steps(&bench);
+        print(&bench, "new rules", &bench.steps, STEPS, changed);
     }
     writer_close(bench.writer);
     return EX_OK;

@@ -184,6 +184,23 @@ unsigned writer_load(struct writer *writer, enum writer_load load, uint64_t endp
     return asked.ret_count;
 }
 
+static int64_t one_earlier(const struct delivery *waiting, const void *context)
+{
+    return waiting->due_us - 1;
+}
+
+unsigned writer_redue(
+    struct writer *writer, uint64_t endpoint, int64_t after_due_us, unsigned count_max)
+{
+    struct journal_redue step = {.request.kind = JOURNAL_REDUE,
+        .endpoint = endpoint,
+        .new_due_us = one_earlier,
+        .after_due_us = after_due_us,
+        .count_max = count_max};
+    check("new due times", store_redue(&writer->store, &step.request));
+    return step.ret_count;
+}
+
 void writer_park(struct writer *writer, int64_t seq, unsigned index, enum park_reason reason)
 {
     struct journal_record outcome = {.request.kind = JOURNAL_RECORD_OUTCOME,

@@ -63,6 +63,11 @@ enum writer_load {
 unsigned writer_load(struct writer *writer, enum writer_load load, uint64_t endpoint, int64_t after,
     unsigned count_max);
 
+/* One step of new rules that make up to `count_max` waiting deliveries due a microsecond earlier,
+ * behind a due time. Returns how many. */
+unsigned writer_redue(
+    struct writer *writer, uint64_t endpoint, int64_t after_due_us, unsigned count_max);
+
 /* Whether expiry has something to do, and one step of it. Events expire after 90 days, and their
  * bodies after 7. */
 bool writer_expiry_is_due(const struct writer *writer, int64_t now_us);
