@@ -60,6 +60,7 @@ static void send_request(struct attempt_run *run)
     struct delivery_shard *shard = job->queue->shard;
     bool guarded = job->delivery.event->parts.guarded;
     run->started_wall_us = clock_wall_us();
+    run->sent_us = shard_wall_us(shard);
     run->client.body = failpoint_body(&job->delivery);
     request_headers_add(run);
     run->client.url = run->url;
@@ -92,7 +93,6 @@ static void on_started(struct request *request, void *receiver)
     if (request->result == OK) {
         job->delivery.state = DELIVERY_SENDING;
         job_move(job, JOB_SENDING);
-        flow_on_sent(job);
         if (shard->taker.stopping)
             outcome_cut_short(run);
         else
@@ -164,13 +164,13 @@ static void begin(struct job *job, bool as_probe)
     snprintf(run->url, sizeof run->url, "%s", endpoint->url);
     snprintf(run->endpoint_name, sizeof run->endpoint_name, "%s", endpoint->name);
     job->run = run;
+    flow_on_sent(job); /* before it moves, so that the next one is held by the rate */
     if (job->delivery.event->parts.guarded && !endpoint->idempotent) {
         commit_sending(run);
         if (as_probe)
             flow_on_probe(job);
     } else {
         job_move(job, JOB_SENDING);
-        flow_on_sent(job);
         if (as_probe)
             flow_on_probe(job);
         send_request(run);

@@ -43,8 +43,11 @@ static void take_backlog(
     if (backlog->waiting > 0)
         refill_expect_due(queue, backlog->waiting_due_us);
     if (first) {
-        queue->flow.failed_before = backlog->failed > 0;
         status_probe_begin(queue);
+        queue->flow.failed_before = backlog->failed > 0;
+        queue->flow.failing_since_us = shard_wall_us(shard);
+        if (queue->flow.failed_before)
+            probe_send(queue);
     }
     const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, backlog->endpoint);
     if (backlog->parked_releasable > 0 && endpoint && endpoint->enabled)

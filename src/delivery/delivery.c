@@ -71,6 +71,7 @@ static void drop(struct event_taker *taker, struct sourced *sourced)
     struct endpoint_queue *queue = job->queue;
     job_free(job);
     endpoint_queue_update_ready(queue);
+    refill_queue(queue);
 }
 
 static void take_handover(struct event_taker *taker, const struct delivery *delivery)
@@ -227,6 +228,7 @@ enum err delivery_shard_new(
     shard->random_state |= 1;
     fair_queue_init(&shard->fair);
     list_init(&shard->short_of_slots);
+    list_init(&shard->redues);
     list_init(&shard->unrecorded);
     backlog_init(shard);
     route_init(shard);

@@ -38,8 +38,6 @@ struct endpoint_queue;
 struct route_walk;
 struct status_walk;
 
-#define PROBE_CANDIDATES_MAX 4
-
 /*
  * Where a job is. job_move is the only function that changes it. It keeps the list and the counts
  * of each place.
@@ -71,10 +69,11 @@ enum queue_lane { QUEUE_FRESH, QUEUE_UNSENT, QUEUE_RETRY, QUEUE_REPLAY, QUEUE_LA
 /* A delivery in memory. */
 struct job {
     struct id_map_node by_id; /* in shard->jobs */
-    struct list in_lane;      /* QUEUED: in its lane; STARTING, SENDING: in queue->sending */
+    struct list in_lane;      /* QUEUED: in its lane; SENDING: in queue->sending */
     enum job_place place;
     enum queue_lane lane;    /* of a queued one */
     bool is_probe;           /* STARTING, SENDING: it tests whether the endpoint is back */
+    bool is_stuck;           /* SENDING: it takes no part of the endpoint's limit (flow.c) */
     int64_t started_mono_us; /* STARTING, SENDING: since when */
     struct endpoint_queue *queue;
     struct delivery delivery;
@@ -89,6 +88,7 @@ struct attempt_run {
     struct client_tls tls; /* texts of the policy */
     struct job *job;
     int64_t started_wall_us;
+    int64_t sent_us; /* the same, by the shard's clock (shard_wall_us) */
     char url[URL_BYTES_MAX + 1];
     char endpoint_name[NAME_BYTES_MAX + 1];
     /* The endpoint's settings when the attempt began. */
@@ -150,12 +150,16 @@ struct flow {
     struct timer rate_timer;   /* armed: the rate allows nothing until it fires */
     struct timer budget_timer; /* armed: asks the retry budget again */
     struct timer late_timer;   /* armed: looks whether an attempt in flight is late */
-    struct timer probe_timer;  /* armed while the breaker is not closed */
-    bool is_late;              /* an attempt in flight is late */
+    struct timer probe_timer;  /* armed: sends a probe, or looks whether one is needed */
+    bool is_late;              /* an attempt in flight is late, and not stuck */
+    /* What hangs: the latest success was sent then, and when the next attempt is given up. */
+    int64_t answered_mono_us, next_stuck_us, stuck_interval_us;
+    int64_t throttled_mono_us; /* the last 429 since the last recovery; 0: none */
     /* Deliveries have failed because of the endpoint in an earlier run of the gateway: the first
      * success is its recovery. */
     bool failed_before;
     int64_t opened_mono_us;
+    int64_t failing_since_us;  /* by the shard's clock: the first failure, or the opening */
     int64_t delivered_mono_us; /* the last success */
 };
 
@@ -164,6 +168,7 @@ struct redue_walk {
     struct journal_redue step;
     struct retry_rules rules[EVENT_CLASSES]; /* of this walk */
     bool asking, again;                      /* again: they have changed since */
+    struct list in_shard;                    /* in shard->redues: it waits for its turn */
     struct timer timer;                      /* armed: the journal refused */
 };
 
@@ -176,9 +181,10 @@ struct endpoint_queue {
     struct list lanes[QUEUE_LANES][EVENT_CLASSES]; /* of struct job, in order of arrival */
     unsigned queued_in[QUEUE_LANES];
     unsigned queued;
-    struct list sending;     /* of struct job: STARTING or SENDING, the longest first */
+    struct list sending;     /* of struct job: SENDING, the longest first */
     int64_t bytes_in_memory; /* of the events of its jobs */
-    unsigned in_flight;      /* jobs in `sending` */
+    unsigned in_flight;      /* jobs that are STARTING or SENDING */
+    unsigned stuck;          /* of these */
     unsigned retries_in_flight;
     unsigned class_in_flight[EVENT_CLASSES];
     struct weighted_turn lane_turn, class_turn;
@@ -200,7 +206,6 @@ struct endpoint_queue {
     int64_t status_after_id;         /* where the next walk begins */
 
     struct journal_load probe_load; /* looks for an event to probe with (probe.c) */
-    struct delivery probe_candidates[PROBE_CANDIDATES_MAX];
     bool probe_loading;
 
     /* Its pace: attempts that ended in this half second and in the one before it. */
@@ -235,6 +240,8 @@ struct delivery_shard {
     struct fair_queue fair; /* the queues that have something to send and may send it */
     /* Of struct endpoint_queue: they would be ready, but other endpoints need the free slots. */
     struct list short_of_slots;
+    struct list redues; /* of struct endpoint_queue: one walk at a time (settings.c) */
+    bool redueing;
     struct list unrecorded;        /* of struct job: RECORDING, and the disk refused the outcome */
     unsigned in_flight, recording; /* jobs in these places */
     struct timer record_timer, scan_timer, route_timer, drain_timer;
@@ -302,6 +309,10 @@ int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue);
 void endpoint_queue_update_ready(struct endpoint_queue *queue);
 /* Sends the next job, and ends the queue's turn when it has had its share. */
 void endpoint_queue_send_next(struct endpoint_queue *queue);
+/* Returns whether the endpoint may hold another of the shard's slots. */
+bool endpoint_queue_has_slot(const struct endpoint_queue *queue);
+/* Forgets what waits in memory and is in the journal as well. It is loaded again later. */
+void endpoint_queue_unload(struct endpoint_queue *queue);
 /* Slots were freed: the queues that were short of them may be ready. */
 void endpoint_queue_share_slots(struct delivery_shard *shard);
 /* Returns the queued job that is the best probe: the oldest unguarded one of critical class, else
@@ -319,8 +330,9 @@ const struct delivery_rules *settings_of(const struct job *job);
 /* flow.c */
 void flow_init(struct endpoint_queue *queue);
 void flow_done(struct endpoint_queue *queue);
-/* Returns how many attempts the endpoint may have in flight now. 0: the breaker is not closed. */
-unsigned flow_limit(const struct endpoint_queue *queue);
+/* Returns whether the endpoint may have another attempt in flight. While the breaker is not closed,
+ * it may not. */
+bool flow_has_place(const struct endpoint_queue *queue);
 bool flow_is_open(const struct endpoint_queue *queue); /* the breaker is not closed */
 /* Returns whether the endpoint has just succeeded, and shows no sign of trouble. */
 bool flow_has_proved_itself(const struct endpoint_queue *queue);
@@ -328,6 +340,7 @@ bool flow_has_proved_itself(const struct endpoint_queue *queue);
  * queue ready again when they may. */
 bool flow_may_send(struct endpoint_queue *queue);
 bool flow_may_retry(struct endpoint_queue *queue);
+/* The job is about to be sent. */
 void flow_on_sent(struct job *job);
 /* An attempt has ended, and its job is still in flight. */
 void flow_on_end(const struct attempt_run *run, enum flow_result result);
@@ -335,13 +348,15 @@ void flow_on_end(const struct attempt_run *run, enum flow_result result);
 void flow_on_probe(struct job *job);
 /* It ended without a result, if it is a probe at all. */
 void flow_on_probe_lost(struct job *job);
+/* Returns whether the endpoint has failed lately, so that a probe is needed. */
+bool flow_needs_probe(const struct endpoint_queue *queue);
 /* Arms the timer of the next probe. */
 void flow_await_probe(struct endpoint_queue *queue);
 /* An operator has changed the endpoint. */
 void flow_reset(struct endpoint_queue *queue);
 
 /* probe.c */
-/* Sends the event that tests whether the endpoint is back. */
+/* Sends the event that tests whether the endpoint is back, if that is still unknown. */
 void probe_send(struct endpoint_queue *queue);
 
 /* status_probe.c */
@@ -356,6 +371,7 @@ void refill_init_queue(struct endpoint_queue *queue);
 void refill_queue(struct endpoint_queue *queue);
 /* Makes what is parked as disabled or gone pending again, if the endpoint is enabled. */
 void refill_release(struct endpoint_queue *queue);
+void refill_release_later(struct endpoint_queue *queue); /* in a second */
 /* A pending delivery with this number is in the journal only. */
 void refill_leave_in_journal(struct endpoint_queue *queue, int64_t delivery);
 /* As above, for one that an operator replays. */
@@ -364,6 +380,8 @@ void refill_leave_replay_in_journal(struct endpoint_queue *queue, int64_t delive
 void refill_expect_waiting(struct endpoint_queue *queue, const struct journal_record *record);
 /* Some delivery of the queue waits until then. */
 void refill_expect_due(struct endpoint_queue *queue, int64_t due_us);
+/* The job leaves memory before it is sent: it is to be loaded again. */
+void refill_leave_job(const struct job *job);
 /* The endpoint has recovered: what failed because of it is due. */
 void refill_recover(struct endpoint_queue *queue);
 /* As above, by the endpoint; and load it. */

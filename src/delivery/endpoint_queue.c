@@ -197,6 +197,11 @@ static unsigned share_of_slots(const struct endpoint_queue *queue)
     return free > 0;
 }
 
+bool endpoint_queue_has_slot(const struct endpoint_queue *queue)
+{
+    return queue->in_flight < share_of_slots(queue);
+}
+
 static int64_t quantum_of(const struct endpoint_queue *queue)
 {
     for (unsigned i = 0; i < EVENT_CLASSES; i++)
@@ -209,10 +214,10 @@ static int64_t quantum_of(const struct endpoint_queue *queue)
 void endpoint_queue_update_ready(struct endpoint_queue *queue)
 {
     struct delivery_shard *shard = queue->shard;
-    bool ready = queue->queued > 0 && queue->in_flight < flow_limit(queue) &&
+    bool ready = queue->queued > 0 && flow_has_place(queue) &&
                  !timer_is_armed(&queue->rest_timer) && lanes_with_work(queue) != 0 &&
                  flow_may_send(queue);
-    bool is_short = ready && queue->in_flight >= share_of_slots(queue);
+    bool is_short = ready && !endpoint_queue_has_slot(queue);
     if (is_short && list_is_empty(&queue->in_short))
         list_add_tail(&shard->short_of_slots, &queue->in_short);
     else if (!is_short)
@@ -294,4 +299,18 @@ struct job *endpoint_queue_oldest(struct endpoint_queue *queue)
                     best = job;
             }
     return best;
+}
+
+void endpoint_queue_unload(struct endpoint_queue *queue)
+{
+    for (unsigned lane = 0; lane < QUEUE_LANES; lane++)
+        for (unsigned i = 0; i < EVENT_CLASSES; i++)
+            list_for_each_safe (node, next, &queue->lanes[lane][i]) {
+                struct job *job = CONTAINER_OF(node, struct job, in_lane);
+                if (job->sourced.event)
+                    continue; /* only the broker has it */
+                refill_leave_job(job);
+                job_free(job);
+            }
+    endpoint_queue_update_ready(queue);
 }

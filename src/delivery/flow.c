@@ -4,13 +4,18 @@
  * a clock. Here they meet timers, metrics and the log.
  *
  *   concurrency     how many may be in flight. A client that hangs is noticed by its first late
- *                   attempt, long before the timeout (late_timer)
+ *                   attempt, long before the timeout (late_timer). An attempt is stuck when it is
+ *                   late and a later one was answered, or when its endpoint has recovered since it
+ *                   was sent. It takes a slot, but no part of the limit: what never ends must not
+ *                   stop the rest
  *   rate            configured, and what a 429 has taught (rate_timer)
  *   breaker         closed, open, half-open. While it is not closed, only probes are sent (probe.c)
  *   retry budget    partial failures add at most a tenth to the load
  *
  * The edge back to closed is the recovery of the endpoint: what failed because of it becomes due
- * (refill_recover), and is sent under slow start.
+ * (refill_recover), and is sent under slow start. An endpoint may also fail without opening its
+ * breaker, because it has few events. Then one of them is sent every 10 s (LOOK_US), so that its
+ * recovery is noticed as well.
  *
  * Only what the client does counts. What this machine lacks, and what was cut short by a stop, says
  * nothing about it.
@@ -24,6 +29,11 @@
 /* A client that asks for hours by Retry-After may be back in a minute. The delivery waits as long
  * as it was asked to; the endpoint is asked again by the next one. */
 #define THROTTLED_REST_US_MAX (10 * US_PER_SECOND)
+#define THROTTLED_QUIET_US (10 * US_PER_SECOND) /* without a 429: the client takes events again */
+#define STUCK_US_MAX (10 * US_PER_SECOND)       /* between attempts to an endpoint that hangs */
+/* Between attempts to an endpoint that has failed, while its breaker is closed and no other attempt
+ * shows whether it is back. */
+#define LOOK_US (10 * US_PER_SECOND)
 #define BURST_US (1 * US_PER_SECOND) /* of a rate: what may be sent at once */
 /* A success proves that the endpoint works for so many of its usual latencies, and the margin. */
 #define PROOF_FACTOR 3
@@ -39,11 +49,19 @@ bool flow_is_open(const struct endpoint_queue *queue)
     return queue->flow.breaker.state != BREAKER_CLOSED;
 }
 
-unsigned flow_limit(const struct endpoint_queue *queue)
+bool flow_has_place(const struct endpoint_queue *queue)
 {
-    if (flow_is_open(queue))
-        return 0;
-    return concurrency_limit(&queue->flow.concurrency, queue->flow.in_flight_max);
+    const struct flow *flow = &queue->flow;
+    if (flow_is_open(queue) || queue->in_flight >= flow->in_flight_max)
+        return false;
+    return queue->in_flight - queue->stuck <
+           concurrency_limit(&flow->concurrency, flow->in_flight_max);
+}
+
+bool flow_needs_probe(const struct endpoint_queue *queue)
+{
+    const struct flow *flow = &queue->flow;
+    return flow_is_open(queue) || flow->failed_before || flow->breaker.run > 0;
 }
 
 bool flow_has_proved_itself(const struct endpoint_queue *queue)
@@ -103,23 +121,76 @@ static void on_budget_timer(struct timer *timer)
     endpoint_queue_update_ready(CONTAINER_OF(timer, struct endpoint_queue, flow.budget_timer));
 }
 
+/* What is stuck. */
+
+static void set_stuck(struct job *job)
+{
+    if (job->is_stuck)
+        return;
+    job->is_stuck = true;
+    job->queue->stuck++;
+}
+
+/* Returns the attempt that is in flight for the longest time and not stuck, or NULL. */
+static struct job *longest(const struct endpoint_queue *queue)
+{
+    list_for_each (node, &queue->sending) {
+        struct job *job = CONTAINER_OF(node, struct job, in_lane);
+        if (!job->is_stuck)
+            return job;
+    }
+    return NULL;
+}
+
+/* The endpoint has answered what was sent later, so these are lost, and not a sign of trouble. */
+static void set_overtaken_stuck(struct endpoint_queue *queue, int64_t late_us)
+{
+    for (struct job *job; (job = longest(queue));) {
+        if (job->started_mono_us >= queue->flow.answered_mono_us ||
+            now_of(queue) - job->started_mono_us < late_us)
+            return;
+        set_stuck(job);
+    }
+}
+
+/* All that the limit permits is late. So one more is sent: the endpoint may be back, and nothing
+ * else would show it before the timeout. */
+static void give_longest_up(struct endpoint_queue *queue, struct job *job, int64_t late_us)
+{
+    struct flow *flow = &queue->flow;
+    if (now_of(queue) < flow->next_stuck_us || queue->in_flight >= flow->in_flight_max)
+        return;
+    int64_t interval_us = flow->stuck_interval_us ? 2 * flow->stuck_interval_us : late_us;
+    flow->stuck_interval_us = interval_us < STUCK_US_MAX ? interval_us : STUCK_US_MAX;
+    flow->next_stuck_us = now_of(queue) + flow->stuck_interval_us;
+    set_stuck(job);
+}
+
 /* Looks at the attempt that is in flight for the longest time. */
+static void look_for_late(struct endpoint_queue *queue)
+{
+    struct flow *flow = &queue->flow;
+    int64_t late_us = concurrency_late_us(&flow->concurrency);
+    set_overtaken_stuck(queue, late_us);
+    struct job *job = longest(queue);
+    int64_t age_us = job ? now_of(queue) - job->started_mono_us : 0;
+    flow->is_late = job && age_us >= late_us;
+    /* One that was sent before the last cut has had its effect. */
+    if (flow->is_late && job->started_mono_us >= flow->concurrency.halved_mono_us)
+        concurrency_on_late(&flow->concurrency, queue->in_flight - queue->stuck, now_of(queue));
+    if (flow->is_late && !flow_is_open(queue) && !flow_has_place(queue))
+        give_longest_up(queue, job, late_us);
+    if (job)
+        timer_arm(
+            &queue->shard->loop, &flow->late_timer, flow->is_late ? late_us : late_us - age_us);
+    else
+        timer_disarm(&queue->shard->loop, &flow->late_timer);
+    endpoint_queue_update_ready(queue);
+}
+
 static void on_late_timer(struct timer *timer)
 {
-    struct endpoint_queue *queue = CONTAINER_OF(timer, struct endpoint_queue, flow.late_timer);
-    struct flow *flow = &queue->flow;
-    flow->is_late = false;
-    if (list_is_empty(&queue->sending))
-        return;
-    const struct job *longest = CONTAINER_OF(queue->sending.next, struct job, in_lane);
-    int64_t late_us = concurrency_late_us(&flow->concurrency);
-    int64_t age_us = now_of(queue) - longest->started_mono_us;
-    if (age_us >= late_us) {
-        flow->is_late = true;
-        concurrency_on_late(&flow->concurrency, queue->in_flight, now_of(queue));
-    }
-    timer_arm(&queue->shard->loop, timer, flow->is_late ? late_us : late_us - age_us);
-    endpoint_queue_update_ready(queue);
+    look_for_late(CONTAINER_OF(timer, struct endpoint_queue, flow.late_timer));
 }
 
 static void on_probe_timer(struct timer *timer)
@@ -130,8 +201,11 @@ static void on_probe_timer(struct timer *timer)
 void flow_await_probe(struct endpoint_queue *queue)
 {
     struct flow *flow = &queue->flow;
-    int64_t next_us = breaker_next_probe_us(&flow->breaker);
-    if (next_us == INT64_MAX)
+    int64_t next_us = flow_is_open(queue) ? breaker_next_probe_us(&flow->breaker) : INT64_MAX;
+    if (!flow_is_open(queue) && flow_needs_probe(queue)) {
+        if (!timer_is_armed(&flow->probe_timer))
+            timer_arm(&queue->shard->loop, &flow->probe_timer, LOOK_US);
+    } else if (next_us == INT64_MAX)
         timer_disarm(&queue->shard->loop, &flow->probe_timer);
     else
         timer_arm(&queue->shard->loop, &flow->probe_timer, next_us - now_of(queue));
@@ -200,11 +274,21 @@ static void on_opened(struct endpoint_queue *queue, const struct attempt_run *ru
     char id[ENDPOINT_ID_TEXT_BYTES];
     endpoint_id_format(queue->endpoint, id);
     queue->flow.opened_mono_us = now_of(queue);
+    queue->flow.failing_since_us = shard_wall_us(queue->shard);
     metrics_add(METRIC_BREAKERS_OPEN, 1);
     log_warn("an endpoint fails: its events wait, and one at a time tests whether it is back "
              "account=%.*s endpoint=%s error=%s status=%d",
         SLICE_ARGS(run->job->delivery.event->parts.account), id, err_name(run->client.end.error),
         run->client.end.http_status);
+}
+
+/* What is in flight was sent before. Whether it ends or not, it says nothing any more. */
+static void set_all_stuck(struct endpoint_queue *queue)
+{
+    list_for_each (node, &queue->sending)
+        set_stuck(CONTAINER_OF(node, struct job, in_lane));
+    queue->flow.is_late = false;
+    queue->flow.stuck_interval_us = queue->flow.next_stuck_us = 0;
 }
 
 static void on_closed(struct endpoint_queue *queue)
@@ -218,6 +302,8 @@ static void on_closed(struct endpoint_queue *queue)
     concurrency_restart(&flow->concurrency);
     retry_budget_reset(&flow->budget);
     timer_disarm(&queue->shard->loop, &flow->probe_timer);
+    set_all_stuck(queue);
+    refill_queue(queue);
 }
 
 static void note_breaker(const struct attempt_run *run, bool failed)
@@ -226,13 +312,17 @@ static void note_breaker(const struct attempt_run *run, bool failed)
     struct endpoint_queue *queue = job->queue;
     struct flow *flow = &queue->flow;
     bool was_open = flow_is_open(queue);
+    if (failed && !flow_needs_probe(queue))
+        flow->failing_since_us = shard_wall_us(queue->shard);
     const struct breaker_result result = {
         .failed = failed, .was_probe = job->is_probe, .sent_us = job->started_mono_us};
     enum breaker_edge edge =
         breaker_on_result(&flow->breaker, &breaker_policy_default, &result, now_of(queue));
     job->is_probe = false;
-    if (edge == BREAKER_OPENED)
+    if (edge == BREAKER_OPENED) {
         on_opened(queue, run);
+        endpoint_queue_unload(queue);
+    }
     if (was_open && !flow_is_open(queue))
         on_closed(queue);
     if (edge == BREAKER_RECOVERED || (!failed && flow->failed_before)) {
@@ -240,8 +330,32 @@ static void note_breaker(const struct attempt_run *run, bool failed)
         metrics_add(METRIC_RECOVERIES, 1);
         refill_recover(queue);
     }
-    if (flow_is_open(queue))
-        flow_await_probe(queue);
+    flow_await_probe(queue);
+}
+
+/* A client that limits us works, so its breaker stays closed. What it has refused is due when it
+ * takes events again, as after any other recovery. */
+static void note_throttled(struct endpoint_queue *queue, bool is_throttled)
+{
+    struct flow *flow = &queue->flow;
+    if (is_throttled) {
+        flow->throttled_mono_us = now_of(queue);
+    } else if (flow->throttled_mono_us != 0 &&
+               now_of(queue) - flow->throttled_mono_us >= THROTTLED_QUIET_US) {
+        flow->throttled_mono_us = 0;
+        metrics_add(METRIC_RECOVERIES, 1);
+        refill_recover(queue);
+    }
+}
+
+static void note_answered(const struct job *job)
+{
+    struct flow *flow = &job->queue->flow;
+    if (job->started_mono_us > flow->answered_mono_us)
+        flow->answered_mono_us = job->started_mono_us;
+    flow->stuck_interval_us = flow->next_stuck_us = 0;
+    if (flow->is_late)
+        look_for_late(job->queue);
 }
 
 void flow_on_end(const struct attempt_run *run, enum flow_result result)
@@ -252,11 +366,15 @@ void flow_on_end(const struct attempt_run *run, enum flow_result result)
     switch (result) {
     case FLOW_DELIVERED:
         flow->delivered_mono_us = now_us;
-        concurrency_on_success(&flow->concurrency, queue->in_flight, queue->flow.in_flight_max,
+        concurrency_on_success(&flow->concurrency,
+            queue->in_flight - queue->stuck + run->job->is_stuck, queue->flow.in_flight_max,
             run->client.duration_us, now_us);
         learned_rate_on_success(&flow->learned, now_us);
+        note_answered(run->job);
+        note_throttled(queue, false);
         break;
     case FLOW_REJECTED:
+        note_answered(run->job);
         break;
     case FLOW_FAILED:
         concurrency_on_failure(&flow->concurrency, run->client.duration_us, now_us);
@@ -264,6 +382,7 @@ void flow_on_end(const struct attempt_run *run, enum flow_result result)
     case FLOW_THROTTLED:
         concurrency_on_failure(&flow->concurrency, run->client.duration_us, now_us);
         learned_rate_on_429(&flow->learned, now_us);
+        note_throttled(queue, true);
         if (run->client.retry_after_us > 0)
             endpoint_queue_rest(queue, run->client.retry_after_us < THROTTLED_REST_US_MAX
                                            ? run->client.retry_after_us
@@ -281,7 +400,10 @@ void flow_reset(struct endpoint_queue *queue)
 {
     struct flow *flow = &queue->flow;
     bool was_open = flow_is_open(queue);
+    if (!was_open && flow->breaker.run > 0)
+        flow->failed_before = true; /* the next success is its recovery */
     breaker_reset(&flow->breaker, now_of(queue));
+    flow_await_probe(queue);
     if (!was_open)
         return;
     on_closed(queue);

@@ -17,11 +17,6 @@ static bool may_move(enum job_place from, enum job_place to)
     return moves[from] & 1u << to;
 }
 
-static bool is_in_flight(const struct job *job)
-{
-    return job->place == JOB_STARTING || job->place == JOB_SENDING;
-}
-
 static void count_in_flight(struct job *job, int by)
 {
     struct endpoint_queue *queue = job->queue;
@@ -42,8 +37,12 @@ static void leave_place(struct job *job)
         queue->queued--;
         break;
     case JOB_STARTING:
+        count_in_flight(job, -1);
+        break;
     case JOB_SENDING:
         count_in_flight(job, -1);
+        queue->stuck -= job->is_stuck;
+        job->is_stuck = false;
         endpoint_queue_count_ended(queue);
         break;
     case JOB_RECORDING:
@@ -66,9 +65,11 @@ static void enter_place(struct job *job)
         break;
     case JOB_STARTING:
         count_in_flight(job, 1);
+        job->started_mono_us = queue->shard->loop.now_mono_us;
         break;
     case JOB_SENDING:
         count_in_flight(job, 1);
+        job->started_mono_us = queue->shard->loop.now_mono_us;
         list_add_tail(&queue->sending, &job->in_lane);
         break;
     case JOB_RECORDING:
@@ -77,8 +78,6 @@ static void enter_place(struct job *job)
     case JOB_NOWHERE:
         break;
     }
-    if (is_in_flight(job))
-        job->started_mono_us = queue->shard->loop.now_mono_us;
 }
 
 void job_move(struct job *job, enum job_place place)

@@ -178,13 +178,16 @@ bool outcome_was_repeated(const struct delivery *delivery)
 /*
  * The delivery was sent before it was due, as a probe or because its endpoint had recovered. It
  * keeps its due time and uses up no step: a long outage must not end its schedule early.
+ *
+ * A wait begins when the attempt was sent. So what hung while the endpoint recovered is due at once
+ * when it fails, like everything that failed before.
  */
-static void record_as_early(struct attempt_run *run, int64_t now_us)
+static void record_as_early(struct attempt_run *run)
 {
     const struct delivery *delivery = &run->job->delivery;
     run->record.to = DELIVERY_WAITING;
     run->record.due_us = delivery->due_us;
-    run->record.wait_us = delivery->due_us - now_us;
+    run->record.wait_us = delivery->due_us - run->sent_us;
     metrics_add(METRIC_ATTEMPTS_RETRY, 1);
 }
 
@@ -193,6 +196,13 @@ static bool was_waiting(const struct delivery *delivery)
 {
     return delivery->state == DELIVERY_WAITING ||
            (delivery->state == DELIVERY_SENDING && delivery->wait_us > 0);
+}
+
+/* By the earlier of two clocks: none that was set back or forward ends a delivery early. */
+static int64_t since_accepted_us(const struct delivery *delivery, int64_t now_us)
+{
+    int64_t wall_us = clock_wall_us();
+    return (wall_us < now_us ? wall_us : now_us) - delivery->event->parts.accepted_us;
 }
 
 /* The delivery waits for the next step of the schedule, or is dead after the last one. */
@@ -205,8 +215,7 @@ static void record_as_failed(struct attempt_run *run)
     int64_t now_us = shard_wall_us(shard);
     const struct retry_failure failure = {
         .step = delivery->failures + 1,
-        .since_accepted_us =
-            delivery->generation == 0 ? now_us - delivery->event->parts.accepted_us : 0,
+        .since_accepted_us = delivery->generation == 0 ? since_accepted_us(delivery, now_us) : 0,
         .horizon_us = rules->horizon_us,
         .retry_after_us = run->client.retry_after_us,
         .retry_after_us_max = rules->retry_after_us_max,
@@ -215,14 +224,14 @@ static void record_as_failed(struct attempt_run *run)
     run->record.lane = LANE_RETRY;
     run->record.wait_cause = verdict_wait_cause(&run->client.end);
     if (was_waiting(delivery) && delivery->due_us > now_us) {
-        record_as_early(run, now_us);
+        record_as_early(run);
         return;
     }
     if (retry_next(&rules->schedule, &failure, shard_random(shard), &next)) {
         run->record.to = DELIVERY_WAITING;
         run->record.failures = next.steps_used;
         run->record.due_us = now_us + next.delay_us;
-        run->record.wait_us = next.delay_us;
+        run->record.wait_us = run->record.due_us - run->sent_us;
         metrics_add(METRIC_ATTEMPTS_RETRY, 1);
     } else {
         run->record.failures = failure.step;
@@ -246,8 +255,12 @@ static void on_endpoint_disabled(struct request *base, void *receiver)
     struct endpoint_disabling *disabling =
         CONTAINER_OF(request, struct endpoint_disabling, request);
     disabling->queue->disabling--;
+    /* An operator may have enabled it in the meantime, or it could not be disabled: then its next
+     * answer does it. */
     if (request->base.result == OK && !shard->taker.stopping)
-        refill_release(disabling->queue); /* an operator may have enabled it in the meantime */
+        refill_release(disabling->queue);
+    else if (!shard->taker.stopping)
+        refill_release_later(disabling->queue);
     free(disabling);
 }
 
@@ -312,16 +325,19 @@ static enum verdict failpoint_verdict(const struct attempt_run *run, enum verdic
                : verdict;
 }
 
-/* Guarded, and nothing has left: the journal has `sending`, and it is to wait so long. */
+/* Guarded, and nothing has left: the journal has `sending`, and it is to wait so long. One that was
+ * sent before it was due waits as before. */
 static void withdraw(struct attempt_run *run, int64_t wait_us)
 {
     const struct delivery *delivery = &run->job->delivery;
+    int64_t due_us = shard_wall_us(run->job->queue->shard) + wait_us;
+    bool early = was_waiting(delivery) && delivery->due_us > due_us;
     run->record = (struct journal_record){.to = DELIVERY_WAITING,
         .lane = delivery->lane,
-        .wait_cause = WAIT_OURSELVES,
+        .wait_cause = early ? delivery->wait_cause : WAIT_OURSELVES,
         .failures = delivery->failures,
-        .due_us = shard_wall_us(run->job->queue->shard) + wait_us,
-        .wait_us = wait_us};
+        .due_us = early ? delivery->due_us : due_us,
+        .wait_us = early ? delivery->wait_us : wait_us};
     record_outcome(run);
 }
 

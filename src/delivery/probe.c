@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Probes: while the breaker of an endpoint is not closed, one waiting event at a time is sent to
- * find out whether the endpoint is back. It is a real event. The journal names the candidates, the
- * best first: the oldest unguarded one of critical class, then other unguarded ones, then the rest.
- * A guarded one comes last, because a client that hangs would leave it in doubt.
+ * Probes: while an endpoint fails, one waiting event at a time is sent to find out whether it is
+ * back. It is a real event. The journal names candidates, the best first: the oldest unguarded ones
+ * of critical class, then other unguarded ones, then the rest. A guarded one comes last, because a
+ * client that hangs would leave it in doubt. The next probe is another event, since the client may
+ * work and fail at this one only.
  *
  * What the broker owns is not in the journal's answer. It is looked for in memory.
  *
@@ -14,7 +15,11 @@
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 
+#include <stdlib.h>
+
+#define CANDIDATES_MAX 16
 #define LOOK_AGAIN_US (200 * US_PER_MS) /* the shard has no free slot, or the journal failed */
 #define NOTHING_WAITS_US (5 * US_PER_SECOND)
 
@@ -35,53 +40,113 @@ static struct job *job_of(struct endpoint_queue *queue, const struct delivery *c
     return job->place == JOB_QUEUED ? job : NULL;
 }
 
+/* Sent since the endpoint began to fail: another one is better, as this one may be the reason. */
+static bool was_tried(const struct endpoint_queue *queue, const struct delivery *delivery)
+{
+    return delivery->state == DELIVERY_WAITING &&
+           delivery_wait_began_us(delivery->due_us, delivery->wait_us) >=
+               queue->flow.failing_since_us;
+}
+
+static int64_t began_us(const struct delivery *delivery)
+{
+    return delivery->state == DELIVERY_WAITING
+               ? delivery_wait_began_us(delivery->due_us, delivery->wait_us)
+               : INT64_MIN;
+}
+
+/* One that was not tried before one that was; unguarded before guarded; critical before the rest;
+ * of those that were tried, the one that was longest ago. Otherwise in the journal's order. */
+static bool is_better(const struct endpoint_queue *queue, const struct delivery *candidate,
+    const struct delivery *best)
+{
+    const struct event_parts *parts = &candidate->event->parts, *other = &best->event->parts;
+    bool tried = was_tried(queue, candidate);
+    if (tried != was_tried(queue, best))
+        return !tried;
+    if (parts->guarded != other->guarded)
+        return !parts->guarded;
+    if ((parts->class == CLASS_CRITICAL) != (other->class == CLASS_CRITICAL))
+        return parts->class == CLASS_CRITICAL;
+    return tried && began_us(candidate) < began_us(best);
+}
+
+static bool may_probe(struct endpoint_queue *queue)
+{
+    struct delivery_shard *shard = queue->shard;
+    if (!shard_may_send(shard) || (queue->in_flight > 0 && !endpoint_queue_has_slot(queue)))
+        return false;
+    if (flow_is_open(queue))
+        return breaker_allows(&queue->flow.breaker, shard->loop.now_mono_us);
+    /* What is in flight shows it as well. */
+    return queue->in_flight == queue->stuck && flow_may_send(queue);
+}
+
+static void send_probe(struct endpoint_queue *queue, struct job *job)
+{
+    if (flow_is_open(queue))
+        attempt_begin_probe(job);
+    else
+        attempt_begin(job);
+    if (!timer_is_armed(&queue->flow.probe_timer))
+        flow_await_probe(queue);
+}
+
+/* Takes over the references to the events of the candidates. */
+static struct job *choose(struct endpoint_queue *queue, struct delivery *candidates, unsigned count)
+{
+    for (unsigned left = count; left > 0; left--) {
+        unsigned best = 0;
+        for (unsigned i = 1; i < left; i++)
+            if (is_better(queue, &candidates[i], &candidates[best]))
+                best = i;
+        struct job *job = job_of(queue, &candidates[best]);
+        candidates[best] = candidates[left - 1];
+        if (job) {
+            for (unsigned i = 0; i + 1 < left; i++)
+                event_unref(candidates[i].event);
+            return job;
+        }
+    }
+    return endpoint_queue_oldest(queue);
+}
+
 static void on_candidates(struct request *request, void *receiver)
 {
     struct endpoint_queue *queue = CONTAINER_OF(request, struct endpoint_queue, probe_load.request);
     struct delivery_shard *shard = receiver;
-    struct job *job = NULL;
-    queue->probe_loading = false;
+    struct delivery *candidates = TAKE(queue->probe_load.ret_deliveries);
     unsigned count = request->result == OK ? queue->probe_load.ret_count : 0;
-    bool may_send = !shard->taker.stopping && flow_is_open(queue) && shard_may_send(shard) &&
-                    breaker_allows(&queue->flow.breaker, shard->loop.now_mono_us);
-    for (unsigned i = 0; i < count; i++) {
-        if (may_send && !job)
-            job = job_of(queue, &queue->probe_candidates[i]);
-        else
-            event_unref(queue->probe_candidates[i].event);
-    }
-    if (may_send && !job)
-        job = endpoint_queue_oldest(queue);
-    if (shard->taker.stopping || !flow_is_open(queue))
-        return;
-    if (!job) {
-        look_again_after(
-            queue, may_send && request->result == OK ? NOTHING_WAITS_US : LOOK_AGAIN_US);
-        return;
-    }
-    attempt_begin_probe(job);
-    if (!timer_is_armed(&queue->flow.probe_timer))
-        flow_await_probe(queue);
+    bool may = !shard->taker.stopping && flow_needs_probe(queue) && may_probe(queue);
+    queue->probe_loading = false;
+    struct job *job = may ? choose(queue, candidates, count) : NULL;
+    for (unsigned i = 0; !may && i < count; i++)
+        event_unref(candidates[i].event);
+    free(candidates);
+    if (job)
+        send_probe(queue, job);
+    else if (!shard->taker.stopping && flow_needs_probe(queue))
+        look_again_after(queue, may && request->result == OK ? NOTHING_WAITS_US : LOOK_AGAIN_US);
 }
 
 void probe_send(struct endpoint_queue *queue)
 {
     struct delivery_shard *shard = queue->shard;
-    if (shard->taker.stopping || !flow_is_open(queue) || queue->probe_loading)
+    if (shard->taker.stopping || !flow_needs_probe(queue) || queue->probe_loading)
         return;
-    if (!shard_may_send(shard) || !breaker_allows(&queue->flow.breaker, shard->loop.now_mono_us)) {
-        look_again_after(queue, LOOK_AGAIN_US);
+    if (!may_probe(queue)) {
+        look_again_after(queue, flow_is_open(queue) ? LOOK_AGAIN_US : NOTHING_WAITS_US);
         return;
     }
     queue->probe_load = (struct journal_load){
         .endpoint = queue->endpoint,
         .probe = true,
         .pending_lanes = PENDING_ALL,
-        .count_max = PROBE_CANDIDATES_MAX,
-        .bytes_max = PROBE_CANDIDATES_MAX * (int64_t)EVENT_BYTES_MAX,
+        .count_max = CANDIDATES_MAX,
+        .bytes_max = CANDIDATES_MAX * (int64_t)EVENT_BYTES_MAX,
         .budget = shard->taker.budget,
         .budget_share_percent = 100,
-        .ret_deliveries = queue->probe_candidates,
+        .ret_deliveries = memory_new_raw(CANDIDATES_MAX * sizeof *queue->probe_load.ret_deliveries),
     };
     queue->probe_loading = true;
     shard_ask(shard, &queue->probe_load.request, JOURNAL_LOAD, on_candidates);

@@ -36,7 +36,7 @@
  * outcome is committed, so they are recognized and dropped. That is why nothing is sent twice, and
  * why a delivery may be both recovered and due.
  *
- * Limits: 256 deliveries for each load, half of active_per_endpoint outside of the fresh lane, and
+ * Limits: 256 deliveries for each load, half of active_per_endpoint in each of the other lanes, and
  * the bytes that the endpoint may have in memory. Nothing is loaded while the breaker is not
  * closed. A load that fails, or finds the byte budget used up, is tried again after 200 ms.
  */
@@ -55,11 +55,21 @@
 
 enum refill_part { REFILL_UNSENT, REFILL_RECOVERED, REFILL_DUE, REFILL_REPLAYS, REFILL_PARTS };
 
-/* Returns how many to ask for; 0 while a load would bring too few to be worth a transaction. */
-static unsigned room_for_backlog(const struct endpoint_queue *queue)
+static enum queue_lane lane_of(unsigned part)
+{
+    static const enum queue_lane lanes[REFILL_PARTS] = {[REFILL_UNSENT] = QUEUE_UNSENT,
+        [REFILL_RECOVERED] = QUEUE_RETRY,
+        [REFILL_DUE] = QUEUE_RETRY,
+        [REFILL_REPLAYS] = QUEUE_REPLAY};
+    return lanes[part];
+}
+
+/* Returns how many to ask for; 0 while a load would bring too few to be worth a transaction. Each
+ * lane has a room of its own: the retry budget may hold its lane back for long. */
+static unsigned room_for(const struct endpoint_queue *queue, unsigned part)
 {
     unsigned max = queue->shard->policy.active_per_endpoint / 2 + 1;
-    unsigned queued = queue->queued - queue->queued_in[QUEUE_FRESH];
+    unsigned queued = queue->queued_in[lane_of(part)];
     unsigned room = queued < max ? max - queued : 0;
     if (flow_is_open(queue) || (queued > 0 && room < max / 4))
         return 0;
@@ -139,6 +149,23 @@ void refill_expect_waiting(struct endpoint_queue *queue, const struct journal_re
     refill_queue(queue);
 }
 
+void refill_leave_job(const struct job *job)
+{
+    struct endpoint_queue *queue = job->queue;
+    const struct delivery *delivery = &job->delivery;
+    struct refill *refill = &queue->refill;
+    if (delivery->state == DELIVERY_WAITING) {
+        refill_expect_due(queue, delivery->due_us);
+        if (delivery->wait_cause == WAIT_ENDPOINT &&
+            delivery_wait_began_us(delivery->due_us, delivery->wait_us) <= refill->recovered_us)
+            leave(&refill->recovered, delivery->id);
+    } else if (job->lane == QUEUE_REPLAY) {
+        leave(&refill->replays, delivery->id);
+    } else {
+        leave(&refill->unsent, delivery->id);
+    }
+}
+
 void refill_recover(struct endpoint_queue *queue)
 {
     queue->refill.recovered_us = shard_wall_us(queue->shard);
@@ -166,16 +193,12 @@ void refill_init_queue(struct endpoint_queue *queue)
 /* Turns what the load brought into jobs. */
 static void take_loaded(struct endpoint_queue *queue, const struct journal_load *load)
 {
-    static const enum queue_lane lanes[REFILL_PARTS] = {[REFILL_UNSENT] = QUEUE_UNSENT,
-        [REFILL_RECOVERED] = QUEUE_RETRY,
-        [REFILL_DUE] = QUEUE_RETRY,
-        [REFILL_REPLAYS] = QUEUE_REPLAY};
     for (unsigned i = 0; i < load->ret_count; i++) {
         const struct delivery *delivery = &load->ret_deliveries[i];
         if (job_find(queue->shard, delivery->id))
             event_unref(delivery->event);
         else
-            job_new(queue, delivery, lanes[queue->refill.part]);
+            job_new(queue, delivery, lane_of(queue->refill.part));
     }
 }
 
@@ -301,16 +324,16 @@ void refill_queue(struct endpoint_queue *queue)
     if (refill->loading || shard->taker.stopping || !shard->scanned || shard->policy.paused)
         return;
     int64_t now_us = shard_wall_us(shard);
-    unsigned room = room_for_backlog(queue);
     for (unsigned i = 1; i <= REFILL_PARTS; i++) {
         enum refill_part part = (refill->part + i) % REFILL_PARTS;
-        if (!has_some(refill, part, now_us))
-            continue;
-        if (room > 0 && endpoint_queue_bytes_left(queue) > 0)
+        unsigned room = has_some(refill, part, now_us) ? room_for(queue, part) : 0;
+        if (room == 0)
+            continue; /* the next job that ends calls this again */
+        if (endpoint_queue_bytes_left(queue) > 0)
             load(queue, part, room);
-        return; /* without room, the next job that ends calls this again */
+        return;
     }
-    if (refill->next_due_us != INT64_MAX)
+    if (refill->next_due_us > now_us && refill->next_due_us != INT64_MAX)
         look_again_after(queue, refill->next_due_us - now_us);
 }
 
@@ -366,4 +389,10 @@ void refill_release(struct endpoint_queue *queue)
         queue->refill.release_again = true; /* the endpoint has changed again */
     else
         submit_release(queue, PARK_DISABLED);
+}
+
+void refill_release_later(struct endpoint_queue *queue)
+{
+    if (!queue->refill.releasing)
+        timer_arm(&queue->shard->loop, &queue->refill.release_timer, RELEASE_AGAIN_US);
 }

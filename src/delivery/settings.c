@@ -44,9 +44,20 @@ static void begin_walk(struct endpoint_queue *queue)
 {
     struct redue_walk *walk = &queue->redue;
     walk->again = false;
+    queue->shard->redueing = true;
     for (unsigned i = 0; i < EVENT_CLASSES; i++)
         walk->rules[i] = retry_rules_of(&queue->rules[i]);
     ask(queue, INT64_MIN, 0);
+}
+
+/* The next queue's turn: one walk at a time holds the journal for little. */
+static void begin_next_walk(struct delivery_shard *shard)
+{
+    struct endpoint_queue *next =
+        LIST_TAKE_FIRST(&shard->redues, struct endpoint_queue, redue.in_shard);
+    shard->redueing = false;
+    if (next)
+        begin_walk(next);
 }
 
 static void on_walk_timer(struct timer *timer)
@@ -76,6 +87,8 @@ static void on_step(struct request *request, void *receiver)
         begin_walk(queue);
     else if (step->ret_more)
         ask(queue, step->ret_after_due_us, step->ret_after_id);
+    else
+        begin_next_walk(shard);
     refill_queue(queue);
 }
 
@@ -114,6 +127,7 @@ static void read_settings(struct endpoint_queue *queue)
 void settings_init(struct endpoint_queue *queue)
 {
     timer_init(&queue->redue.timer, on_walk_timer);
+    list_init(&queue->redue.in_shard);
     read_settings(queue);
 }
 
@@ -125,6 +139,7 @@ void settings_changed(struct endpoint_queue *queue)
     for (unsigned i = 0; i < EVENT_CLASSES; i++)
         before[i] = retry_rules_of(&queue->rules[i]);
     read_settings(queue);
+    timer_disarm(&queue->shard->loop, &queue->flow.rate_timer); /* by the rate of before */
     for (unsigned i = 0; i < EVENT_CLASSES; i++) {
         const struct retry_rules after = retry_rules_of(&queue->rules[i]);
         shorter = shorter || retry_rules_are_shorter(&before[i], &after);
@@ -133,8 +148,10 @@ void settings_changed(struct endpoint_queue *queue)
         return;
     if (walk->asking)
         walk->again = true;
-    else if (!timer_is_armed(&walk->timer))
+    else if (!queue->shard->redueing)
         begin_walk(queue);
+    else if (!timer_is_armed(&walk->timer) && list_is_empty(&walk->in_shard))
+        list_add_tail(&queue->shard->redues, &walk->in_shard);
 }
 
 const struct delivery_rules *settings_of(const struct job *job)
@@ -146,4 +163,5 @@ void settings_done(struct endpoint_queue *queue)
 {
     assert(!queue->redue.asking);
     timer_disarm(&queue->shard->loop, &queue->redue.timer);
+    list_remove(&queue->redue.in_shard);
 }

@@ -211,6 +211,10 @@ static void on_timer(struct timer *timer)
     const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, queue->endpoint);
     if (!endpoint || !endpoint_policy_probe(endpoint->policy))
         return;
+    if (flow_is_open(queue)) { /* it would hang as well, or fail */
+        walk_again_after(queue, 0);
+        return;
+    }
     struct status_walk *walk;
     MEMORY_NEW(walk);
     walk->queue = queue;

@@ -104,6 +104,7 @@ struct model_delivery {
 
     /* requests to its client */
     unsigned sends, sends_in_run;
+    int64_t sent_mono_us; /* the last attempt */
     bool in_flight;
     bool worked_off; /* a client has answered 2xx at least once */
     bool seen_2xx;   /* the gateway has received a 2xx since its last crash */

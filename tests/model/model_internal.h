@@ -24,6 +24,7 @@ int64_t model_journal_us(void); /* the journal's clock, which decides what expir
 void model_looked(void);
 /* At the first request of a run: the journal's waiting deliveries were read. */
 void model_sending(void);
+void model_attempt_took(int64_t duration_us);
 /* Not later than its schedule permits. */
 void model_check_due(const struct model_delivery *row, const char *name);
 

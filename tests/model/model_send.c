@@ -3,6 +3,7 @@
 #include "model_internal.h"
 
 #include "fake_accounts.h"
+#include "sim.h"
 #include "tally.h"
 #include "trace.h"
 
@@ -77,6 +78,7 @@ struct model_delivery *model_request_sent(const struct model_send *send)
     if (delivery->worked_off)
         tally(TALLY_SENDS_AGAIN);
     model_sending();
+    delivery->sent_mono_us = sim_mono_us();
     delivery->sends++;
     delivery->sends_in_run++;
     delivery->in_flight = true;
@@ -110,6 +112,7 @@ void model_request_ended(struct model_delivery *delivery, const struct attempt_e
         end->request_begun ? "begun" : "not begun");
     fail_unless(delivery->in_flight, BROKEN_SIM, "a request ends that was not sent");
     delivery->in_flight = false;
+    model_attempt_took(sim_mono_us() - delivery->sent_mono_us);
     if (is_2xx(end))
         delivery->seen_2xx = true;
     else if (!is_ambiguous(end))

@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define REQUESTS_MAX 4096
+#define REQUESTS_MAX 65536
 #define CONNECTIONS_MAX 256
 
 struct delivery_policy policy;
@@ -177,6 +177,7 @@ int64_t taken_bytes(void)
 /* --- the client deployment: a thread per connection --- */
 
 static int listen_fd;
+unsigned fail_each;
 static unsigned port, requests, connections, concurrent, concurrent_max, releases;
 static struct sink_request log_of_requests[REQUESTS_MAX];
 static enum sink_mode mode;
@@ -224,7 +225,7 @@ static bool take_request(const struct sink_request *request, unsigned connection
         pthread_cond_wait(&changed, &lock);
     concurrent--;
     bool answer = mode != SINK_DROP;
-    *ret_status = status;
+    *ret_status = fail_each && requests % fail_each == 0 ? 500 : status;
     pthread_mutex_unlock(&lock);
     return answer;
 }

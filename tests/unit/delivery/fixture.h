@@ -79,6 +79,7 @@ unsigned sink_concurrent_max(void);
 /* What it does with each request from now on. */
 enum sink_mode { SINK_ANSWER, SINK_HOLD, SINK_DROP };
 void sink_set(enum sink_mode mode, int status);
+extern unsigned fail_each;             /* SINK_ANSWER: each of so many is answered 500; 0: none */
 void sink_hold_path(const char *path); /* SINK_HOLD for this path only; the others are answered */
 void sink_release(void);               /* answers the held requests, and returns to SINK_ANSWER */
 
