@@ -334,7 +334,7 @@ void flow_done(struct endpoint_queue *queue);
  * it may not. */
 bool flow_has_place(const struct endpoint_queue *queue);
 bool flow_is_open(const struct endpoint_queue *queue); /* the breaker is not closed */
-/* Returns whether the endpoint has just succeeded, and shows no sign of trouble. */
+/* Returns whether the endpoint succeeded a moment ago, and shows no sign of trouble. */
 bool flow_has_proved_itself(const struct endpoint_queue *queue);
 /* Return whether the rate and the retry budget allow an attempt now. Otherwise a timer makes the
  * queue ready again when they may. */

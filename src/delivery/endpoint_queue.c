@@ -8,8 +8,8 @@
  *   classes   critical : important : optional = 8 : 3 : 1 within a lane, so that nothing starves
  *   turns     deficit round robin among the queues, by requests and bytes. A queue whose next event
  *             is critical has a longer turn
- *   slots     the shard has a bounded number of attempts in flight. An endpoint that has just
- *             succeeded may hold an eighth of what is free. Of any other nothing is known: while
+ *   slots     the shard has a bounded number of attempts in flight. An endpoint that succeeded a
+ *             moment ago may hold an eighth of what is free. Of any other nothing is known: while
  *             more than half of the slots are free, it may hold a 32nd of them, and then one. So
  *             endpoints that hang take half of the slots together, and one slot each of the rest
  *
