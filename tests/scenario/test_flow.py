@@ -53,13 +53,15 @@ def test_events_of_healthy_endpoints_are_delivered_while_many_others_hang(make_g
 
 
 class Failing:
-    """An endpoint that fails in one of several ways, until it is repaired."""
+    """A client that fails in one of several ways, until it is repaired."""
 
-    def __init__(self, kind, sink, certificates):
+    def __init__(self, kind, sink, certificates, deployment):
         self.kind, self.sink, self.certificates = kind, sink, certificates
         if kind == "500":
             sink.behave(status=500)
-        elif kind == "hang":
+        elif kind == "hang":  # it has answered before, so that it gets many requests, which time out together
+            sink.behave(delay=0.05)
+            wait_until_delivered(deployment, deployment.post(60))
             sink.behave(mode="hang")
         elif kind == "refused":
             sink.down()
@@ -105,9 +107,10 @@ def wait_until_open(gateway):
 @pytest.mark.parametrize("kind, error", [("500", None), ("refused", "connect"), ("hang", "answer-timeout"), ("tls", "tls")])
 def test_endpoint_that_fails_gets_single_probes_until_it_is_back(make_gateway, request, certificates, kind, error):
     sink = request.getfixturevalue("tls_sink" if kind == "tls" else "sink")
-    gateway = make_gateway({**HOUR, "PENSTOCK_DELIVERY__ANSWER_TIMEOUT": "200ms", "PENSTOCK_DELIVERY__CA_FILE": certificates.files("ca")[0]})
-    failing = Failing(kind, sink, certificates)
+    gateway = make_gateway({**HOUR, "PENSTOCK_DELIVERY__ANSWER_TIMEOUT": "1500ms" if kind == "hang" else "30s",
+                            "PENSTOCK_DELIVERY__CA_FILE": certificates.files("ca")[0]})
     deployment = Deployment(gateway, sink.url())
+    failing = Failing(kind, sink, certificates, deployment)
     events = deployment.post(50)
     wait_until_open(gateway)
     wait_for(lambda: re.search(rf"an endpoint fails: .* endpoint={deployment.endpoint} error={error or 'ok'}", gateway.stderr), "it is logged")

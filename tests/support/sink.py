@@ -152,12 +152,15 @@ class _Server:
     def context(self):
         if not self.tls:
             return None
-        certificate, key, newest = self.tls
+        certificate, key, newest, *client_ca = self.tls
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         if newest:
             context.set_ciphers("ALL:@SECLEVEL=0")
             context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, newest
+        for file in client_ca:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(file)
         return context
 
     async def down(self):
@@ -216,7 +219,8 @@ def _run(pipe, tls):
 
 class Sink:
     def __init__(self, tls=None):
-        """tls: (certificate file, key file, newest version of TLS that it supports, or None)"""
+        """tls: (certificate file, key file, newest version of TLS that it supports, or None); with a fourth item, a file with CA certificates, it
+        asks for the certificate of the gateway."""
         self.scheme = "https" if tls else "http"
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
@@ -279,3 +283,5 @@ class Sink:
             self.process.join(10)
         if self.process.is_alive():
             self.process.kill()
+
+    close = stop  # for contextlib.closing
