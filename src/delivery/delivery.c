@@ -146,6 +146,7 @@ static void on_endpoint_changed(struct mail *mail, void *receiver)
         endpoint_queue_update_ready(queue);
     }
     if (endpoint && endpoint->enabled) {
+        status_probe_begin(queue); /* it may have got a status probe */
         refill_release(queue);
         route_walk(shard);
     }

@@ -11,7 +11,8 @@
  * A walk lists the ambiguous deliveries of one endpoint from the journal and asks for one after the
  * other. Nothing is kept in memory between walks, so what a crash has left in doubt is asked for as
  * well: the first walk of an endpoint begins at the start. Further walks follow after 5 s, 30 s,
- * 2 min, 10 min, and then every hour, while something is in doubt. A new doubt begins again at 5 s.
+ * 2 min, 10 min, and then every hour, while something is in doubt. A new doubt and a change of the
+ * endpoint begin again at 5 s.
  *
  * The answer moves the delivery in the way that an operator would (operator_action.c), with a note
  * that says what the client answered. If an operator was faster, nothing is moved.
