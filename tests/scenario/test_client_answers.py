@@ -9,6 +9,8 @@ import time
 import pytest
 
 from support.certificates import Certificates
+from support.deployment import Deployment, wait_until_delivered
+from support.names import Hosts, dead_address
 from support.sink import Sink
 from support.wait import wait_for
 
@@ -234,6 +236,21 @@ def test_a_name_that_does_not_exist_fails_alone(make_gateway, sink):
     wait_for(lambda: all(gateway.states(event) == ["delivered"] for event in lost), "delivered when it is repaired")
 
 
+@pytest.mark.parametrize("dead_first", [True, False])
+def test_dead_address_of_a_name_is_tried_past(make_gateway, sink, tmp_path, dead_first):
+    gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[1h]", "PENSTOCK_DELIVERY__CONNECT_TIMEOUT": "60s",
+                            "PENSTOCK_DELIVERY__ANSWER_TIMEOUT": "2m"}, start=False)
+    hosts = Hosts(gateway, tmp_path)
+    hosts.set(shop=["127.0.0.11", "127.0.0.1"] if dead_first else ["127.0.0.1", "127.0.0.11"])
+    gateway.start()
+    with dead_address("127.0.0.11", sink.port):
+        deployment = Deployment(gateway, f"http://shop.example:{sink.port}/hook")
+        for kind in ("purchase", "payout"):
+            events = deployment.post(5, type=kind)
+            wait_until_delivered(deployment, events, "long before the timeout", 20)
+            assert all(len(sink.of(event)) == len(delivery["attempts"]) == 1 for event, delivery in zip(events, deployment.timelines(events)))
+
+
 def test_addresses_that_are_not_public_are_refused(gateway):
     endpoint = f"/api/v1/accounts/{gateway.ready['account']}/endpoints/{gateway.ready['endpoint']}"
     with gateway.operator() as operator:
@@ -251,7 +268,7 @@ def due_in_s(delivery):
     return (due - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
 
 
-@pytest.mark.parametrize("asked", ["604800", "99999999999999999999", "Fri, 01 Jan 2100 00:00:00 GMT"])
+@pytest.mark.parametrize("asked", ["604800", "99999999999999999999", "Fri, 01 Jan 2100 00:00:00 GMT", "Fri Jan  1 00:00:00 2100"])
 def test_a_client_gets_two_hours_at_most(make_gateway, sink, asked):
     gateway = make_gateway()
     gateway.point_endpoint_at(sink.url())

@@ -70,7 +70,7 @@ def test_failures_then_success(make_gateway, sink, status):
     gateway = make_gateway(LONG)
     sink.behave(statuses=[status, status])
     gateway.point_endpoint_at(sink.url())
-    events = post_many(gateway, 5)
+    events = post_many(gateway, 3)
     wait_for(lambda: all(gateway.states(event) == ["delivered"] for event in events), "all are delivered")
     for event in events:
         assert [(d.attempt, d.status) for d in sink.of(event)] == [(1, status), (2, status), (3, 200)]
@@ -104,18 +104,42 @@ def test_dead_after_the_schedule_and_on_record(make_gateway, sink):
     assert gateway.metric('penstock_attempts_total{result="dead"}') == 1
 
 
-def test_410_disables_the_endpoint_and_parks(make_gateway, sink):
+def test_410_disables_the_endpoint_visibly_until_an_operator_enables_it(make_gateway, sink):
     gateway = make_gateway(SHORT)
+    deployment = Deployment(gateway, sink.url())
     sink.behave(status=410)
-    gateway.point_endpoint_at(sink.url())
-    [event] = post_many(gateway, 1)
-    wait_for(lambda: gateway.states(event) == ["parked"], "parked")
-    assert gateway.timeline(event)["deliveries"][0]["reason"] == "disabled"
+    [first] = deployment.post()
+    wait_for(lambda: deployment.states([first]) == ["parked"], "parked")
+    wait_for(lambda: deployment.show()["enabled"] is False, "disabled")
+    later = deployment.post(20)
+    wait_for(lambda: set(deployment.states(later)) == {"parked"}, "later ones are parked")
+    assert {delivery["reason"] for delivery in deployment.timelines([first] + later)} == {"disabled"}
+    requests = sink.count()
+    assert requests == 1, "nothing is sent to it any more"
+    because = f"it answered 410 to {first}"
+    gateway.restart()
+    shown = deployment.show()
+    assert shown["disabled_because"] == because and shown["disabled_since"]
+    assert f"since {shown['disabled_since']} because {because}" in gateway.tool("endpoint", "show", deployment.account, deployment.endpoint).stdout
+    assert f"the endpoint answered 410 and is disabled; its events are parked until it is enabled account=acc_demo endpoint={deployment.endpoint}" \
+        in gateway.stderr
+    assert gateway.metric("penstock_endpoints_disabled") == 1 and "disabled 1" in gateway.tool("status").stdout
+    assert sink.count() == requests
     sink.behave(status=200)
-    with gateway.operator() as operator:
-        answer = operator.patch(f"/api/v1/accounts/{gateway.ready['account']}/endpoints/{gateway.ready['endpoint']}", json={"enabled": True})
-        assert answer.status_code == 200, answer.text
-    wait_for(lambda: gateway.states(event) == ["delivered"], "released and delivered")
+    deployment.change(enabled=True)
+    wait_until_delivered(deployment, [first] + later)
+    assert gateway.metric("penstock_endpoints_disabled") == 0 and deployment.show()["disabled_since"] is None
+
+
+def test_no_other_answer_disables_an_endpoint(make_gateway, sink):
+    gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[50ms]"})
+    statuses = [400, 401, 403, 404, 421, 500, 503]
+    for status in statuses:
+        sink.behave(f"/{status}", status=status)
+    deployments = [Deployment(gateway, sink.url(f"/{status}"), str(status)) for status in statuses]
+    for deployment, events in [(deployment, deployment.post()) for deployment in deployments]:
+        wait_for(lambda: deployment.states(events) == ["dead"], "dead")
+        assert deployment.show()["enabled"] is True
 
 
 @pytest.mark.parametrize("mode", ["drop", "garbage"])

@@ -7,6 +7,8 @@ import time
 import pytest
 
 from support import client as http
+from support.deployment import Deployment, wait_until_delivered
+from support.names import Hosts
 from support.wait import wait_for
 
 
@@ -62,23 +64,18 @@ def test_silent_connections_keep_neither_partners_nor_operators_out(make_gateway
             assert done.returncode == 0, done.stderr
 
 
-def test_a_dead_resolver_is_not_the_clients_failure(make_gateway, sink, tmp_path):
-    """In a mount namespace of its own, so that the name server is one that nobody answers at."""
-    conf = tmp_path / "resolv.conf"
-    conf.write_text("nameserver 127.0.0.99\noptions timeout:1 attempts:1\n")
-    hosts = tmp_path / "hosts"
-    hosts.write_text("127.0.0.1 localhost\n")
+def test_a_dead_resolver_is_not_the_clients_failure_and_holds_up_no_other(make_gateway, sink, tmp_path):
     gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[100ms]"}, start=False)
-    gateway.prefix = ["unshare", "-m", "sh", "-c", f'mount --bind {conf} /etc/resolv.conf && mount --bind {hosts} /etc/hosts && exec "$@"',
-                      "sh"]
+    hosts = Hosts(gateway, tmp_path)
     gateway.start()
-    gateway.point_endpoint_at(f"http://shop.example:{sink.port}/hook")
-    with gateway.partner() as partner:
-        event = partner.post("/v1/events", json=gateway.event(1)).json()["event"]
+    named = Deployment(gateway, f"http://shop.example:{sink.port}/hook", "named")
+    other = Deployment(gateway, sink.url("/other"), "other")
+    [event] = named.post()
     wait_for(lambda: gateway.metric("penstock_delivery_shortages_total") >= 2, "it has been put off twice", 40)
-    [delivery] = gateway.timeline(event)["deliveries"]
+    wait_until_delivered(other, other.post(10), "those for an address")
+    [delivery] = named.timelines([event])
     assert (delivery["state"], delivery["attempts"]) == ("pending", [])
     assert "this machine has no name servers that answer" in gateway.stderr
-    hosts.write_text("127.0.0.1 localhost shop.example\n")
-    wait_for(lambda: gateway.states(event) == ["delivered"], "delivered once the name is known", 40)
+    hosts.set(shop=["127.0.0.1"])
+    wait_until_delivered(named, [event], "delivered once the name is known", 40)
     assert [d.attempt for d in sink.of(event)] == [1]
