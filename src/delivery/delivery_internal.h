@@ -155,8 +155,8 @@ struct flow {
     /* What hangs: the latest success was sent then, and when the next attempt is given up. */
     int64_t answered_mono_us, next_stuck_us, stuck_interval_us;
     int64_t throttled_mono_us; /* the last 429 since the last recovery; 0: none */
-    /* Deliveries have failed because of the endpoint in an earlier run of the gateway: the first
-     * success is its recovery. */
+    /* Deliveries have failed because of the endpoint in an earlier run of the gateway, or before an
+     * operator changed the endpoint: the first success is its recovery. */
     bool failed_before;
     int64_t opened_mono_us;
     int64_t failing_since_us;  /* by the shard's clock: the first failure, or the opening */

@@ -291,13 +291,13 @@ static void set_all_stuck(struct endpoint_queue *queue)
     queue->flow.stuck_interval_us = queue->flow.next_stuck_us = 0;
 }
 
-static void on_closed(struct endpoint_queue *queue)
+static void on_closed(struct endpoint_queue *queue, const char *why)
 {
     struct flow *flow = &queue->flow;
     char id[ENDPOINT_ID_TEXT_BYTES];
     endpoint_id_format(queue->endpoint, id);
     metrics_add(METRIC_BREAKERS_OPEN, -1);
-    log_info("an endpoint is back: its events are sent again endpoint=%s after_s=%lld", id,
+    log_info("%s: its events are sent again endpoint=%s after_s=%lld", why, id,
         (long long)((now_of(queue) - flow->opened_mono_us) / US_PER_SECOND));
     concurrency_restart(&flow->concurrency);
     retry_budget_reset(&flow->budget);
@@ -324,7 +324,7 @@ static void note_breaker(const struct attempt_run *run, bool failed)
         endpoint_queue_unload(queue);
     }
     if (was_open && !flow_is_open(queue))
-        on_closed(queue);
+        on_closed(queue, "an endpoint is back");
     if (edge == BREAKER_RECOVERED || (!failed && flow->failed_before)) {
         flow->failed_before = false;
         metrics_add(METRIC_RECOVERIES, 1);
@@ -400,13 +400,13 @@ void flow_reset(struct endpoint_queue *queue)
 {
     struct flow *flow = &queue->flow;
     bool was_open = flow_is_open(queue);
-    if (!was_open && flow->breaker.run > 0)
-        flow->failed_before = true; /* the next success is its recovery */
+    if (flow->breaker.run > 0)
+        flow->failed_before = true;
     breaker_reset(&flow->breaker, now_of(queue));
     flow_await_probe(queue);
     if (!was_open)
         return;
-    on_closed(queue);
+    on_closed(queue, "an endpoint that failed was changed");
     refill_recover(queue);
     endpoint_queue_update_ready(queue);
 }
