@@ -27,7 +27,7 @@ GROUPS = {
     "ownership": ["test_broker_ownership", "test_broker_backlog"],
     "tls": ["test_broker_tls", "test_cluster"],
     "drops": ["test_broker_drops"],
-    "brokered": ["test_broker_main", "test_broker_lag", "test_roles"],
+    "brokered": ["test_broker_main", "test_broker_flow", "test_broker_lag", "test_roles"],
     "bench": ["test_bench"],
     "figures": [],  # some tests of test_bench.py, which say so
 }

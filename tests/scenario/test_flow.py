@@ -170,6 +170,37 @@ def test_change_of_an_endpoint_closes_its_breaker(make_gateway, sink):
     assert len(sink.deliveries("/new")) == len(events)
 
 
+def test_what_failed_before_an_endpoint_was_changed_moves_after_the_first_success(make_gateway, sink):
+    """Too few have failed to open the breaker."""
+    gateway = make_gateway(HOUR)
+    sink.behave("/old", status=500)
+    deployment = Deployment(gateway, sink.url("/old"))
+    events = deployment.post(OPENS_AFTER - 5)
+    wait_for(lambda: set(deployment.states(events)) == {"waiting"}, "all of them wait for an hour")
+    deployment.change(url=sink.url("/new"))
+    wait_until_delivered(deployment, events + deployment.post())
+
+
+@pytest.mark.parametrize("end", ["disabled", "removed"])
+def test_endpoint_that_fails_can_be_disabled_or_removed(make_gateway, sink, end):
+    gateway = make_gateway(HOUR)
+    sink.behave(status=500)
+    deployment = Deployment(gateway, sink.url())
+    events = deployment.post(OPENS_AFTER + 10)
+    wait_until_open(gateway)
+    if end == "disabled":
+        deployment.change(enabled=False)
+    else:
+        deployment.remove()
+    reason = "disabled" if end == "disabled" else "gone"
+    wait_for(lambda: {(delivery["state"], delivery.get("reason")) for delivery in deployment.timelines(events)} == {("parked", reason)}, "parked")
+    assert gateway.metric("penstock_breakers_open") == 0
+    if end == "disabled":
+        sink.behave(status=200)
+        deployment.change(enabled=True)
+        wait_until_delivered(deployment, events)
+
+
 @pytest.mark.parametrize("stop", ["restart", "kill"])
 @pytest.mark.parametrize("count", [5, 30], ids=["few", "many"])
 def test_what_failed_before_a_restart_moves_after_the_first_success(make_gateway, sink, stop, count):

@@ -35,6 +35,11 @@ class Deployment:
         with self.gateway.operator() as operator:
             return self._ask(operator.patch, self._place, fields)
 
+    def remove(self):
+        with self.gateway.operator() as operator:
+            answer = operator.delete(f"/api/v1/{self._place}")
+        assert answer.status_code == 200, answer.text
+
     def show(self):
         with self.gateway.operator() as operator:
             answer = operator.get(f"/api/v1/{self._place}")
