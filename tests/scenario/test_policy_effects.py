@@ -310,6 +310,11 @@ class H2Client:
     def count(self, word):
         return sum(line[0] == word for line in self.lines)
 
+    def handled(self, count):
+        """Returns the ids of all requests that it has processed, which are so many or more."""
+        wait_for(lambda: self.count("handled") >= count, "the client has said so")
+        return sorted(line[1] for line in self.lines if line[0] == "handled")
+
 
 @pytest.mark.parametrize("http, connections", [("2", 1), ("1.1", 8)])
 def test_requests_share_a_connection_over_http_2(gateway, certificates, http, connections):
@@ -318,7 +323,18 @@ def test_requests_share_a_connection_over_http_2(gateway, certificates, http, co
         deployment = Deployment(gateway, f"https://127.0.0.1:{client.port}/hook", policy={"tls": {"ca": ca}, "http": http, "in_flight_max": 8})
         events = deployment.post(40)
         wait_until_delivered(deployment, events)
+        assert client.handled(len(events)) == sorted(events)
         assert (client.count("http_1") == 0) == (http == "2")
-        handled = [line[1] for line in client.lines if line[0] == "handled"]
-        assert sorted(handled) == sorted(events)
         assert client.count("connection") <= connections
+
+
+def test_no_event_is_lost_and_no_payout_is_sent_twice_when_http_2_connections_end(gateway, certificates):
+    """Each connection announces its end after five requests (GOAWAY). What was sent behind them is sent again."""
+    ca, _ = text_of(certificates, "ca")
+    with contextlib.closing(H2Client(certificates, delay=0.02, goaway=5)) as client:
+        deployment = Deployment(gateway, f"https://127.0.0.1:{client.port}/hook", policy={**SOON, "tls": {"ca": ca}, "http": "2"})
+        purchases, payouts = deployment.post(40, **PURCHASE), deployment.post(10, **PAYOUT)
+        wait_until_delivered(deployment, purchases + payouts)
+        handled = client.handled(50)
+        assert set(handled) == set(purchases + payouts)
+        assert [handled.count(payout) for payout in payouts] == [1] * 10
