@@ -279,6 +279,15 @@ def test_a_client_gets_two_hours_at_most(make_gateway, sink, asked):
     assert 7000 < due_in_s(gateway.timeline(event)["deliveries"][0]) <= 7200
 
 
+def test_an_operator_sets_how_long_a_client_may_put_us_off(make_gateway, sink):
+    gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_AFTER_MAX": "10m"})
+    sink.behave(status=503, headers={"retry-after": "3600"})
+    deployment = Deployment(gateway, sink.url())
+    [event] = deployment.post()
+    wait_for(lambda: deployment.states([event]) == ["waiting"], "it waits")
+    assert 500 < due_in_s(deployment.timelines([event])[0]) <= 600
+
+
 @pytest.mark.parametrize("asked", ["100", "-1", "1.5", "2000ms", "soon", "2"])
 def test_a_delivery_dies_at_its_horizon_whatever_its_client_asks_for(make_gateway, sink, asked):
     gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[1s, 1s, 1s, 1s]"})
