@@ -70,7 +70,7 @@ BUGS = {
     "cursor-skips-one": (
         "a delivery without room in memory is skipped: the search continues after it",
         "src/delivery/refill.c",
-        ("queue->refill.pending_after_id = id - 1;", "queue->refill.pending_after_id = id;")),
+        ("cursor->after_id = id - 1;", "cursor->after_id = id;")),
     "waits-for-the-old-clock": (
         "when the clock was set back before a restart, deliveries wait until the old clock's time",
         "src/journal/delivery_rows.c",
@@ -79,8 +79,8 @@ BUGS = {
     "retries-forgotten": (
         "after a load of the due deliveries, the retries that are due later are not loaded",
         "src/delivery/refill.c",
-        ("queue->refill.next_due_us = queue->refill.load.ret_next_due_us;",
-         "queue->refill.next_due_us = INT64_MAX;")),
+        ("refill->next_due_us = load->ret_next_due_us;",
+         "refill->next_due_us = INT64_MAX;")),
     "totals-keep-rolled-back": (
         "the totals count events of rolled back transactions",
         "src/journal/totals.c",
