@@ -279,7 +279,7 @@ def test_a_client_gets_two_hours_at_most(make_gateway, sink, asked):
     assert 7000 < due_in_s(gateway.timeline(event)["deliveries"][0]) <= 7200
 
 
-def test_an_operator_sets_how_long_a_client_may_put_us_off(make_gateway, sink):
+def test_an_operator_limits_the_wait_that_a_client_may_ask_for(make_gateway, sink):
     gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_AFTER_MAX": "10m"})
     sink.behave(status=503, headers={"retry-after": "3600"})
     deployment = Deployment(gateway, sink.url())
