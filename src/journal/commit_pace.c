@@ -1,26 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/commit_pace.h"
 
-int64_t commit_pace_rest_us(struct commit_pace *pace, int64_t now_us)
+/* So many times more requests without a rest: it is not chance. */
+#define SLOWED_DOWN 1.5
+
+int64_t commit_pace_rest_us(const struct commit_pace *pace, int64_t now_us)
 {
     int64_t rest_us = pace->began_us + COMMIT_PACE_US - now_us;
-    if (pace->off > 0 || pace->is_large || rest_us <= 0 || rest_us > COMMIT_PACE_US)
-        return 0;
-    pace->has_rested = true;
-    return rest_us;
+    return pace->without_rest || pace->is_large || rest_us > COMMIT_PACE_US || rest_us < 0
+               ? 0
+               : rest_us;
+}
+
+static void begin_period(struct commit_pace *pace, bool is_trial, bool without_rest, int64_t now_us)
+{
+    pace->is_trial = is_trial;
+    pace->without_rest = without_rest;
+    pace->period_us = now_us;
+    pace->requests = 0;
+}
+
+static void end_period(struct commit_pace *pace, int64_t now_us)
+{
+    double rate = (double)pace->requests / (double)(now_us - pace->period_us);
+    if (!pace->is_trial) {
+        pace->rate = rate;
+        begin_period(pace, true, !pace->without_rest, now_us);
+        return;
+    }
+    double without = pace->without_rest ? rate : pace->rate;
+    double with = pace->without_rest ? pace->rate : rate;
+    begin_period(pace, false, without > with * SLOWED_DOWN, now_us);
 }
 
 void commit_pace_begin(struct commit_pace *pace, unsigned requests, unsigned urgent, int64_t now_us)
 {
-    if (pace->off > 0)
-        pace->off--;
-    if (pace->has_rested)
-        pace->vain = urgent > 1 ? 0 : pace->vain + 1;
-    if (pace->vain >= COMMIT_PACE_VAIN) {
-        pace->vain = 0;
-        pace->off = COMMIT_PACE_OFF;
-    }
-    pace->has_rested = false;
+    int64_t length_us = pace->is_trial ? COMMIT_PACE_TRIAL_US : COMMIT_PACE_PERIOD_US;
+    if (now_us - pace->began_us >= COMMIT_PACE_QUIET_US || now_us < pace->period_us)
+        begin_period(pace, false, pace->is_trial != pace->without_rest, now_us);
+    else if (now_us - pace->period_us >= length_us)
+        end_period(pace, now_us);
+    pace->requests += urgent;
     pace->is_large = requests >= COMMIT_PACE_LARGE;
     pace->began_us = now_us;
 }

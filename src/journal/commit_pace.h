@@ -8,9 +8,14 @@
  * after a quiet time is committed at once. Under load the batches are large anyway, and there is no
  * rest.
  *
- * A rest that brings nothing is a loss. A client that posts one event after the other, and waits
- * for each answer, would only be slowed down. So after COMMIT_PACE_VAIN rests without a second
- * request, the next COMMIT_PACE_OFF commits are made without one. Then it is tried again.
+ * Clients that post the next event when they have the answer to the one before would only be slowed
+ * down. They show in the rate: without a rest, more requests arrive. So both are tried in turn:
+ *
+ *   with rest  500 ms -----> without 50 ms ---.
+ *      ^                                      |  without rest, 1.5 times as many requests
+ *      '---- no: the rest costs nothing ------+---- yes ---> without 500 ms ---> with rest 50 ms
+ *                                             ^                                      |
+ *                                             '--------------------------------------'
  *
  * Sources: PostgreSQL (commit_delay, and commit_siblings: no delay for a lone client); MySQL
  * (binlog_group_commit_sync_delay).
@@ -26,20 +31,22 @@
 
 #define COMMIT_PACE_US (5 * US_PER_MS)
 #define COMMIT_PACE_LARGE 32 /* requests: a batch that is large enough without a rest */
-#define COMMIT_PACE_VAIN 4
-#define COMMIT_PACE_OFF 64
+#define COMMIT_PACE_PERIOD_US (500 * US_PER_MS)
+#define COMMIT_PACE_TRIAL_US (50 * US_PER_MS)
+#define COMMIT_PACE_QUIET_US (100 * US_PER_MS) /* without a commit: what was counted says nothing */
 
 struct commit_pace {
-    int64_t began_us; /* the last commit */
-    bool has_rested;  /* for the next one */
-    bool is_large;    /* the last one was */
-    unsigned vain;    /* rests in a row that brought nothing */
-    unsigned off;     /* commits without a rest that are left */
+    int64_t began_us;  /* the last commit */
+    bool is_large;     /* the last one was */
+    bool without_rest; /* in the present period */
+    bool is_trial;     /* the present period is the short one */
+    int64_t period_us; /* when it began */
+    unsigned requests; /* since then */
+    double rate;       /* requests per us of the long period before a trial */
 };
 
-/* Returns how long to rest before the next commit; 0: not at all. Call it once for each commit,
- * when there is a request for it. */
-int64_t commit_pace_rest_us(struct commit_pace *pace, int64_t now_us);
+/* Returns how long to rest before the next commit; 0: not at all. */
+int64_t commit_pace_rest_us(const struct commit_pace *pace, int64_t now_us);
 
 /* A commit begins. It carries `requests`, of which `urgent` ask for a commit of their own. */
 void commit_pace_begin(
