@@ -4,9 +4,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <time.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 enum err mailbox_init(struct mailbox *mailbox, void *receiver)
