@@ -2,10 +2,13 @@
 #include "driver_internal.h"
 
 #include "base/clock.h"
+#include "clients.h"
 #include "fake_accounts.h"
 #include "fake_broker.h"
 #include "fake_client.h"
 #include "fake_disk_reserve.h"
+#include "model_flow.h"
+#include "outage.h"
 #include "publication.h"
 #include "sim.h"
 #include "tally.h"
@@ -20,17 +23,20 @@
 #define TURN_US_MAX 200    /* how long one turn of a coroutine takes */
 #define TURNS_WITHOUT_REST_MAX 20000 /* without new input: more turns than this count as a spin */
 #define WAITS_MAX 20000
+#define OUTAGES_PER_MILLE 100               /* of the seeds */
+#define STEPS 5                             /* of the longest schedule */
 #define STEPS_WITH_BROKER 3                 /* factor: with a broker an event needs more steps */
 #define STUCK_US (2 * 3600 * US_PER_SECOND) /* longer than the longest step of a schedule */
 
 static unsigned weights[ACTIONS_MAX];
+static bool has_outage;
 
 static bool history_expires;
 
 static void draw_world(bool with_broker)
 {
     static const int64_t longest_asked_us[] = {0, 10 * US_PER_SECOND, 7200 * US_PER_SECOND};
-    static const int64_t steps_us[] = {US_PER_SECOND, 5 * US_PER_SECOND, 30 * US_PER_SECOND,
+    static const int64_t steps_us[STEPS] = {US_PER_SECOND, 5 * US_PER_SECOND, 30 * US_PER_SECOND,
         300 * US_PER_SECOND, 3600 * US_PER_SECOND};
     struct delivery_policy policy = {
         .rules.connect_timeout_us = 5 * US_PER_SECOND,
@@ -39,11 +45,15 @@ static void draw_world(bool with_broker)
         .rules.in_flight_max = 1 + sim_below(STREAM_DRIVER, 4),
         .in_flight_per_shard = 2 + sim_below(STREAM_DRIVER, 8),
         .active_per_endpoint = 1 + sim_below(STREAM_DRIVER, 8),
-        .rules.schedule.steps = 1 + sim_below(STREAM_DRIVER, 5),
+        .rules.schedule.steps = 1 + sim_below(STREAM_DRIVER, STEPS),
         .rules.retry_after_us_max = longest_asked_us[sim_below(STREAM_DRIVER, 3)],
     };
+    /* During an outage only long waits show whether a recovery ends them. */
+    unsigned first_step = has_outage ? sim_below(STREAM_CLIENTS, STEPS) : 0;
+    if (policy.rules.schedule.steps > STEPS - first_step)
+        policy.rules.schedule.steps = STEPS - first_step;
     for (unsigned i = 0; i < policy.rules.schedule.steps; i++)
-        policy.rules.schedule.steps_us[i] = steps_us[i];
+        policy.rules.schedule.steps_us[i] = steps_us[first_step + i];
     /* How long bodies and history are kept, in minutes. */
     static const int64_t kept_m[][2] = {{0, 0}, {30, 60}, {1440, 2880}, {30, 0}, {0, 120}};
     const int64_t *kept = kept_m[sim_below(STREAM_DRIVER, 5)];
@@ -54,6 +64,8 @@ static void draw_world(bool with_broker)
         .bodies_us = kept[0] * 60 * US_PER_SECOND,
         .history_us = kept[1] * 60 * US_PER_SECOND,
     };
+    if (has_outage) /* what hangs holds memory */
+        options.budget_bytes = 64 << 20;
     if (with_broker) {
         options.partitions = 1 + sim_below(STREAM_DRIVER, FAKE_PARTITIONS_MAX);
         options.prefetch = 1 + sim_below(STREAM_DRIVER, 8);
@@ -61,10 +73,12 @@ static void draw_world(bool with_broker)
         options.taps = sim_chance(STREAM_DRIVER, 500);
     }
     history_expires = options.history_us != 0;
+    clients_begin();
+    model_flow_begin();
     fake_broker_init(options.partitions);
     fake_accounts_init();
     model_init(&(struct model_rules){.retry_steps = policy.rules.schedule.steps,
-        .steps_us = steps_us,
+        .steps_us = steps_us + first_step,
         .retry_after_us_max = policy.rules.retry_after_us_max,
         .bodies_us = options.bodies_us,
         .history_us = options.history_us});
@@ -86,7 +100,7 @@ static void draw_weights(void)
 }
 
 /* At the end of a seed: does one step of the broker's side. Returns false when none is left. */
-static bool broker_moves(void)
+bool driver_broker_moves(void)
 {
     if (publications_count() > 0) {
         publication_step();
@@ -98,10 +112,16 @@ static bool broker_moves(void)
     return true;
 }
 
-static void resume_one(struct sim_coroutine *const coroutines[], unsigned count)
+void driver_resume(struct sim_coroutine *const coroutines[], unsigned count)
 {
     sim_resume(coroutines[sim_below(STREAM_SCHEDULE, count)]);
     sim_pass(1 + sim_below(STREAM_SCHEDULE, TURN_US_MAX));
+}
+
+int64_t driver_next_us(void)
+{
+    int64_t gateway_us = sim_next_wake_us(), client_us = fake_client_next_us();
+    return gateway_us < client_us ? gateway_us : client_us;
 }
 
 static void bury(void)
@@ -122,7 +142,7 @@ static void step(void)
     }
     unsigned drawn = sim_below(STREAM_DRIVER, total);
     if (runnable_count > 0 && drawn < RESUME_WEIGHT) {
-        resume_one(runnable, runnable_count);
+        driver_resume(runnable, runnable_count);
     } else {
         drawn -= runnable_count > 0 ? RESUME_WEIGHT : 0;
         unsigned chosen = 0;
@@ -131,48 +151,53 @@ static void step(void)
         actions[chosen].run();
     }
     bury();
+    fake_client_work();
     world_check();
+    if (runnable_count == 0 && sim_runnable(runnable) == 0)
+        model_flow_all_is_received();
     tally(TALLY_STEPS);
 }
 
 /* The end of a seed: all faults are removed, and everything must arrive. */
 
 /* Runs coroutines until all of them wait for time to pass or for the driver. */
-static void run_dry(void)
+void driver_run_dry(void)
 {
     struct sim_coroutine *runnable[SIM_COROUTINES_MAX];
     unsigned count, turns = 0;
     while ((count = sim_runnable(runnable)) > 0) {
         fail_unless(turns++ < TURNS_WITHOUT_REST_MAX, BROKEN_SPIN,
             "\"%s\" and %u other coroutines run without end", sim_name(runnable[0]), count - 1);
-        resume_one(runnable, count);
+        driver_resume(runnable, count);
+        bury();
         world_check();
     }
+    model_flow_all_is_received();
 }
 
 static void wait_for_stop(void)
 {
-    run_dry();
+    driver_run_dry();
     for (unsigned i = 0; world_state() == WORLD_STOPPING; i++) {
         fail_unless(i < WAITS_MAX, BROKEN_LIVENESS, "the gateway does not stop");
-        run_dry();
+        driver_run_dry();
         if (world_state() == WORLD_STOPPING && sim_next_wake_us() != INT64_MAX)
             sim_pass(sim_next_wake_us() - sim_mono_us());
     }
 }
 
-static void bring_up(void)
+void driver_bring_up(void)
 {
     disk_mend();
     disk_die_after(0);
-    run_dry();
+    driver_run_dry();
     if (world_state() == WORLD_UP && world_must_stop())
         world_stop(0);
     wait_for_stop();
     if (world_state() == WORLD_DOWN) {
         partner_meet_new_gateway();
         world_start();
-        run_dry();
+        driver_run_dry();
     }
     fail_unless(world_state() == WORLD_UP, BROKEN_LIVENESS, "the gateway does not start");
 }
@@ -184,12 +209,12 @@ static void wait_for_all(void)
     int64_t progress_us = sim_mono_us();
     for (unsigned waits = 0;; waits++) {
         fail_unless(waits < WAITS_MAX, BROKEN_SPIN, "the coroutines wake up too often");
-        run_dry();
+        driver_run_dry();
         if (fake_client_waiting() > 0) {
             deployment_answer_all_well();
             continue;
         }
-        if (broker_moves()) {
+        if (driver_broker_moves()) {
             world_check();
             continue;
         }
@@ -218,7 +243,9 @@ static void wait_for_all(void)
 static void drain(void)
 {
     trace("--- draining");
-    bring_up();
+    clients_set_all(CLIENT_MOODY);
+    fake_client_forget_plans();
+    driver_bring_up();
     actions_mend();
     wait_for_all();
     model_check_promises();
@@ -227,9 +254,10 @@ static void drain(void)
     fail_unless(world_state() == WORLD_DOWN, BROKEN_LIVENESS, "the gateway does not stop");
 }
 
-void driver_run(uint64_t seed, unsigned steps, bool with_broker)
+void driver_run(uint64_t seed, unsigned steps, bool with_broker, bool outage)
 {
     sim_init(seed);
+    has_outage = sim_chance(STREAM_CLIENTS, OUTAGES_PER_MILLE) || outage;
     draw_world(with_broker);
     draw_weights();
     actions_begin();
@@ -240,5 +268,7 @@ void driver_run(uint64_t seed, unsigned steps, bool with_broker)
         steps *= STEPS_WITH_BROKER;
     for (unsigned i = 0; i < steps; i++)
         step();
+    if (has_outage)
+        outage_run();
     drain();
 }

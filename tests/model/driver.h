@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 /* Runs one seed. A failure ends the process. */
-void driver_run(uint64_t seed, unsigned steps, bool with_broker);
+/* `outage`: with an outage in any case, and not only by chance. */
+void driver_run(uint64_t seed, unsigned steps, bool with_broker, bool outage);
 
 #endif

@@ -12,6 +12,8 @@
 #include "trace.h"
 #include "world.h"
 
+#include <string.h>
+
 #define WALL_OFF_US_MAX (10 * US_PER_DAY)
 
 static int64_t wall_off_us;
@@ -65,14 +67,14 @@ static void pass_moment(void)
 
 static bool somebody_waits(void)
 {
-    return sim_next_wake_us() != INT64_MAX && sim_next_wake_us() > sim_mono_us();
+    return driver_next_us() != INT64_MAX && driver_next_us() > sim_mono_us();
 }
 
 /* With a broker the consumer's short timer is always due first. So sometimes more time passes, or
  * the others would never be due. */
 static void pass_until_due(void)
 {
-    sim_pass(sim_next_wake_us() - sim_mono_us());
+    sim_pass(driver_next_us() - sim_mono_us());
     if (fake_broker_partitions() > 0 && sim_chance(STREAM_DRIVER, 300))
         sim_pass(sim_below(STREAM_DRIVER, 7 * US_PER_SECOND));
 }
@@ -350,6 +352,16 @@ static bool has_broker(void)
 static bool broker_is_down(void)
 {
     return has_broker() && !fake_broker_is_up();
+}
+
+void actions_disturb(void)
+{
+    static const char *const names[] = {"set clock", "endpoint", "action", "stop", "crash", "crash",
+        "doom", "disk full briefly", "write fails", "channel lost", "connection lost"};
+    const char *name = names[sim_below(STREAM_CLIENTS, sizeof names / sizeof names[0])];
+    for (unsigned i = 0; i < actions_count; i++)
+        if (strcmp(actions[i].name, name) == 0 && actions[i].is_possible())
+            actions[i].run();
 }
 
 void actions_mend(void)

@@ -6,6 +6,8 @@
 
 #include "driver.h"
 
+#include "sim.h"
+
 #include <stdbool.h>
 
 struct action {
@@ -20,6 +22,18 @@ extern const struct action actions[];
 extern const unsigned actions_count;
 #define ACTIONS_MAX 64
 
+/* driver.c */
+/* Runs one of these coroutines until it waits. */
+void driver_resume(struct sim_coroutine *const coroutines[], unsigned count);
+/* Runs coroutines until all of them wait for time to pass or for the driver. One of them may crash
+ * the gateway. */
+void driver_run_dry(void);
+/* Removes the faults of the disk, and brings the gateway up. */
+void driver_bring_up(void);
+int64_t driver_next_us(void); /* when something is due; INT64_MAX: nothing */
+/* One step of the broker's side. Returns false if it has nothing to do. */
+bool driver_broker_moves(void);
+
 /* Called at the start of a seed. */
 void partner_begin(bool history_expires);
 void deployment_begin(void);
@@ -29,6 +43,7 @@ void actions_begin(void);
 void partner_meet_new_gateway(void);
 
 bool partner_can_post(void);
+void partner_prefer_guarded(bool prefer); /* most events are guarded, until it is called again */
 void partner_post(void);
 
 bool deployment_can_answer(void);
@@ -36,6 +51,8 @@ void deployment_answer(void);
 void deployment_change_mood(void);
 void deployment_answer_all_well(void); /* answers 200 to all waiting requests */
 
+/* Does one of the actions that disturb an outage. */
+void actions_disturb(void);
 /* Removes all faults of the disk, the broker, the endpoints and the policy. */
 void actions_mend(void);
 

@@ -2,6 +2,7 @@
 #include "fake_accounts.h"
 
 #include "accounts/directory_publish.h"
+#include "model_flow.h"
 #include "runtime/thread.h"
 #include "sim.h"
 #include "tally.h"
@@ -44,6 +45,7 @@ void fake_accounts_init(void)
         endpoint->is_there = accounts[i] != 3 &&
                              i != FAKE_LATER; /* added later: its account then has older events */
         snprintf(endpoint->name, sizeof endpoint->name, "e%u", i);
+        fake_policy_draw(&endpoint->policy);
         snprintf(endpoint->url, sizeof endpoint->url, "https://e%u.example/in", i);
     }
 }
@@ -122,6 +124,7 @@ static void publish_endpoint(struct accounts *self, const struct fake_endpoint *
         .final_4xx = fake->final_4xx,
         .version = ++version,
         .secrets_count = 1,
+        .policy = endpoint_policy_ref(fake->policy.parsed),
     };
     snprintf(endpoint.account, sizeof endpoint.account, "%s", fake_account_names[fake->account]);
     snprintf(endpoint.name, sizeof endpoint.name, "%s", fake->name);
@@ -138,6 +141,7 @@ static void apply(struct fake_endpoint *endpoint, enum fake_change change)
         endpoint->is_there = change == FAKE_BRING_BACK;
     endpoint->opened |= fake_endpoint_is_open(endpoint);
     endpoint->changes++;
+    model_flow_endpoint_changed(endpoint->id);
     tally(TALLY_ENDPOINT_CHANGES);
     trace(
         "endpoint %s: there %d, enabled %d", endpoint->name, endpoint->is_there, endpoint->enabled);

@@ -13,6 +13,7 @@
 #define PENSTOCK_TESTS_MODEL_FAKE_ACCOUNTS_H
 
 #include "accounts/accounts.h"
+#include "fake_policy.h"
 
 #define FAKE_ACCOUNTS 4
 #define FAKE_ENDPOINTS 6
@@ -24,6 +25,7 @@ struct fake_endpoint {
     unsigned account;
     char name[16], url[48];
     bool idempotent, final_4xx;
+    struct fake_policy policy;
     bool is_there; /* false: removed, or not created yet */
     bool enabled;
     /* Whether it was open (there and enabled) at some time in this run of the gateway; and in

@@ -2,6 +2,7 @@
 #include "fake_client.h"
 
 #include "base/list.h"
+#include "clients.h"
 #include "model.h"
 #include "sim.h"
 #include "sim_loop.h"
@@ -16,6 +17,8 @@ struct call {
     struct client_request *request;
     struct model_delivery *delivery;
     int64_t started_us;
+    int64_t due_us; /* when its planned end is due; INT64_MAX: the driver ends it */
+    struct client_plan plan;
     bool answered;
 };
 
@@ -115,8 +118,13 @@ void client_send(struct client *client, struct client_request *request)
         .body = request->body,
         .once = request->once,
     };
-    calls[calls_count++] = (struct call){
-        .request = request, .delivery = model_request_sent(&send), .started_us = sim_mono_us()};
+    struct call *call = &calls[calls_count++];
+    *call = (struct call){.request = request,
+        .delivery = model_request_sent(&send),
+        .started_us = sim_mono_us(),
+        .due_us = INT64_MAX};
+    if (clients_plan(request, &call->plan))
+        call->due_us = sim_mono_us() + call->plan.after_us;
 }
 
 enum err client_check_url(
@@ -128,10 +136,15 @@ enum err client_check_url(
     return OK;
 }
 
+static bool is_waiting(const struct call *call)
+{
+    return !call->answered && call->due_us == INT64_MAX;
+}
+
 static unsigned find_waiting(unsigned number)
 {
     for (unsigned i = 0; i < calls_count; i++)
-        if (!calls[i].answered && number-- == 0)
+        if (is_waiting(&calls[i]) && number-- == 0)
             return i;
     fail(BROKEN_SIM, "no request has this number");
 }
@@ -140,13 +153,12 @@ unsigned fake_client_waiting(void)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < calls_count; i++)
-        count += !calls[i].answered;
+        count += is_waiting(&calls[i]);
     return count;
 }
 
-void fake_client_answer(unsigned number, const struct attempt_end *end, int64_t retry_after_us)
+static void answer(struct call *call, const struct attempt_end *end, int64_t retry_after_us)
 {
-    struct call *call = &calls[find_waiting(number)];
     struct client_request *request = call->request;
     call->answered = true;
     request->end = *end;
@@ -158,6 +170,33 @@ void fake_client_answer(unsigned number, const struct attempt_end *end, int64_t 
     }
     model_request_answered(call->delivery, end);
     sim_loop_ring(living->loop, &living->watch);
+}
+
+void fake_client_answer(unsigned number, const struct attempt_end *end, int64_t retry_after_us)
+{
+    answer(&calls[find_waiting(number)], end, retry_after_us);
+}
+
+int64_t fake_client_next_us(void)
+{
+    int64_t next_us = INT64_MAX;
+    for (unsigned i = 0; i < calls_count; i++)
+        if (!calls[i].answered && calls[i].due_us < next_us)
+            next_us = calls[i].due_us;
+    return next_us;
+}
+
+void fake_client_work(void)
+{
+    for (unsigned i = 0; i < calls_count; i++)
+        if (!calls[i].answered && calls[i].due_us <= sim_mono_us())
+            answer(&calls[i], &calls[i].plan.end, calls[i].plan.retry_after_us);
+}
+
+void fake_client_forget_plans(void)
+{
+    for (unsigned i = 0; i < calls_count; i++)
+        calls[i].due_us = INT64_MAX;
 }
 
 void fake_client_forget(void)

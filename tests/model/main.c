@@ -11,8 +11,8 @@
  *   a broker  is in memory (fake_broker.h); every second seed has one (rabbitmq mode)
  *
  * The seed determines posts, answers, crashes between any two steps, clock changes, disk faults
- * and operator actions (driver.h). After each step the model checks the promises P1 to P5 and P8
- * (model.h). At the end of a seed it checks that everything arrives. A failure prints its seed,
+ * and operator actions (driver.h). After each step the model checks the promises P1 to P5, P7 and
+ * P8 (model.h). At the end of a seed it checks that everything arrives. A failure prints its seed,
  * the broken promise and the last steps. Two runs of one seed are the same, byte for byte.
  *
  *   model                      seeds 1 to 100
@@ -21,6 +21,7 @@
  *   model --steps 2000         longer runs (default 300)
  *   model --queue rabbitmq     a broker in all seeds; direct: in none; both (default): in every
  *                              second one
+ *   model --outages            an outage in all seeds (outage.h)
  *   model --quiet              without the table of counts
  *
  * planted.py shows that the simulation finds bugs: it builds copies of this program with one bug
@@ -78,7 +79,7 @@ static struct {
     unsigned long first, last;
     unsigned steps, jobs;
     bool loud, quiet;
-    bool direct, rabbitmq;
+    bool direct, rabbitmq, outages;
 } options = {.first = 1, .last = 100, .steps = 300, .jobs = 1, .direct = true, .rabbitmq = true};
 
 static uint64_t *hashes; /* of the first seed, which runs twice; shared with the children */
@@ -87,7 +88,8 @@ static void run_seed(unsigned long seed, uint64_t *ret_hash)
 {
     alarm(SECONDS_PER_SEED_MAX);
     trace_begin(seed, options.loud);
-    driver_run(seed, options.steps, options.rabbitmq && (!options.direct || seed % 2 == 0));
+    bool with_broker = options.rabbitmq && (!options.direct || seed % 2 == 0);
+    driver_run(seed, options.steps, with_broker, options.outages);
     if (ret_hash)
         *ret_hash = trace_hash();
 }
@@ -185,7 +187,8 @@ static bool read_options(int argc, char **argv)
     static const struct option names[] = {{"seed", required_argument, NULL, 's'},
         {"seeds", required_argument, NULL, 'r'}, {"steps", required_argument, NULL, 'n'},
         {"jobs", required_argument, NULL, 'j'}, {"queue", required_argument, NULL, 'k'},
-        {"trace", no_argument, NULL, 't'}, {"quiet", no_argument, NULL, 'q'}, {0}};
+        {"trace", no_argument, NULL, 't'}, {"quiet", no_argument, NULL, 'q'},
+        {"outages", no_argument, NULL, 'o'}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         int used = 0;
         bool good = true;
@@ -203,6 +206,8 @@ static bool read_options(int argc, char **argv)
             good = read_queue(optarg, &used);
         } else if (c == 't') {
             options.loud = true;
+        } else if (c == 'o') {
+            options.outages = true;
         } else if (c == 'q') {
             options.quiet = true;
         } else {
@@ -219,7 +224,7 @@ int main(int argc, char **argv)
     if (!read_options(argc, argv)) {
         fprintf(stderr, "usage: model [--seed N | --seeds A..B] [--steps N] [--jobs N] [--queue "
                         "direct|rabbitmq|both] "
-                        "[--trace] [--quiet]\n");
+                        "[--outages] [--trace] [--quiet]\n");
         return EXIT_USAGE;
     }
     hear_warning();

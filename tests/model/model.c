@@ -3,7 +3,9 @@
 
 #include "base/clock.h"
 #include "disk.h"
+#include "fake_accounts.h"
 #include "fake_disk_reserve.h"
+#include "model_flow.h"
 #include "sim.h"
 #include "tally.h"
 #include "trace.h"
@@ -52,22 +54,14 @@ struct model_post *model_post_of_id(const struct event_id *id)
     return NULL;
 }
 
-static unsigned number_of(const struct model_post *post)
-{
-    for (unsigned i = posts_count; i > 0; i--)
-        if (posts[i - 1] == post)
-            return i - 1;
-    return MODEL_POSTS_MAX;
-}
-
 void model_name_post(const struct model_post *post, char ret_name[NAME_BYTES])
 {
-    snprintf(ret_name, NAME_BYTES, "p%u", number_of(post));
+    snprintf(ret_name, NAME_BYTES, "p%u", post->number);
 }
 
 void model_name(const struct model_delivery *delivery, char ret_name[NAME_BYTES])
 {
-    snprintf(ret_name, NAME_BYTES, "p%u/%u", number_of(delivery->post), delivery->index);
+    snprintf(ret_name, NAME_BYTES, "p%u/%u", delivery->post->number, delivery->index);
 }
 
 struct model_delivery *model_any_delivery(uint64_t random)
@@ -100,10 +94,12 @@ struct model_post *model_posted(const struct model_post_parts *parts)
     fail_unless(posts_count < MODEL_POSTS_MAX, BROKEN_SIM, "too many posts: raise MODEL_POSTS_MAX");
     struct model_post *post = calloc(1, sizeof *post);
     assert(post);
+    post->number = posts_count;
     post->id = parts->id;
     post->accepted_us = parts->accepted_us;
     post->scope = parts->scope;
     post->account = parts->account;
+    post->class = parts->class;
     post->guarded = parts->guarded;
     post->misrouted = parts->misrouted;
     post->awaits_answer = true;
@@ -236,12 +232,18 @@ void model_journal_opened(int64_t wall_us)
     journal_us_before = model_journal_us();
     journal_wall_offset_us = wall_us - sim_mono_us();
     sends = false;
+    model_flow_restarted();
     model_look_begin();
+}
+
+int64_t model_run_us(void)
+{
+    return sim_mono_us() + journal_wall_offset_us;
 }
 
 int64_t model_journal_us(void)
 {
-    int64_t us = sim_mono_us() + journal_wall_offset_us;
+    int64_t us = model_run_us();
     return us > journal_us_before ? us : journal_us_before;
 }
 
@@ -258,6 +260,14 @@ void model_attempt_took(int64_t duration_us)
         longest_attempt_us = duration_us;
 }
 
+unsigned model_schedule_of(uint64_t endpoint, const int64_t **ret_steps_us)
+{
+    const struct fake_endpoint *fake = fake_endpoint_of_id(endpoint);
+    bool own = fake && fake->policy.steps > 0;
+    *ret_steps_us = own ? fake->policy.steps_us : rules.steps_us;
+    return own ? fake->policy.steps : rules.retry_steps;
+}
+
 /* Uses the clock of this run. A wait begins when its attempt is sent, so a journal that has a later
  * clock may count the attempt as a part of it. One second is allowed: delivery starts shortly
  * before the journal. */
@@ -266,10 +276,12 @@ void model_check_due(const struct model_delivery *row, const char *name)
     if (!sends || row->state != DELIVERY_WAITING)
         return;
     int64_t longest_us = rules.retry_after_us_max;
-    unsigned step = row->failures < rules.retry_steps ? (unsigned)row->failures : rules.retry_steps;
-    if (step > 0 && rules.steps_us[step - 1] / 5 * 6 > longest_us)
-        longest_us = rules.steps_us[step - 1] / 5 * 6;
-    int64_t left_us = row->due_us - (sim_mono_us() + journal_wall_offset_us);
+    const int64_t *steps_us;
+    unsigned steps = model_schedule_of(row->endpoint, &steps_us);
+    unsigned step = row->failures < steps ? (unsigned)row->failures : steps;
+    if (step > 0 && steps_us[step - 1] / 5 * 6 > longest_us)
+        longest_us = steps_us[step - 1] / 5 * 6;
+    int64_t left_us = row->due_us - model_run_us();
     fail_unless(left_us <= longest_us + longest_attempt_us + US_PER_SECOND, "P7",
         "%s is due in %lld s after %lld failures", name, (long long)(left_us / US_PER_SECOND),
         (long long)row->failures);
@@ -303,6 +315,7 @@ void model_crashed(void)
     model_actions_crashed();
     model_look_end(true, false);
     model_sends_ended();
+    model_flow_restarted();
 }
 
 static void check_recorded(const struct model_post *post)
@@ -324,4 +337,5 @@ void model_stopped(bool recorded_everything)
     journal_failed = false;
     model_look_end(false, recorded_everything);
     model_sends_ended();
+    model_flow_restarted();
 }

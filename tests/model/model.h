@@ -10,6 +10,7 @@
  *   model_ways.c               P2: the state changes that a delivery may make
  *   model_money.c              P8: exact decimals, sums, the totals
  *   model_send.c               requests to clients: P4 and P5
+ *   model_flow.c               how an endpoint's failures and recoveries govern them: P7
  *   model_broker.c             rabbitmq mode: acks, ownership, aliases, late conflicts
  *
  * States of a post:
@@ -58,10 +59,12 @@ enum model_post_state {
 
 struct model_post {
     enum model_post_state state;
+    unsigned number;
     struct event_id id;
     int64_t accepted_us;
     uint32_t scope;
     unsigned account;
+    enum event_class class;
     bool guarded;
     bool has_amount;
     model_money amount;
@@ -81,6 +84,14 @@ struct model_post {
     bool on_disk, has_body;
     bool expired; /* it is older than its retention, and was removed */
     int64_t seq;
+    unsigned long looked_at; /* the number of the last look that found it */
+};
+
+/* Until when a delivery waits, and why. In the journal's clock. */
+struct model_wait {
+    bool is_known;
+    enum wait_cause cause;
+    int64_t began_us, due_us;
 };
 
 struct model_delivery {
@@ -96,6 +107,8 @@ struct model_delivery {
     enum park_reason reason;
     int64_t generation, attempts, failures, due_us;
     int64_t started_us, delivered_us;
+    int64_t seen_us;        /* monotonic: when a look found it first */
+    struct model_wait wait; /* known in the states waiting and sending */
     /* an operator ordered it to be sent again after it was delivered; stays true */
     bool replayed;
     uint64_t moved_to; /* set by an action that this look found; 0: the endpoint did not change */
@@ -110,6 +123,13 @@ struct model_delivery {
     bool seen_2xx;   /* the gateway has received a 2xx since its last crash */
     bool spent;      /* guarded: its permission to send is used up */
     int64_t ends_seen;
+    int64_t sent_us;  /* the last one, monotonic */
+    bool was_waiting; /* when it was sent */
+    /* The last attempt that ended: its number, and whether it ended before it was due. */
+    int64_t ended_number, ended_us;
+    bool ended_early;
+    int ended_status;
+    int64_t sent_number;
 };
 
 /* The configuration of this seed. */
@@ -126,6 +146,7 @@ void model_init(const struct model_rules *rules);
 struct model_post_parts {
     uint32_t scope; /* the number of its (account, type, key), or MODEL_NO_SCOPE */
     unsigned account;
+    enum event_class class;
     bool guarded, misrouted;
     struct event_id id;
     int64_t accepted_us;

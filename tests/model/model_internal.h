@@ -22,9 +22,12 @@ bool model_journal_is_in_doubt(void);
 unsigned model_conflicts_answered(void);
 int64_t model_journal_us(void); /* the journal's clock, which decides what expires */
 void model_looked(void);
+int64_t model_run_us(void); /* the same clock, of this run only */
 /* At the first request of a run: the journal's waiting deliveries were read. */
 void model_sending(void);
 void model_attempt_took(int64_t duration_us);
+/* The retry schedule of an endpoint: its own, or the gateway's. Returns the number of its steps. */
+unsigned model_schedule_of(uint64_t endpoint, const int64_t **ret_steps_us);
 /* Not later than its schedule permits. */
 void model_check_due(const struct model_delivery *row, const char *name);
 
@@ -78,6 +81,11 @@ bool model_may_have_expired(const struct model_post *post);
 int64_t model_look_durable(const char *query, struct slice parameter);
 void model_look_begin(void);
 void model_look_end(bool crashed, bool complete);
+
+/* model_flow.c */
+void model_flow_found_waiting(const struct model_delivery *delivery); /* at the first look */
+void model_flow_sent(struct model_delivery *delivery, bool guarded, const char *name);
+void model_flow_ended(struct model_delivery *delivery, const struct attempt_end *end);
 
 /* model_send.c */
 void model_sends_ended(void); /* the run has ended: no request is in flight any more */

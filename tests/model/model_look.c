@@ -25,7 +25,7 @@ enum statement { VERSION, ACTIONS, EVENTS, DELIVERIES, ALIASES, CONFLICTS, ROW, 
 
 #define DELIVERY_COLUMNS                                                                      \
     "id, endpoint, state, reason, generation, attempts, failures, broker_owned, started_us, " \
-    "delivered_us, due_us FROM"                                                               \
+    "delivered_us, due_us, duration_us FROM"                                                  \
     " deliveries"
 
 static const char *const texts[STATEMENTS] = {
@@ -57,6 +57,7 @@ static struct {
     bool is_open;
     bool first_after_start, has_looked;
     int64_t version;
+    unsigned long number; /* of this look */
     struct seen_event seen[MODEL_POSTS_MAX];
     unsigned seen_count;
 } look;
@@ -196,6 +197,7 @@ static void read_events(void)
 {
     sqlite3_stmt *row = look.statements[EVENTS];
     look.seen_count = 0;
+    look.number++;
     while (step(EVENTS)) {
         struct event_id id;
         fail_unless(look.seen_count < MODEL_POSTS_MAX && sqlite3_column_bytes(row, 1) == sizeof id,
@@ -205,17 +207,10 @@ static void read_events(void)
         fail_unless(post, "P2", "the journal holds an event that was never posted");
         check_event(post, row);
         post->seq = sqlite3_column_int64(row, 0);
+        post->looked_at = look.number;
         look.seen[look.seen_count++] = (struct seen_event){
             .seq = post->seq, .post = post, .has_body = sqlite3_column_int(row, 5)};
     }
-}
-
-static bool is_seen(const struct model_post *post)
-{
-    for (unsigned i = 0; i < look.seen_count; i++)
-        if (look.seen[i].post == post)
-            return true;
-    return false;
 }
 
 static void check_missing(struct model_post *post)
@@ -242,7 +237,7 @@ static void check_posts(void)
         check_body(look.seen[i].post, look.seen[i].has_body);
     for (unsigned i = 0; i < model_posts_count(); i++) {
         struct model_post *post = model_post(i);
-        bool seen = is_seen(post);
+        bool seen = post->looked_at == look.number;
         if (!seen && !post->expired)
             check_missing(post);
         post->on_disk = seen;
@@ -300,6 +295,11 @@ static void read_row(sqlite3_stmt *statement, struct model_delivery *ret_row)
         .delivered_us = sqlite3_column_int64(statement, 9),
         .due_us = sqlite3_column_int64(statement, 10),
     };
+    if (ret_row->state == DELIVERY_WAITING) /* the column of the reason has the cause */
+        ret_row->wait = (struct model_wait){.is_known = true,
+            .cause = (enum wait_cause)ret_row->reason,
+            .due_us = ret_row->due_us,
+            .began_us = ret_row->due_us - sqlite3_column_int64(statement, 11)};
 }
 
 static void read_deliveries(void)
@@ -308,6 +308,8 @@ static void read_deliveries(void)
         struct model_delivery row;
         read_row(look.statements[DELIVERIES], &row);
         model_check_way(find_delivery(row.id), &row, look.first_after_start);
+        if (look.first_after_start)
+            model_flow_found_waiting(find_delivery(row.id));
         find_seen(placement_event(row.id))->deliveries++;
     }
     for (unsigned i = 0; i < look.seen_count; i++) {
@@ -470,7 +472,8 @@ unsigned model_unfinished(char *ret_text, size_t size)
             model_name(delivery, name);
             if (used + 60 < size)
                 used += (size_t)snprintf(ret_text + used, size - used, " %s %s %s", name,
-                    delivery_state_name(delivery->state), park_reason_name(delivery->reason));
+                    delivery_state_name(delivery->state),
+                    delivery->state == DELIVERY_PARKED ? park_reason_name(delivery->reason) : "");
         }
     return count;
 }

@@ -79,6 +79,8 @@ struct model_delivery *model_request_sent(const struct model_send *send)
         tally(TALLY_SENDS_AGAIN);
     model_sending();
     delivery->sent_mono_us = sim_mono_us();
+    model_flow_sent(delivery, guarded, name);
+    delivery->sent_number = strtoll(send->attempt.data, NULL, 10);
     delivery->sends++;
     delivery->sends_in_run++;
     delivery->in_flight = true;
@@ -113,6 +115,7 @@ void model_request_ended(struct model_delivery *delivery, const struct attempt_e
     fail_unless(delivery->in_flight, BROKEN_SIM, "a request ends that was not sent");
     delivery->in_flight = false;
     model_attempt_took(sim_mono_us() - delivery->sent_mono_us);
+    model_flow_ended(delivery, end);
     if (is_2xx(end))
         delivery->seen_2xx = true;
     else if (!is_ambiguous(end))

@@ -7,6 +7,7 @@
 #include "model_internal.h"
 
 #include "fake_accounts.h"
+#include "sim.h"
 #include "tally.h"
 #include "trace.h"
 
@@ -14,6 +15,7 @@
 #include <string.h>
 
 /* A node is a state. For `parked` there is one node for each reason. */
+#define LONGEST_SCHEDULE 5
 #define NODES (DELIVERY_STATES + PARK_TAKEN_OVER + 1)
 
 static unsigned node_of(enum delivery_state state, enum park_reason reason)
@@ -158,8 +160,73 @@ static void tally_state(const struct model_delivery *row)
         tally(TALLY_SEEN_DEAD);
 }
 
-static void check_numbers(
-    struct model_delivery *before, const struct model_delivery *row, const char *name)
+/* An attempt that failed before the delivery was due, as a probe or after a recovery, uses up no
+ * step. */
+static void check_early(
+    const struct model_delivery *before, const struct model_delivery *row, const char *name)
+{
+    bool is_its_end = row->attempts == before->attempts + 1 &&
+                      row->attempts == before->ended_number && before->ended_early &&
+                      row->generation == before->generation;
+    if (!is_its_end || !before->wait.is_known || row->state != DELIVERY_WAITING)
+        return;
+    tally(TALLY_EARLY_FAILED);
+    fail_unless(row->failures == before->failures, "P7",
+        "%s was sent before it was due and failed: it had %lld failures and has %lld", name,
+        (long long)before->failures, (long long)row->failures);
+    fail_unless(row->due_us == before->wait.due_us, "P7",
+        "%s was sent before it was due and failed: it is due in %lld ms, and not in %lld ms", name,
+        (long long)((row->due_us - model_run_us()) / US_PER_MS),
+        (long long)((before->wait.due_us - model_run_us()) / US_PER_MS));
+}
+
+/* A delivery dies by a final status, or by an attempt that fails when it is due, at the end of
+ * its schedule or behind the horizon of its endpoint. */
+static void check_death(
+    const struct model_delivery *before, const struct model_delivery *row, const char *name)
+{
+    const struct fake_endpoint *endpoint = fake_endpoint_of_id(row->endpoint);
+    const int64_t *steps_us;
+    unsigned steps = model_schedule_of(row->endpoint, &steps_us);
+    if (!endpoint || endpoint->final_4xx ||
+        (endpoint->policy.final_404 && before->ended_status == 404))
+        return;
+    int64_t horizon_us = endpoint->policy.horizon_us, sum_us = 0;
+    for (unsigned i = 0; i < steps; i++)
+        sum_us += steps_us[i];
+    fail_unless(horizon_us > 0 || row->failures > steps, "P2", "%s is dead after %lld failures",
+        name, (long long)row->failures);
+    if (row->attempts != before->ended_number || row->attempts != before->attempts + 1)
+        return; /* it is unknown which attempt it was */
+    tally(TALLY_DIED);
+    fail_unless(!before->ended_early, "P7", "%s is dead by an attempt before it was due", name);
+    int64_t age_us = before->ended_us - before->post->accepted_us;
+    if (row->generation > 0 || age_us <= 0)
+        return; /* its life began anew, or by another clock: it is counted in steps */
+    int64_t life_us = horizon_us > 0 ? horizon_us / 100 * 99 : sum_us / 5 * 4;
+    fail_unless(age_us + US_PER_SECOND >= life_us, "P2",
+        "%s is dead after %lld s, and should live for %lld s", name,
+        (long long)(age_us / US_PER_SECOND), (long long)(life_us / US_PER_SECOND));
+}
+
+/* A horizon is never extended, whatever the client asks for. */
+static void check_horizon(
+    const struct model_delivery *before, const struct model_delivery *row, const char *name)
+{
+    const struct fake_endpoint *endpoint = fake_endpoint_of_id(row->endpoint);
+    int64_t accepted_us = before->post->accepted_us;
+    bool is_its_end = row->attempts == before->ended_number && !before->ended_early &&
+                      row->attempts == before->attempts + 1 && row->state == DELIVERY_WAITING;
+    if (!endpoint || endpoint->policy.horizon_us == 0 || !is_its_end || row->generation > 0 ||
+        before->ended_us <= accepted_us)
+        return;
+    int64_t beyond_us = row->due_us - accepted_us - endpoint->policy.horizon_us;
+    fail_unless(beyond_us <= US_PER_SECOND, "P2", "%s is due %lld s behind its horizon", name,
+        (long long)(beyond_us / US_PER_SECOND));
+}
+
+static void check_numbers(struct model_delivery *before, const struct model_delivery *row,
+    bool first_after_start, const char *name)
 {
     const struct fake_endpoint *endpoint = fake_endpoint_of_id(row->endpoint);
     fail_unless(row->generation >= before->generation, "P2", "%s is in an earlier round", name);
@@ -167,14 +234,19 @@ static void check_numbers(
     fail_unless(row->attempts <= before->ends_seen, "P2", "%s has %lld attempts, but %lld ended",
         name, (long long)row->attempts, (long long)before->ends_seen);
     /* A Retry-After that is longer than a step skips steps of the schedule. */
-    fail_unless(
-        row->failures <= row->attempts || row->failures <= (int64_t)model_rules()->retry_steps + 1,
-        "P2", "%s has more failures than attempts", name);
+    fail_unless(row->failures <= row->attempts || row->failures <= LONGEST_SCHEDULE + 1, "P2",
+        "%s has more failures than attempts", name);
     model_check_due(row, name);
-    bool may_die =
-        row->failures > (int64_t)model_rules()->retry_steps || (endpoint && endpoint->final_4xx);
-    fail_unless(row->state != DELIVERY_DEAD || may_die, "P2", "%s is dead after %lld failures",
-        name, (long long)row->failures);
+    if (!first_after_start)
+        check_early(before, row, name);
+    if (!first_after_start)
+        check_horizon(before, row, name);
+    if (row->state == DELIVERY_DEAD && before->state != DELIVERY_DEAD)
+        check_death(before, row, name);
+    if (endpoint && endpoint->policy.final_404 && row->attempts == before->ended_number &&
+        row->attempts > before->attempts && before->ended_status == 404)
+        fail_unless(row->state != DELIVERY_WAITING, "P2",
+            "%s was answered 404, which is final, and waits for another attempt", name);
 }
 
 static void check_endpoint(
@@ -234,7 +306,7 @@ void model_check_way(
     bool has_moved = before != now || row->generation > delivery->generation;
     if (interrupted && has_moved && row->attempts > delivery->ends_seen)
         delivery->ends_seen++;
-    check_numbers(delivery, row, name);
+    check_numbers(delivery, row, first_after_start, name);
     check_replay(delivery, row, name);
     bool new_round = row->generation > delivery->generation;
     fail_unless(may_reach(delivery, before, now, new_round), "P2",
@@ -251,7 +323,11 @@ void model_check_way(
         if (new_round)
             tally(TALLY_RELEASED);
     }
+    if (!delivery->on_disk)
+        delivery->seen_us = sim_mono_us();
     delivery->on_disk = true;
+    if (row->state != DELIVERY_SENDING)
+        delivery->wait = row->wait;
     delivery->broker_owned = row->broker_owned;
     delivery->id = row->id;
     delivery->state = row->state;

@@ -34,6 +34,7 @@ static const struct {
     {"notification", CLASS_OPTIONAL, false},
 };
 #define TYPES (sizeof types / sizeof types[0])
+#define TYPE_PAYOUT 2
 
 /* A row holds spellings of one amount. Most posts of a key use the key's own amount. */
 static const char *const amounts[][3] = {
@@ -50,7 +51,7 @@ static const char *const amounts[][3] = {
 #define AMOUNTS (sizeof amounts / sizeof amounts[0])
 
 static struct event_id_generator ids;
-static bool large_bodies;
+static bool large_bodies, mostly_guarded;
 /* The broker may deliver an event again after its history has expired. Then only the dedupe store
  * can detect it, so each event has a key, and there are no conflicts. */
 static bool dedupe_must_know;
@@ -59,8 +60,14 @@ static unsigned posted;
 void partner_begin(bool history_expires)
 {
     dedupe_must_know = history_expires && fake_broker_partitions() > 0;
+    mostly_guarded = false;
     large_bodies = sim_chance(STREAM_DRIVER, 120);
     posted = 0;
+}
+
+void partner_prefer_guarded(bool prefer)
+{
+    mostly_guarded = prefer;
 }
 
 void partner_meet_new_gateway(void)
@@ -112,7 +119,9 @@ static void hand_in(
 static void post_one(void)
 {
     static char body[LARGE_BODY_BYTES];
-    unsigned type = sim_below(STREAM_DRIVER, TYPES),
+    unsigned type = mostly_guarded && sim_chance(STREAM_CLIENTS, 900)
+                        ? TYPE_PAYOUT
+                        : sim_below(STREAM_DRIVER, TYPES),
              account = sim_below(STREAM_DRIVER, FAKE_ACCOUNTS);
     bool has_key =
         types[type].class == CLASS_CRITICAL || dedupe_must_know || sim_chance(STREAM_DRIVER, 500);
@@ -130,6 +139,7 @@ static void post_one(void)
     struct model_post_parts model_parts = {
         .scope = MODEL_NO_SCOPE,
         .account = account,
+        .class = types[type].class,
         .guarded = types[type].guarded,
         .accepted_us = clock_wall_us(),
         .amount = amount_text,

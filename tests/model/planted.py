@@ -6,6 +6,8 @@ A bug replaces some code in a copy of one file of src/. Spaces and line breaks o
 matter. The copy is compiled as the build compiles the file. It is linked in front of the archives,
 into a program of its own in the build directory.
 
+Bugs in what an endpoint gets (FLOW_BUGS) are searched for in seeds with outages.
+
 Fails when no seed finds a bug, or when its code does not occur exactly once in the file: the table
 below must follow the sources.
 
@@ -189,7 +191,125 @@ BUGS = {
         "src/queue/poison.c",
         ("    submit(poison);\n}\n\nvoid poison_keep_event", "    submit(poison);\n"
          "    subscriber_ack(consumer->subscriber, tag);\n}\n\nvoid poison_keep_event")),
+    "replays-are-left": (
+        "the cursor of replays is not moved back",
+        "src/delivery/refill.c",
+        ("    leave(&queue->refill.replays, delivery);", "    queue->refill.replays.has_some = true;")),
 }
+
+# These need an outage. Then a few seeds are enough.
+OUTAGES = ["--outages", "--steps", "60"]
+FLOW_BUGS = {
+    "never-opens": (
+        "the breaker never opens",
+        "src/model/breaker.c",
+        ("if (!is_share && breaker->run < policy->count_min)", "if (true)")),
+    "never-closes": (
+        "the breaker does not close when a probe succeeds",
+        "src/model/breaker.c",
+        ("if (breaker->state != BREAKER_CLOSED) {\n        enter(breaker, BREAKER_CLOSED, now_us);",
+         "if (breaker->state != BREAKER_CLOSED) {")),
+    "closes-without-mark": (
+        "the breaker closes, but what waits because of the endpoint is not made due",
+        "src/model/breaker.c",
+        ("return BREAKER_RECOVERED;\n    }", "return BREAKER_STAYS;\n    }")),
+    "no-mark-after-a-run": (
+        "a success after a few failures is no recovery",
+        "src/model/breaker.c",
+        ("bool ends_run = breaker->run >= BREAKER_RUN_MIN;", "bool ends_run = false;")),
+    "no-mark-after-restart": (
+        "what has failed before the start is not made due by the first success",
+        "src/delivery/backlog.c",
+        ("queue->flow.failed_before = backlog->failed > 0;", "")),
+    "mark-for-ever": (
+        "the recovery mark also makes due what failed after it",
+        "src/journal/delivery_lists.c",
+        (".began_by_us = load->recovered_us,", ".began_by_us = INT64_MAX,")),
+    "rejections-are-failures": (
+        "a client that rejects events is treated as if it failed",
+        "src/model/verdict.c",
+        ("return failed ? WAIT_ENDPOINT : WAIT_EVENT;", "return WAIT_ENDPOINT;")),
+    "probe-uses-a-step": (
+        "a probe that fails uses up a step of the schedule",
+        "src/delivery/outcome.c",
+        ("if (was_waiting(delivery) && delivery->due_us > now_us) {", "if (false) {")),
+    "guarded-probe-uses-a-step": (
+        "a guarded probe that fails uses up a step of the schedule",
+        "src/delivery/outcome.c",
+        ("(delivery->state == DELIVERY_SENDING && delivery->wait_us > 0)", "false")),
+    "probes-guarded-first": (
+        "a guarded event is the first choice for a probe",
+        "src/journal/load.c",
+        ("*ret_rank = result || guarded ? 2 : class != CLASS_CRITICAL;",
+         "*ret_rank = result ? 2 : !guarded;")),
+    "probes-too-often": (
+        "a probe is sent every second",
+        "src/model/breaker.c",
+        ("return interval_us < policy->probe_us_max / 2 ? interval_us * 2 : policy->probe_us_max;",
+         "return policy->probe_us_first;")),
+    "probe-is-lost": (
+        "after a probe without a free slot, no probe is sent any more",
+        "src/delivery/probe.c",
+        ("        look_again_after(queue, LOOK_AGAIN_US);\n        return;\n    }\n    queue", "        return;\n    }\n    queue")),
+    "one-probe-only": (
+        "when a probe is lost, it counts as in flight for ever",
+        "src/model/breaker.c",
+        ("if (--breaker->probes_in_flight == 0)", "if (breaker->probes_in_flight == 0)")),
+    "budget-refuses": (
+        "the retry budget never forgets failures, and refuses retries for ever",
+        "src/model/retry_budget.c",
+        ("    if (half == budget->half)\n        return;", "    if (budget->half != 0)\n        return;"),
+        ("return retries_in_flight == 0 && (budget->retry_sent_us == INT64_MIN ||",
+         "return retries_in_flight == 0 && budget->retry_sent_us < 0 && (budget->retry_sent_us == INT64_MIN ||")),
+    "budget-is-not-asked": (
+        "when the retry budget has refused a retry, nothing asks it again",
+        "src/delivery/flow.c",
+        ("    if (!timer_is_armed(&flow->budget_timer))\n        timer_arm(", "    if (false)\n        timer_arm(")),
+    "rate-is-not-asked": (
+        "when the rate has refused an attempt, nothing asks it again",
+        "src/delivery/flow.c",
+        ("    timer_arm(&queue->shard->loop, &flow->rate_timer, wait_us);\n", "")),
+    "short-for-ever": (
+        "an endpoint that was short of slots is never ready again",
+        "src/delivery/endpoint_queue.c",
+        ("        endpoint_queue_update_ready(queue);\n    }\n}\n\n/* The lane", "        (void)queue;\n    }\n}\n\n/* The lane")),
+    "caps-are-ignored": (
+        "an endpoint may have any number in flight",
+        "src/delivery/flow.c",
+        ("return concurrency_limit(&queue->flow.concurrency, queue->flow.in_flight_max);",
+         "return concurrency_limit(&queue->flow.concurrency, 64);"),
+        ("flow->class_in_flight_max[i] = rules.in_flight_max;", "flow->class_in_flight_max[i] = 64;")),
+    "guarded-outcome-waits": (
+        "the outcome of a guarded delivery waits for a later commit",
+        "src/delivery/outcome.c",
+        ("run->record.may_wait = job->delivery.state != DELIVERY_SENDING;", "run->record.may_wait = true;")),
+    "reset-forgets": (
+        "when an operator changes an endpoint with an open breaker, what waits is not made due",
+        "src/delivery/flow.c",
+        ("    on_closed(queue);\n    refill_recover(queue);\n", "    on_closed(queue);\n")),
+    "class-caps-are-ignored": (
+        "a class may have more in flight than its endpoint's settings permit",
+        "src/delivery/endpoint_queue.c",
+        ("queue->class_in_flight[i] < queue->flow.class_in_flight_max[i])", "true)")),
+    "rate-is-ignored": (
+        "the rate in an endpoint's settings is ignored",
+        "src/delivery/flow.c",
+        ("flow->rate_max = endpoint_policy_rate_max(policy);", "flow->rate_max = 0;")),
+    "final-is-retried": (
+        "a status that is final by the endpoint's settings is retried",
+        "src/delivery/outcome.c",
+        ("|| status_set_has(&run->rules.final_statuses, status),", ",")),
+    "horizon-is-ignored": (
+        "the horizon in an endpoint's settings is ignored",
+        "src/delivery/outcome.c",
+        (".horizon_us = run->rules.horizon_us,", ".horizon_us = 0,")),
+    "dies-of-probes": (
+        "a delivery that fails as a probe, after its last step, is dead",
+        "src/delivery/outcome.c",
+        ("if (was_waiting(delivery) && delivery->due_us > now_us) {",
+         "if (was_waiting(delivery) && delivery->due_us > now_us && delivery->failures < run->rules.schedule.steps) {")),
+}
+ALL_BUGS = BUGS | FLOW_BUGS
 
 
 def commands(build):
@@ -211,7 +331,7 @@ def pattern_of(code):
 
 def plant(name, build, compile_of, link):
     """Builds the program with this bug. Returns its path."""
-    _, path, *replacements = BUGS[name]
+    _, path, *replacements = ALL_BUGS[name]
     path = os.path.join(SOURCE, path)
     with open(path, encoding="utf-8") as file:
         text = file.read()
@@ -241,10 +361,10 @@ def plant(name, build, compile_of, link):
     return program
 
 
-def find(program, seeds, jobs):
+def find(name, program, seeds, jobs):
     """Returns the seed that found the bug and what was broken; None when no seed found it."""
-    run = subprocess.run([program, "--quiet", "--seeds", f"1..{seeds}", "--jobs", str(jobs)],
-                         capture_output=True, text=True)
+    run = subprocess.run([program, "--quiet", "--seeds", f"1..{seeds}", "--jobs", str(jobs),
+                          *(OUTAGES if name in FLOW_BUGS else [])], capture_output=True, text=True)
     failures = re.findall(r"^FAILED seed=(\d+) broken=(\S+): (.*)$", run.stderr, re.M)
     if run.returncode == 0 or not failures or failures[0][1] == "simulator":
         sys.stderr.write(run.stderr[-4000:])
@@ -259,19 +379,19 @@ def main():
     parser.add_argument("--seeds", type=int, default=500)
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
-    unknown = set(arguments.names) - set(BUGS)
+    unknown = set(arguments.names) - set(ALL_BUGS)
     if unknown:
         sys.exit(f"no such bug: {', '.join(sorted(unknown))}")
     build = os.path.abspath(arguments.build)
     compile_of, link = commands(build)
     missed = 0
     print(f"{'bug':24} {'seed':>5} {'broken':10} {'s':>5}  what the simulation reports")
-    for name in arguments.names or BUGS:
+    for name in arguments.names or ALL_BUGS:
         started = time.monotonic()
-        found = find(plant(name, build, compile_of, link), arguments.seeds, arguments.jobs)
+        found = find(name, plant(name, build, compile_of, link), arguments.seeds, arguments.jobs)
         missed += found is None
         seed, broken, report = found or (
-            "-", "MISSED", f"nothing in {arguments.seeds} seeds: {BUGS[name][0]}")
+            "-", "MISSED", f"nothing in {arguments.seeds} seeds: {ALL_BUGS[name][0]}")
         seconds = time.monotonic() - started
         print(f"{name:24} {seed:>5} {broken:10} {seconds:5.1f}  {report}", flush=True)
     sys.exit(1 if missed else 0)

@@ -23,7 +23,14 @@
 
 /* Random numbers. Each user has a stream of its own, so that one draw more in one of them does not
  * change the others. */
-enum sim_stream { STREAM_DRIVER, STREAM_SCHEDULE, STREAM_DISK, STREAM_SYSTEM, SIM_STREAMS };
+enum sim_stream {
+    STREAM_DRIVER,
+    STREAM_SCHEDULE,
+    STREAM_DISK,
+    STREAM_SYSTEM,
+    STREAM_CLIENTS,
+    SIM_STREAMS
+};
 
 uint64_t sim_random(enum sim_stream stream);
 unsigned sim_below(enum sim_stream stream, unsigned bound); /* 0 to bound - 1 */

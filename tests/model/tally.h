@@ -25,6 +25,14 @@
     X(TALLY_ANSWERS_410, "  answered 410")                                    \
     X(TALLY_ANSWERS_AMBIGUOUS, "  ended ambiguously")                         \
     X(TALLY_CANCELLED, "  cancelled")                                         \
+    X(TALLY_EARLY_PROBES, "  before they were due: the breaker may be open")  \
+    X(TALLY_EARLY_RECOVERED, "  before they were due: the endpoint is back")  \
+    X(TALLY_EARLY_FAILED, "    but failed, and used up no step")              \
+    X(TALLY_OUTAGES, "outages")                                               \
+    X(TALLY_BREAKERS, "  breakers opened for certain")                        \
+    X(TALLY_PROBES, "  probes")                                               \
+    X(TALLY_BACK, "  endpoints back, with an open breaker")                   \
+    X(TALLY_RECOVERIES, "  recoveries")                                       \
     X(TALLY_LOOKS, "looks at the journal")                                    \
     X(TALLY_LOOKS_DURABLE, "  at the durable state")                          \
     X(TALLY_SEEN_WAITING, "  new: waiting")                                   \
@@ -62,6 +70,8 @@
     X(TALLY_ACTIONS_CLOSED, "  refused: the endpoint is not open")            \
     X(TALLY_ACTIONS_MOVED, "  to send to another endpoint")                   \
     X(TALLY_ACTIONS_FORCED, "  to send again after it was delivered")         \
+    X(TALLY_POLICIES, "endpoints with their own policy")                      \
+    X(TALLY_DIED, "deaths that were judged")                                  \
     X(TALLY_PAUSES, "policies changed")                                       \
     X(TALLY_PUBLISHED, "messages published")                                  \
     X(TALLY_PUBLISHED_AGAIN, "  a second time")                               \

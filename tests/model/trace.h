@@ -12,7 +12,7 @@
 
 #define TRACE_LINES_KEPT 60
 
-/* What a failure reports as broken: a promise (P1 to P5, P8), or one of these. */
+/* What a failure reports as broken: a promise (P1 to P5, P7, P8), or one of these. */
 #define BROKEN_LIVENESS "liveness" /* something that should move never moves */
 #define BROKEN_SPIN "spin"         /* a coroutine works without end and without effect */
 #define BROKEN_REOPEN "reopen"     /* the journal does not open files that it should accept */

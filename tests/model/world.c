@@ -5,6 +5,7 @@
 #include "fake_broker.h"
 #include "fake_client.h"
 #include "journal/journal_sqlite.h"
+#include "model_flow.h"
 #include "publication.h"
 #include "queue/consumer.h"
 #include "runtime/thread.h"
@@ -64,6 +65,7 @@ static struct world_options options;
 void world_init(const struct world_options *chosen)
 {
     options = *chosen;
+    model_flow_policy(chosen->policy.rules.in_flight_max, chosen->policy.in_flight_per_shard);
 }
 
 enum world_state world_state(void)
@@ -324,6 +326,7 @@ void world_crash(enum disk_crash how)
 void world_set_policy(const struct delivery_policy *changed)
 {
     options.policy = *changed;
+    model_flow_policy(changed->rules.in_flight_max, changed->in_flight_per_shard);
     if (state == WORLD_UP)
         delivery_shard_set_policy(gateway->shard, changed);
 }
