@@ -159,8 +159,8 @@ struct flow {
      * operator changed the endpoint: the first success is its recovery. */
     bool failed_before;
     int64_t opened_mono_us;
-    int64_t failing_since_us;  /* by the shard's clock: the first failure, or the opening */
-    int64_t delivered_mono_us; /* the last success */
+    int64_t failing_since_us; /* by the shard's clock: the first failure, or the opening */
+    int64_t proved_mono_us, proved_took_us; /* the last answer but a failure; 0: none */
 };
 
 /* Gives what waits new due times after the rules have changed (settings.c). */

@@ -35,7 +35,7 @@
  * shows whether it is back. */
 #define LOOK_US (10 * US_PER_SECOND)
 #define BURST_US (1 * US_PER_SECOND) /* of a rate: what may be sent at once */
-/* A success proves that the endpoint works for so many of its usual latencies, and the margin. */
+/* An answer proves that the endpoint works for so many times as long as it took, and the margin. */
 #define PROOF_FACTOR 3
 #define PROOF_MARGIN_US (100 * US_PER_MS)
 
@@ -67,9 +67,9 @@ bool flow_needs_probe(const struct endpoint_queue *queue)
 bool flow_has_proved_itself(const struct endpoint_queue *queue)
 {
     const struct flow *flow = &queue->flow;
-    return flow->concurrency.usual_us != 0 && !flow->is_late && flow->breaker.run == 0 &&
-           now_of(queue) - flow->delivered_mono_us <=
-               PROOF_FACTOR * flow->concurrency.usual_us + PROOF_MARGIN_US;
+    return flow->proved_mono_us != 0 && !flow->is_late && flow->breaker.run == 0 &&
+           now_of(queue) - flow->proved_mono_us <=
+               PROOF_FACTOR * flow->proved_took_us + PROOF_MARGIN_US;
 }
 
 /* Timers. */
@@ -351,6 +351,8 @@ static void note_throttled(struct endpoint_queue *queue, bool is_throttled)
 static void note_answered(const struct job *job)
 {
     struct flow *flow = &job->queue->flow;
+    flow->proved_mono_us = now_of(job->queue);
+    flow->proved_took_us = flow->proved_mono_us - job->started_mono_us;
     if (job->started_mono_us > flow->answered_mono_us)
         flow->answered_mono_us = job->started_mono_us;
     flow->stuck_interval_us = flow->next_stuck_us = 0;
@@ -365,7 +367,6 @@ void flow_on_end(const struct attempt_run *run, enum flow_result result)
     int64_t now_us = now_of(queue);
     switch (result) {
     case FLOW_DELIVERED:
-        flow->delivered_mono_us = now_us;
         concurrency_on_success(&flow->concurrency,
             queue->in_flight - queue->stuck + run->job->is_stuck, queue->flow.in_flight_max,
             run->client.duration_us, now_us);

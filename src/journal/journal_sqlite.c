@@ -443,11 +443,21 @@ static void run(void *context)
     disk_watch_end(&self->disk);
 }
 
+/* While it is not committed, a crash would leave a guarded delivery in doubt. */
+static bool must_not_wait(const struct request *request)
+{
+    return request->kind == JOURNAL_START ||
+           (request->kind == JOURNAL_RECORD_OUTCOME && !may_wait(request));
+}
+
 static void submit(struct journal *journal, struct request *request)
 {
     struct journal_sqlite *self = CONTAINER_OF(journal, struct journal_sqlite, journal);
     assert((unsigned)request->kind < JOURNAL_KINDS && request->reply_to && request->on_done);
+    bool hurries = must_not_wait(request);
     request_submit(request, &self->mailbox, receive_request);
+    if (hurries)
+        mailbox_hurry(&self->mailbox);
 }
 
 static void stop(struct journal *journal)

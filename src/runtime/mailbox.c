@@ -16,6 +16,7 @@ enum err mailbox_init(struct mailbox *mailbox, void *receiver)
         return ERR_SYSTEM;
     cds_wfcq_init(&mailbox->head, &mailbox->tail);
     mailbox->receiver = receiver;
+    atomic_store(&mailbox->hurry, false);
     return OK;
 }
 
@@ -82,8 +83,24 @@ bool mailbox_wait(struct mailbox *mailbox, int timeout_ms)
     return poll(&waited, 1, timeout_ms) > 0;
 }
 
-void mailbox_rest(const struct mailbox *mailbox, int64_t rest_us)
+/* The signal of the mail that waits is cleared first, and no later post sets it again while the
+ * queue is not empty. So it is set by mailbox_hurry only. */
+void mailbox_rest(struct mailbox *mailbox, int64_t rest_us)
 {
-    (void)mailbox;
-    nanosleep(&(struct timespec){.tv_nsec = rest_us * 1000}, NULL);
+    uint64_t rings;
+    ssize_t got = read(mailbox->event_fd, &rings, sizeof rings);
+    (void)got;
+    struct pollfd waited = {.fd = mailbox->event_fd, .events = POLLIN};
+    if (!atomic_exchange(&mailbox->hurry, false))
+        ppoll(&waited, 1, &(struct timespec){.tv_nsec = rest_us * 1000}, NULL);
+    atomic_store(&mailbox->hurry, false);
+}
+
+void mailbox_hurry(struct mailbox *mailbox)
+{
+    if (atomic_exchange(&mailbox->hurry, true))
+        return;
+    ssize_t written = write(mailbox->event_fd, &(uint64_t){1}, sizeof(uint64_t));
+    assert(written == sizeof(uint64_t) || errno == EAGAIN);
+    (void)written;
 }

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "runtime/rcu.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <urcu/wfcqueue.h>
 
@@ -31,6 +32,7 @@ struct mailbox {
     struct cds_wfcq_tail tail; /* shared */
     int event_fd;
     void *receiver;
+    atomic_bool hurry; /* shared: the receiver must not rest */
 };
 
 /* The mail that one splice took. */
@@ -57,8 +59,12 @@ void mailbox_work(struct mailbox *mailbox);
 /* Receiver only, for threads without a loop: blocks until there is mail or until `timeout_ms` has
  * passed (-1: no limit). Returns whether there is mail. */
 bool mailbox_wait(struct mailbox *mailbox, int timeout_ms);
-/* As above, but sleeps for the whole time, whatever arrives: up to a second. Mail that arrives
- * meanwhile costs nobody a switch of threads. */
-void mailbox_rest(const struct mailbox *mailbox, int64_t rest_us);
+/* As above, while there is mail: sleeps for up to a second, so that more can arrive. That costs
+ * nobody a switch of threads. */
+void mailbox_rest(struct mailbox *mailbox, int64_t rest_us);
+
+/* Ends the rest of the receiver, or the next one. For a sender whose mail must not wait, after it
+ * was posted. The receiver must live until then. */
+void mailbox_hurry(struct mailbox *mailbox);
 
 #endif

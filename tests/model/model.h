@@ -126,7 +126,7 @@ struct model_delivery {
     int64_t sent_us;  /* the last one, monotonic */
     bool was_waiting; /* when it was sent */
     /* The last attempt that ended: its number, and whether it ended before it was due. */
-    int64_t ended_number, ended_us;
+    int64_t ended_number, ended_us, ended_wall_us;
     bool ended_early;
     int ended_status;
     int64_t sent_number;

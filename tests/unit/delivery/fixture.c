@@ -119,6 +119,13 @@ void journal_answer_at_once(enum journal_kind kind)
     pthread_mutex_unlock(&lock);
 }
 
+void journal_answer_by_hand(enum journal_kind kind)
+{
+    pthread_mutex_lock(&lock);
+    at_once[kind] = false;
+    pthread_mutex_unlock(&lock);
+}
+
 struct delivery make_delivery(int64_t id, const char *type, enum delivery_state state)
 {
     static struct event_id_generator ids;

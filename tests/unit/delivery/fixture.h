@@ -55,6 +55,7 @@ struct request *journal_take(
     void); /* the next one of any kind that was not taken yet; NULL: none */
 /* From now on every request of this kind is answered OK at once (loads: nothing there). */
 void journal_answer_at_once(enum journal_kind kind);
+void journal_answer_by_hand(enum journal_kind kind); /* again */
 /* Fills a load's answer with deliveries first to last (as make_delivery). */
 void journal_answer_load(
     struct journal_load *load, int64_t first, int64_t last, enum delivery_state state, bool more);

@@ -69,6 +69,7 @@ Test(delivery_flow, a_probe_before_its_time_that_fails_keeps_the_due_time_and_th
     probe->ret_count = 1;
     probe->ret_deliveries[0] = make_delivery(1, "note", DELIVERY_WAITING);
     int64_t due_us = probe->ret_deliveries[0].due_us = clock_wall_us() + US_PER_DAY;
+    journal_answer_by_hand(JOURNAL_RECORD_OUTCOME);
     journal_answer(&probe->request, OK);
     struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, recorded);
     cr_assert_eq(record->to, DELIVERY_WAITING);
