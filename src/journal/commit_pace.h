@@ -8,8 +8,8 @@
  * after a quiet time is committed at once. Under load the batches are large anyway, and there is no
  * rest.
  *
- * What is about a guarded delivery ends the rest (mailbox_hurry): it must not be in doubt for longer
- * than necessary.
+ * What is about a guarded delivery ends the rest (mailbox_hurry): it must not be in doubt for
+ * longer than necessary.
  *
  * Clients that post the next event when they have the answer to the one before would only be slowed
  * down. They show in the rate: without a rest, more requests arrive. So both are tried in turn:
