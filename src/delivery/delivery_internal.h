@@ -309,8 +309,6 @@ int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue);
 void endpoint_queue_update_ready(struct endpoint_queue *queue);
 /* Sends the next job, and ends the queue's turn when it has had its share. */
 void endpoint_queue_send_next(struct endpoint_queue *queue);
-/* Returns whether the endpoint may hold another of the shard's slots. */
-bool endpoint_queue_has_slot(const struct endpoint_queue *queue);
 /* Forgets what waits in memory and is in the journal as well. It is loaded again later. */
 void endpoint_queue_unload(struct endpoint_queue *queue);
 /* Slots were freed: the queues that were short of them may be ready. */

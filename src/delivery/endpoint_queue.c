@@ -197,7 +197,7 @@ static unsigned share_of_slots(const struct endpoint_queue *queue)
     return free > 0;
 }
 
-bool endpoint_queue_has_slot(const struct endpoint_queue *queue)
+static bool has_slot(const struct endpoint_queue *queue)
 {
     return queue->in_flight < share_of_slots(queue);
 }
@@ -217,7 +217,7 @@ void endpoint_queue_update_ready(struct endpoint_queue *queue)
     bool ready = queue->queued > 0 && flow_has_place(queue) &&
                  !timer_is_armed(&queue->rest_timer) && lanes_with_work(queue) != 0 &&
                  flow_may_send(queue);
-    bool is_short = ready && !endpoint_queue_has_slot(queue);
+    bool is_short = ready && !has_slot(queue);
     if (is_short && list_is_empty(&queue->in_short))
         list_add_tail(&shard->short_of_slots, &queue->in_short);
     else if (!is_short)

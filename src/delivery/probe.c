@@ -74,12 +74,15 @@ static bool is_better(const struct endpoint_queue *queue, const struct delivery 
 static bool may_probe(struct endpoint_queue *queue)
 {
     struct delivery_shard *shard = queue->shard;
-    if (!shard_may_send(shard) || (queue->in_flight > 0 && !endpoint_queue_has_slot(queue)))
+    /* Several may hang. A quarter of the slots is for what is not a probe. */
+    unsigned max = shard->policy.in_flight_per_shard;
+    if (!shard_may_send(shard) ||
+        (queue->in_flight > 0 && shard->in_flight + 1 + (max + 3) / 4 > max))
         return false;
     if (flow_is_open(queue))
         return breaker_allows(&queue->flow.breaker, shard->loop.now_mono_us);
     /* What is in flight shows it as well. */
-    return queue->in_flight == queue->stuck && flow_may_send(queue);
+    return queue->in_flight == queue->stuck && flow_has_place(queue) && flow_may_send(queue);
 }
 
 static void send_probe(struct endpoint_queue *queue, struct job *job)
@@ -92,6 +95,13 @@ static void send_probe(struct endpoint_queue *queue, struct job *job)
         flow_await_probe(queue);
 }
 
+/* While the breaker is closed, the limits of the classes hold as well. */
+static bool fits(const struct endpoint_queue *queue, const struct delivery *candidate)
+{
+    enum event_class class = candidate->event->parts.class;
+    return flow_is_open(queue) || queue->class_in_flight[class] < queue->rules[class].in_flight_max;
+}
+
 /* Takes over the references to the events of the candidates. */
 static struct job *choose(struct endpoint_queue *queue, struct delivery *candidates, unsigned count)
 {
@@ -100,7 +110,11 @@ static struct job *choose(struct endpoint_queue *queue, struct delivery *candida
         for (unsigned i = 1; i < left; i++)
             if (is_better(queue, &candidates[i], &candidates[best]))
                 best = i;
-        struct job *job = job_of(queue, &candidates[best]);
+        struct job *job = NULL;
+        if (fits(queue, &candidates[best]))
+            job = job_of(queue, &candidates[best]);
+        else
+            event_unref(candidates[best].event);
         candidates[best] = candidates[left - 1];
         if (job) {
             for (unsigned i = 0; i + 1 < left; i++)
@@ -108,7 +122,8 @@ static struct job *choose(struct endpoint_queue *queue, struct delivery *candida
             return job;
         }
     }
-    return endpoint_queue_oldest(queue);
+    struct job *oldest = endpoint_queue_oldest(queue);
+    return oldest && fits(queue, &oldest->delivery) ? oldest : NULL;
 }
 
 static void on_candidates(struct request *request, void *receiver)

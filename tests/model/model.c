@@ -281,6 +281,10 @@ void model_check_due(const struct model_delivery *row, const char *name)
     unsigned step = row->failures < steps ? (unsigned)row->failures : steps;
     if (step > 0 && steps_us[step - 1] / 5 * 6 > longest_us)
         longest_us = steps_us[step - 1] / 5 * 6;
+    /* The gateway's rules, if the endpoint was removed meanwhile. */
+    step = row->failures < rules.retry_steps ? (unsigned)row->failures : rules.retry_steps;
+    if (step > 0 && rules.steps_us[step - 1] / 5 * 6 > longest_us)
+        longest_us = rules.steps_us[step - 1] / 5 * 6;
     int64_t left_us = row->due_us - model_run_us();
     fail_unless(left_us <= longest_us + longest_attempt_us + US_PER_SECOND, "P7",
         "%s is due in %lld s after %lld failures", name, (long long)(left_us / US_PER_SECOND),

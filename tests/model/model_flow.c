@@ -25,7 +25,7 @@
 #define LOOK_US (5 * US_PER_SECOND)
 #define THROTTLED_US (10 * US_PER_SECOND) /* after a 429, a success is a recovery */
 #define GONE_US (60 * US_PER_SECOND)
-#define FRESH_US (2 * US_PER_SECOND)
+#define FRESH_US (10 * US_PER_SECOND) /* with little memory and a backlog; no timeout is as short */
 #define PROBE_CHOSEN_US US_PER_SECOND
 #define LONG_IN_FLIGHT_US US_PER_SECOND
 
