@@ -250,7 +250,7 @@ FLOW_BUGS = {
     "probe-is-lost": (
         "after a probe without a free slot, no probe is sent any more",
         "src/delivery/probe.c",
-        ("        look_again_after(queue, LOOK_AGAIN_US);\n        return;\n    }\n    queue", "        return;\n    }\n    queue")),
+        ("        look_again_after(queue, flow_is_open(queue) ? LOOK_AGAIN_US : NOTHING_WAITS_US);\n        return;", "        return;")),
     "one-probe-only": (
         "when a probe is lost, it counts as in flight for ever",
         "src/model/breaker.c",
@@ -275,10 +275,8 @@ FLOW_BUGS = {
         ("        endpoint_queue_update_ready(queue);\n    }\n}\n\n/* The lane", "        (void)queue;\n    }\n}\n\n/* The lane")),
     "caps-are-ignored": (
         "an endpoint may have any number in flight",
-        "src/delivery/flow.c",
-        ("return concurrency_limit(&queue->flow.concurrency, queue->flow.in_flight_max);",
-         "return concurrency_limit(&queue->flow.concurrency, 64);"),
-        ("flow->class_in_flight_max[i] = rules.in_flight_max;", "flow->class_in_flight_max[i] = 64;")),
+        "src/delivery/settings.c",
+        ("        if (rules->in_flight_max > queue->flow.in_flight_max)", "        rules->in_flight_max = 64;\n        if (rules->in_flight_max > queue->flow.in_flight_max)")),
     "guarded-outcome-waits": (
         "the outcome of a guarded delivery waits for a later commit",
         "src/delivery/outcome.c",
@@ -286,28 +284,28 @@ FLOW_BUGS = {
     "reset-forgets": (
         "when an operator changes an endpoint with an open breaker, what waits is not made due",
         "src/delivery/flow.c",
-        ("    on_closed(queue);\n    refill_recover(queue);\n", "    on_closed(queue);\n")),
+        ("    refill_recover(queue);\n    endpoint_queue_update_ready(queue);\n}", "    endpoint_queue_update_ready(queue);\n}")),
     "class-caps-are-ignored": (
         "a class may have more in flight than its endpoint's settings permit",
         "src/delivery/endpoint_queue.c",
-        ("queue->class_in_flight[i] < queue->flow.class_in_flight_max[i])", "true)")),
+        ("queue->class_in_flight[i] < queue->rules[i].in_flight_max)", "true)")),
     "rate-is-ignored": (
         "the rate in an endpoint's settings is ignored",
-        "src/delivery/flow.c",
-        ("flow->rate_max = endpoint_policy_rate_max(policy);", "flow->rate_max = 0;")),
+        "src/delivery/settings.c",
+        ("queue->flow.rate_max = endpoint_policy_rate_max(policy);", "queue->flow.rate_max = 0;")),
     "final-is-retried": (
         "a status that is final by the endpoint's settings is retried",
         "src/delivery/outcome.c",
-        ("|| status_set_has(&run->rules.final_statuses, status),", ",")),
+        ("|| status_set_has(&settings_of(run->job)->final_statuses, status),", ",")),
     "horizon-is-ignored": (
         "the horizon in an endpoint's settings is ignored",
         "src/delivery/outcome.c",
-        (".horizon_us = run->rules.horizon_us,", ".horizon_us = 0,")),
+        (".horizon_us = rules->horizon_us,", ".horizon_us = 0,")),
     "dies-of-probes": (
         "a delivery that fails as a probe, after its last step, is dead",
         "src/delivery/outcome.c",
         ("if (was_waiting(delivery) && delivery->due_us > now_us) {",
-         "if (was_waiting(delivery) && delivery->due_us > now_us && delivery->failures < run->rules.schedule.steps) {")),
+         "if (was_waiting(delivery) && delivery->due_us > now_us && delivery->failures < rules->schedule.steps) {")),
 }
 ALL_BUGS = BUGS | FLOW_BUGS
 
