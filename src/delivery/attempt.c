@@ -104,12 +104,11 @@ static void on_started(struct request *request, void *receiver)
             shard->taker.shard, (long long)job->delivery.id);
         struct endpoint_queue *queue = job->queue;
         outcome_forget_in_doubt(job);
-        endpoint_queue_update_ready(queue);
-        refill_queue(queue);
+        shard_touch(queue);
     } else {
         outcome_pause(shard, request->result);
         flow_on_probe_lost(job);
-        attempt_run_free(TAKE(job->run));
+        job_free_run(TAKE(job->run));
         job_move(job, JOB_QUEUED);
     }
 }
@@ -131,14 +130,6 @@ static void commit_sending(struct attempt_run *run)
     failpoint_crash(CRASH_START_POSTED);
 }
 
-void attempt_run_free(struct attempt_run *run)
-{
-    if (!run)
-        return;
-    endpoint_policy_unref(run->policy);
-    free(run);
-}
-
 static void begin(struct job *job, bool as_probe)
 {
     struct endpoint_queue *queue = job->queue;
@@ -149,8 +140,8 @@ static void begin(struct job *job, bool as_probe)
         return;
     }
     if (request_headers_prepare(queue, endpoint) != OK) { /* OpenSSL has no memory */
-        endpoint_queue_rest(queue, REST_US);
-        endpoint_queue_update_ready(queue);
+        flow_rest(queue, REST_US);
+        shard_touch(queue);
         return;
     }
     bool looks_at_body = success_rule_wants_body(endpoint_policy_success(endpoint->policy));

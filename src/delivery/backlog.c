@@ -35,7 +35,7 @@ void backlog_scan(struct delivery_shard *shard)
 static void take_backlog(
     struct delivery_shard *shard, const struct journal_backlog *backlog, bool first)
 {
-    struct endpoint_queue *queue = endpoint_queue_get(shard, backlog->endpoint);
+    struct endpoint_queue *queue = queues_get(shard, backlog->endpoint);
     if (backlog->pending > backlog->replays)
         refill_leave_in_journal(queue, 1);
     if (backlog->replays > 0)

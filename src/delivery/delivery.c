@@ -21,31 +21,56 @@ struct shard_order {
 /* The end of a turn: whatever it has brought, here is sent what may be sent, and here the shard
  * stops. */
 
-bool shard_may_send(const struct delivery_shard *shard)
+static bool take_flag(bool *flag)
 {
-    /* After a crash, deliveries whose outcomes are not committed are sent again: they are bounded
-     * too. */
-    return !shard->taker.stopping && shard->scanned && !shard->policy.paused &&
-           !shard->journal_refuses && list_is_empty(&shard->unrecorded) &&
-           shard->in_flight < shard->policy.in_flight_per_shard &&
-           shard->recording < shard->policy.in_flight_per_shard;
+    bool was_set = *flag;
+    *flag = false;
+    return was_set;
+}
+
+/* What the turn has brought for a queue: each handler only says that there is something. */
+static void settle(struct endpoint_queue *queue)
+{
+    struct flow *flow = &queue->flow;
+    if (take_flag(&flow->wants_unload) && flow_is_open(queue))
+        refill_unload(queue);
+    if (take_flag(&flow->has_recovered))
+        refill_recover(queue);
+    if (take_flag(&flow->wants_probe))
+        probe_send(queue);
+    refill_queue(queue);
+    endpoint_queue_update_ready(queue);
+}
+
+static void settle_touched(struct delivery_shard *shard)
+{
+    for (struct endpoint_queue *queue;
+         (queue = LIST_TAKE_FIRST(&shard->touched, struct endpoint_queue, in_touched));)
+        settle(queue);
 }
 
 static void send_what_may_be_sent(struct delivery_shard *shard)
 {
-    endpoint_queue_share_slots(shard);
     while (shard_may_send(shard)) {
         struct fair_flow *flow = fair_queue_next(&shard->fair);
         if (!flow)
             return;
-        endpoint_queue_send_next(CONTAINER_OF(flow, struct endpoint_queue, fair));
+        struct endpoint_queue *queue = CONTAINER_OF(flow, struct endpoint_queue, fair);
+        struct job *job = endpoint_queue_next(queue);
+        if (job)
+            attempt_begin(job);
+        endpoint_queue_update_ready(queue);
     }
 }
 
 static void on_turn_end(struct loop *loop)
 {
     struct delivery_shard *shard = CONTAINER_OF(loop, struct delivery_shard, loop);
-    send_what_may_be_sent(shard);
+    endpoint_queue_share_slots(shard);
+    do { /* what is sent moves jobs, which leave room */
+        settle_touched(shard);
+        send_what_may_be_sent(shard);
+    } while (!list_is_empty(&shard->touched));
     if (shard->taker.stopping && shard->in_flight == 0 && shard->recording == 0 &&
         shard->taker.requests_out == 0)
         loop_stop(loop);
@@ -60,7 +85,7 @@ static struct delivery_shard *shard_of(struct event_taker *taker)
 
 static struct sourced *add(struct event_taker *taker, const struct delivery *delivery)
 {
-    struct endpoint_queue *queue = endpoint_queue_get(shard_of(taker), delivery->endpoint);
+    struct endpoint_queue *queue = queues_get(shard_of(taker), delivery->endpoint);
     assert(!job_find(shard_of(taker), delivery->id));
     return endpoint_queue_has_room(queue) ? &job_new(queue, delivery, QUEUE_FRESH)->sourced : NULL;
 }
@@ -70,18 +95,17 @@ static void drop(struct event_taker *taker, struct sourced *sourced)
     struct job *job = CONTAINER_OF(sourced, struct job, sourced);
     struct endpoint_queue *queue = job->queue;
     job_free(job);
-    endpoint_queue_update_ready(queue);
-    refill_queue(queue);
+    shard_touch(queue);
 }
 
 static void take_handover(struct event_taker *taker, const struct delivery *delivery)
 {
-    endpoint_queue_take_handover(shard_of(taker), delivery);
+    refill_take_handover(queues_get(shard_of(taker), delivery->endpoint), delivery);
 }
 
 static void expect_pending(struct event_taker *taker, uint64_t endpoint, int64_t delivery)
 {
-    refill_expect_pending(shard_of(taker), endpoint, delivery);
+    refill_expect_pending(queues_get(shard_of(taker), endpoint), delivery);
 }
 
 static void look_again(struct event_taker *taker, const struct event *event)
@@ -96,7 +120,7 @@ static void scan_backlog(struct event_taker *taker)
 
 static bool is_slow(struct event_taker *taker, const struct sourced *sourced, int64_t now_mono_us)
 {
-    return endpoint_queue_is_slow(CONTAINER_OF(sourced, struct job, sourced)->queue, now_mono_us);
+    return pace_is_slow(CONTAINER_OF(sourced, struct job, sourced)->queue, now_mono_us);
 }
 
 static const struct event_taker_ops taker_ops = {.add = add,
@@ -126,8 +150,7 @@ static void on_policy(struct mail *mail, void *receiver)
     {
         struct endpoint_queue *queue = CONTAINER_OF(node, struct endpoint_queue, by_id);
         settings_changed(queue);
-        refill_queue(queue);
-        endpoint_queue_update_ready(queue);
+        shard_touch(queue);
     }
 }
 
@@ -138,12 +161,12 @@ static void on_endpoint_changed(struct mail *mail, void *receiver)
     /* After the stop the thread has ended and may not read the directory. */
     const struct endpoint *endpoint =
         shard->taker.stopping ? NULL : directory_endpoint(shard->taker.directory, order->endpoint);
-    struct endpoint_queue *queue = endpoint ? endpoint_queue_get(shard, order->endpoint)
-                                            : endpoint_queue_find(shard, order->endpoint);
+    struct endpoint_queue *queue =
+        endpoint ? queues_get(shard, order->endpoint) : queues_find(shard, order->endpoint);
     if (queue && !shard->taker.stopping) {
         settings_changed(queue);
         flow_reset(queue); /* of a disabled one as well: what waits is parked now */
-        endpoint_queue_update_ready(queue);
+        shard_touch(queue);
     }
     if (endpoint && endpoint->enabled) {
         status_probe_begin(queue); /* it may have got a status probe */
@@ -230,6 +253,7 @@ enum err delivery_shard_new(
     fair_queue_init(&shard->fair);
     list_init(&shard->short_of_slots);
     list_init(&shard->redues);
+    list_init(&shard->touched);
     list_init(&shard->unrecorded);
     backlog_init(shard);
     route_init(shard);
@@ -290,8 +314,7 @@ void delivery_shard_free(struct delivery_shard *shard)
     }
     for (struct id_map_node *node; (node = id_map_any(&shard->jobs));)
         job_free(CONTAINER_OF(node, struct job, by_id));
-    for (struct id_map_node *node; (node = id_map_any(&shard->queues));)
-        endpoint_queue_free(CONTAINER_OF(node, struct endpoint_queue, by_id));
+    queues_free(shard);
     event_source_free(shard->source);
     id_map_done(&shard->jobs);
     id_map_done(&shard->queues);

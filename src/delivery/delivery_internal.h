@@ -5,7 +5,9 @@
  *
  *   delivery.c         the thread: mail, the event source, the end of each turn, start and stop
  *   backlog.c          what the journal has at the start
+ *   queues.c           the queues of the shard
  *   endpoint_queue.c   one endpoint's lanes, bounds and turn
+ *   pace.c             how many attempts of an endpoint end
  *   settings.c         an endpoint's settings, and what waits when they change
  *   flow.c             what an endpoint takes: concurrency, rate, breaker, retry budget
  *   probe.c            the event that tests whether an endpoint is back
@@ -152,6 +154,9 @@ struct flow {
     struct timer late_timer;   /* armed: looks whether an attempt in flight is late */
     struct timer probe_timer;  /* armed: sends a probe, or looks whether one is needed */
     bool is_late;              /* an attempt in flight is late, and not stuck */
+    /* For the end of the turn: the endpoint has recovered; its breaker has opened, so that what
+     * waits leaves memory; a probe is due. */
+    bool has_recovered, wants_unload, wants_probe;
     /* What hangs: the latest success was sent then, and when the next attempt is given up. */
     int64_t answered_mono_us, next_stuck_us, stuck_interval_us;
     int64_t throttled_mono_us; /* the last 429 since the last recovery; 0: none */
@@ -188,9 +193,10 @@ struct endpoint_queue {
     unsigned retries_in_flight;
     unsigned class_in_flight[EVENT_CLASSES];
     struct weighted_turn lane_turn, class_turn;
-    bool unsent_turn;      /* the other half of the retry lane was served last */
-    struct fair_flow fair; /* its turn among the shard's queues */
-    struct list in_short;  /* in shard->short_of_slots */
+    bool unsent_turn;       /* the other half of the retry lane was served last */
+    struct fair_flow fair;  /* its turn among the shard's queues */
+    struct list in_short;   /* in shard->short_of_slots */
+    struct list in_touched; /* in shard->touched */
     struct flow flow;
     struct delivery_rules rules[EVENT_CLASSES];
     struct redue_walk redue;
@@ -240,7 +246,8 @@ struct delivery_shard {
     struct fair_queue fair; /* the queues that have something to send and may send it */
     /* Of struct endpoint_queue: they would be ready, but other endpoints need the free slots. */
     struct list short_of_slots;
-    struct list redues; /* of struct endpoint_queue: one walk at a time (settings.c) */
+    struct list touched; /* of struct endpoint_queue: something has changed in this turn */
+    struct list redues;  /* of struct endpoint_queue: one walk at a time (settings.c) */
     bool redueing;
     struct list unrecorded;        /* of struct job: RECORDING, and the disk refused the outcome */
     unsigned in_flight, recording; /* jobs in these places */
@@ -256,12 +263,12 @@ struct delivery_shard {
     uint64_t random_state;
 };
 
-/* delivery.c */
+/* shard.c */
+/* Something of the queue has changed: at the end of the turn it loads and sends what it may. */
+void shard_touch(struct endpoint_queue *queue);
 /* Returns whether the shard may send anything now: it has a free slot, and the journal takes
  * outcomes. */
 bool shard_may_send(const struct delivery_shard *shard);
-
-/* shard.c */
 /*
  * Returns wall time that a change of the clock does not move: the wall clock of the start plus the
  * monotonic time since. Due times are in it.
@@ -283,23 +290,18 @@ struct job *job_new(
     struct endpoint_queue *queue, const struct delivery *delivery, enum queue_lane lane);
 void job_move(struct job *job, enum job_place place);
 void job_free(struct job *job);
+void job_free_run(struct attempt_run *run); /* takes NULL */
 /* Returns NULL if the delivery is not in memory. */
 struct job *job_find(struct delivery_shard *shard, int64_t delivery);
 
-/* endpoint_queue.c */
+/* queues.c */
 /* Creates the queue if there is none. */
-struct endpoint_queue *endpoint_queue_get(struct delivery_shard *shard, uint64_t endpoint);
-struct endpoint_queue *endpoint_queue_find(struct delivery_shard *shard, uint64_t endpoint);
-void endpoint_queue_free(struct endpoint_queue *queue);
+struct endpoint_queue *queues_get(struct delivery_shard *shard, uint64_t endpoint);
+struct endpoint_queue *queues_find(struct delivery_shard *shard, uint64_t endpoint);
+void queues_free(struct delivery_shard *shard); /* all of them */
+
+/* endpoint_queue.c */
 bool endpoint_queue_has_room(const struct endpoint_queue *queue); /* for another fresh delivery */
-/* Makes a job of the delivery, or leaves it in the journal. Takes over the reference to its
- * event. */
-void endpoint_queue_take_handover(struct delivery_shard *shard, const struct delivery *delivery);
-/* Sends nothing from the queue for this time, because this machine lacks something. */
-void endpoint_queue_rest(struct endpoint_queue *queue, int64_t rest_us);
-void endpoint_queue_count_ended(struct endpoint_queue *queue); /* one attempt */
-/* True if the queue would need more than two seconds for what it has, at its present pace. */
-bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us);
 /*
  * Returns how many more bytes of events the endpoint may have in memory. It is an eighth of the
  * shard's byte budget while half of the budget is free, and otherwise a small floor. So clients
@@ -307,10 +309,9 @@ bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us);
  */
 int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue);
 void endpoint_queue_update_ready(struct endpoint_queue *queue);
-/* Sends the next job, and ends the queue's turn when it has had its share. */
-void endpoint_queue_send_next(struct endpoint_queue *queue);
-/* Forgets what waits in memory and is in the journal as well. It is loaded again later. */
-void endpoint_queue_unload(struct endpoint_queue *queue);
+/* Returns the next job to send, and ends the queue's turn when it has had its share. NULL: none may
+ * be sent now. The queue is to be updated after it. */
+struct job *endpoint_queue_next(struct endpoint_queue *queue);
 /* Slots were freed: the queues that were short of them may be ready. */
 void endpoint_queue_share_slots(struct delivery_shard *shard);
 /* Returns the queued job that is the best probe: the oldest unguarded one of critical class, else
@@ -325,7 +326,14 @@ void settings_done(struct endpoint_queue *queue);
 /* Returns the rules of the job's endpoint for its class, as they are now. */
 const struct delivery_rules *settings_of(const struct job *job);
 
+/* pace.c */
+void pace_count_ended(struct endpoint_queue *queue); /* one attempt */
+/* True if the queue would need more than two seconds for what it has, at its present pace. */
+bool pace_is_slow(struct endpoint_queue *queue, int64_t now_mono_us);
+
 /* flow.c */
+/* Sends nothing from the queue for this time, because this machine lacks something. */
+void flow_rest(struct endpoint_queue *queue, int64_t rest_us);
 void flow_init(struct endpoint_queue *queue);
 void flow_done(struct endpoint_queue *queue);
 /* Returns whether the endpoint may have another attempt in flight. While the breaker is not closed,
@@ -365,6 +373,7 @@ void status_probe_done(struct endpoint_queue *queue);
 
 /* refill.c */
 void refill_init_queue(struct endpoint_queue *queue);
+void refill_done(struct endpoint_queue *queue);
 /* Loads more from the journal, if there may be more and there is room. */
 void refill_queue(struct endpoint_queue *queue);
 /* Makes what is parked as disabled or gone pending again, if the endpoint is enabled. */
@@ -378,13 +387,16 @@ void refill_leave_replay_in_journal(struct endpoint_queue *queue, int64_t delive
 void refill_expect_waiting(struct endpoint_queue *queue, const struct journal_record *record);
 /* Some delivery of the queue waits until then. */
 void refill_expect_due(struct endpoint_queue *queue, int64_t due_us);
-/* The job leaves memory before it is sent: it is to be loaded again. */
-void refill_leave_job(const struct job *job);
 /* The endpoint has recovered: what failed because of it is due. */
 void refill_recover(struct endpoint_queue *queue);
 /* As above, by the endpoint; and load it. */
-void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery);
-void refill_expect_replay(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery);
+void refill_expect_pending(struct endpoint_queue *queue, int64_t delivery);
+void refill_expect_replay(struct endpoint_queue *queue, int64_t delivery);
+/* Makes a job of the delivery, or leaves it in the journal. Takes over the reference to its
+ * event. */
+void refill_take_handover(struct endpoint_queue *queue, const struct delivery *delivery);
+/* Forgets what waits in memory and is in the journal as well. It is loaded again later. */
+void refill_unload(struct endpoint_queue *queue);
 
 /* unrouted.c */
 void route_init(struct delivery_shard *shard);
@@ -394,7 +406,6 @@ void route_walk(struct delivery_shard *shard);
 void route_look_again(struct delivery_shard *shard, const struct event *event);
 
 /* attempt.c */
-void attempt_run_free(struct attempt_run *run); /* takes NULL */
 void attempt_begin(struct job *job);
 void attempt_begin_probe(struct job *job);
 

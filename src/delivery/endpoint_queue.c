@@ -27,8 +27,6 @@
 #define BUDGET_SHARE_PERCENT \
     50 /* of the byte budget taken: beyond it an endpoint gets the floor only */
 #define ENDPOINTS_PER_BUDGET 8
-#define PACE_US (500 * US_PER_MS)
-#define SLOW_INTERVALS 4
 #define SLOT_SHARE 8 /* an endpoint may hold one of so many free slots */
 #define SLOT_SHARE_UNPROVED 32
 #define QUANTUM 8         /* of a turn, in units of cost, for an optional event */
@@ -38,66 +36,6 @@
 static const unsigned lane_weights[] = {4, 2, 1};
 static const unsigned class_weights[EVENT_CLASSES] = {
     [CLASS_CRITICAL] = 8, [CLASS_IMPORTANT] = 3, [CLASS_OPTIONAL] = 1};
-
-static void on_rested(struct timer *timer)
-{
-    endpoint_queue_update_ready(CONTAINER_OF(timer, struct endpoint_queue, rest_timer));
-}
-
-void endpoint_queue_rest(struct endpoint_queue *queue, int64_t rest_us)
-{
-    if (!timer_is_armed(&queue->rest_timer))
-        timer_arm(&queue->shard->loop, &queue->rest_timer, rest_us);
-}
-
-struct endpoint_queue *endpoint_queue_get(struct delivery_shard *shard, uint64_t endpoint)
-{
-    struct endpoint_queue *queue = endpoint_queue_find(shard, endpoint);
-    if (queue)
-        return queue;
-    MEMORY_NEW(queue);
-    queue->shard = shard;
-    queue->endpoint = endpoint;
-    for (unsigned lane = 0; lane < QUEUE_LANES; lane++)
-        for (unsigned i = 0; i < EVENT_CLASSES; i++)
-            list_init(&queue->lanes[lane][i]);
-    list_init(&queue->sending);
-    list_init(&queue->in_short);
-    fair_flow_init(&queue->fair);
-    weighted_turn_init(&queue->lane_turn);
-    weighted_turn_init(&queue->class_turn);
-    queue->macs_version = -1;
-    flow_init(queue);
-    settings_init(queue);
-    refill_init_queue(queue);
-    status_probe_init(queue);
-    timer_init(&queue->rest_timer, on_rested);
-    id_map_add(&shard->queues, &queue->by_id, endpoint);
-    return queue;
-}
-
-struct endpoint_queue *endpoint_queue_find(struct delivery_shard *shard, uint64_t endpoint)
-{
-    struct id_map_node *node = id_map_find(&shard->queues, endpoint);
-    return node ? CONTAINER_OF(node, struct endpoint_queue, by_id) : NULL;
-}
-
-void endpoint_queue_free(struct endpoint_queue *queue)
-{
-    assert(!queue->refill.loading && !queue->refill.releasing && !queue->probe_loading);
-    flow_done(queue);
-    settings_done(queue);
-    status_probe_done(queue);
-    timer_disarm(&queue->shard->loop, &queue->refill.due_timer);
-    timer_disarm(&queue->shard->loop, &queue->rest_timer);
-    timer_disarm(&queue->shard->loop, &queue->refill.release_timer);
-    fair_queue_remove(&queue->shard->fair, &queue->fair);
-    list_remove(&queue->in_short);
-    id_map_remove(&queue->shard->queues, &queue->by_id);
-    for (unsigned i = 0; i < queue->macs_count; i++)
-        hmac_free(queue->macs[i]);
-    free(queue);
-}
 
 int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue)
 {
@@ -114,48 +52,6 @@ bool endpoint_queue_has_room(const struct endpoint_queue *queue)
     return !policy->paused && !flow_is_open(queue) &&
            queue->queued_in[QUEUE_FRESH] < policy->active_per_endpoint &&
            endpoint_queue_bytes_left(queue) > 0;
-}
-
-/* Counts in two intervals: the present one and the one before it. */
-static void turn_pace(struct endpoint_queue *queue, int64_t now_mono_us)
-{
-    int64_t interval = now_mono_us / PACE_US;
-    if (interval == queue->pace_interval)
-        return;
-    queue->ended_before = interval == queue->pace_interval + 1 ? queue->ended : 0;
-    queue->ended = 0;
-    queue->pace_interval = interval;
-}
-
-void endpoint_queue_count_ended(struct endpoint_queue *queue)
-{
-    turn_pace(queue, queue->shard->loop.now_mono_us);
-    queue->ended++;
-}
-
-bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us)
-{
-    turn_pace(queue, now_mono_us);
-    unsigned pace = queue->ended > queue->ended_before ? queue->ended : queue->ended_before;
-    return flow_is_open(queue) || queue->queued + queue->in_flight > pace * SLOW_INTERVALS;
-}
-
-void endpoint_queue_take_handover(struct delivery_shard *shard, const struct delivery *delivery)
-{
-    struct endpoint_queue *queue = endpoint_queue_get(shard, delivery->endpoint);
-    /* The broker has delivered it before, and the source has adopted it. */
-    if (job_find(shard, delivery->id)) {
-        event_unref(delivery->event);
-        return;
-    }
-    if (endpoint_queue_has_room(queue)) {
-        job_new(queue, delivery, QUEUE_FRESH); /* takes over the reference to the event */
-        failpoint_crash(CRASH_JOB_MADE);
-        return;
-    }
-    event_unref(delivery->event);
-    refill_leave_in_journal(queue, delivery->id);
-    refill_queue(queue);
 }
 
 /* The classes of a lane with something that may be sent now, as a mask. */
@@ -261,17 +157,15 @@ static struct job *next_job(struct endpoint_queue *queue, unsigned lanes)
     return CONTAINER_OF(queue->lanes[lane][class].next, struct job, in_lane);
 }
 
-void endpoint_queue_send_next(struct endpoint_queue *queue)
+struct job *endpoint_queue_next(struct endpoint_queue *queue)
 {
     unsigned lanes = lanes_with_work(queue);
-    if (lanes == 0) { /* the window of the retry budget has moved on since it became ready */
-        endpoint_queue_update_ready(queue);
-        return;
-    }
+    if (lanes == 0) /* the window of the retry budget has moved on since it became ready */
+        return NULL;
     struct job *job = next_job(queue, lanes);
     fair_queue_charge(&queue->shard->fair, &queue->fair,
         fair_cost(job->delivery.event->parts.body.len), quantum_of(queue));
-    attempt_begin(job);
+    return job;
 }
 
 /* A probe: unguarded before guarded, critical before the rest, then the oldest. */
@@ -299,18 +193,4 @@ struct job *endpoint_queue_oldest(struct endpoint_queue *queue)
                     best = job;
             }
     return best;
-}
-
-void endpoint_queue_unload(struct endpoint_queue *queue)
-{
-    for (unsigned lane = 0; lane < QUEUE_LANES; lane++)
-        for (unsigned i = 0; i < EVENT_CLASSES; i++)
-            list_for_each_safe (node, next, &queue->lanes[lane][i]) {
-                struct job *job = CONTAINER_OF(node, struct job, in_lane);
-                if (job->sourced.event)
-                    continue; /* only the broker has it */
-                refill_leave_job(job);
-                job_free(job);
-            }
-    endpoint_queue_update_ready(queue);
 }

@@ -111,14 +111,32 @@ bool flow_may_retry(struct endpoint_queue *queue)
     return false;
 }
 
+static void on_rested(struct timer *timer)
+{
+    shard_touch(CONTAINER_OF(timer, struct endpoint_queue, rest_timer));
+}
+
+void flow_rest(struct endpoint_queue *queue, int64_t rest_us)
+{
+    if (!timer_is_armed(&queue->rest_timer))
+        timer_arm(&queue->shard->loop, &queue->rest_timer, rest_us);
+}
+
+/* What failed because of the endpoint becomes due at the end of this turn. */
+static void set_recovered(struct endpoint_queue *queue)
+{
+    queue->flow.has_recovered = true;
+    shard_touch(queue);
+}
+
 static void on_rate_timer(struct timer *timer)
 {
-    endpoint_queue_update_ready(CONTAINER_OF(timer, struct endpoint_queue, flow.rate_timer));
+    shard_touch(CONTAINER_OF(timer, struct endpoint_queue, flow.rate_timer));
 }
 
 static void on_budget_timer(struct timer *timer)
 {
-    endpoint_queue_update_ready(CONTAINER_OF(timer, struct endpoint_queue, flow.budget_timer));
+    shard_touch(CONTAINER_OF(timer, struct endpoint_queue, flow.budget_timer));
 }
 
 /* What is stuck. */
@@ -185,7 +203,7 @@ static void look_for_late(struct endpoint_queue *queue)
             &queue->shard->loop, &flow->late_timer, flow->is_late ? late_us : late_us - age_us);
     else
         timer_disarm(&queue->shard->loop, &flow->late_timer);
-    endpoint_queue_update_ready(queue);
+    shard_touch(queue);
 }
 
 static void on_late_timer(struct timer *timer)
@@ -195,7 +213,9 @@ static void on_late_timer(struct timer *timer)
 
 static void on_probe_timer(struct timer *timer)
 {
-    probe_send(CONTAINER_OF(timer, struct endpoint_queue, flow.probe_timer));
+    struct endpoint_queue *queue = CONTAINER_OF(timer, struct endpoint_queue, flow.probe_timer);
+    queue->flow.wants_probe = true;
+    shard_touch(queue);
 }
 
 void flow_await_probe(struct endpoint_queue *queue)
@@ -219,6 +239,7 @@ void flow_init(struct endpoint_queue *queue)
     token_bucket_init(&flow->bucket);
     learned_rate_init(&flow->learned);
     retry_budget_init(&flow->budget);
+    timer_init(&queue->rest_timer, on_rested);
     timer_init(&flow->rate_timer, on_rate_timer);
     timer_init(&flow->budget_timer, on_budget_timer);
     timer_init(&flow->late_timer, on_late_timer);
@@ -231,6 +252,7 @@ void flow_done(struct endpoint_queue *queue)
     struct loop *loop = &queue->shard->loop;
     if (flow_is_open(queue))
         metrics_add(METRIC_BREAKERS_OPEN, -1);
+    timer_disarm(loop, &queue->rest_timer);
     timer_disarm(loop, &flow->rate_timer);
     timer_disarm(loop, &flow->budget_timer);
     timer_disarm(loop, &flow->late_timer);
@@ -303,7 +325,7 @@ static void on_closed(struct endpoint_queue *queue, const char *why)
     retry_budget_reset(&flow->budget);
     timer_disarm(&queue->shard->loop, &flow->probe_timer);
     set_all_stuck(queue);
-    refill_queue(queue);
+    shard_touch(queue);
 }
 
 static void note_breaker(const struct attempt_run *run, bool failed)
@@ -321,14 +343,15 @@ static void note_breaker(const struct attempt_run *run, bool failed)
     job->is_probe = false;
     if (edge == BREAKER_OPENED) {
         on_opened(queue, run);
-        endpoint_queue_unload(queue);
+        flow->wants_unload = true;
+        shard_touch(queue);
     }
     if (was_open && !flow_is_open(queue))
         on_closed(queue, "an endpoint is back");
     if (edge == BREAKER_RECOVERED || (!failed && flow->failed_before)) {
         flow->failed_before = false;
         metrics_add(METRIC_RECOVERIES, 1);
-        refill_recover(queue);
+        set_recovered(queue);
     }
     flow_await_probe(queue);
 }
@@ -344,7 +367,7 @@ static void note_throttled(struct endpoint_queue *queue, bool is_throttled)
                now_of(queue) - flow->throttled_mono_us >= THROTTLED_QUIET_US) {
         flow->throttled_mono_us = 0;
         metrics_add(METRIC_RECOVERIES, 1);
-        refill_recover(queue);
+        set_recovered(queue);
     }
 }
 
@@ -385,9 +408,9 @@ void flow_on_end(const struct attempt_run *run, enum flow_result result)
         learned_rate_on_429(&flow->learned, now_us);
         note_throttled(queue, true);
         if (run->client.retry_after_us > 0)
-            endpoint_queue_rest(queue, run->client.retry_after_us < THROTTLED_REST_US_MAX
-                                           ? run->client.retry_after_us
-                                           : THROTTLED_REST_US_MAX);
+            flow_rest(queue, run->client.retry_after_us < THROTTLED_REST_US_MAX
+                                 ? run->client.retry_after_us
+                                 : THROTTLED_REST_US_MAX);
         break;
     }
     bool failed = result == FLOW_FAILED || result == FLOW_THROTTLED;
@@ -408,6 +431,5 @@ void flow_reset(struct endpoint_queue *queue)
     if (!was_open)
         return;
     on_closed(queue, "an endpoint that failed was changed");
-    refill_recover(queue);
-    endpoint_queue_update_ready(queue);
+    set_recovered(queue);
 }

@@ -43,7 +43,7 @@ static void leave_place(struct job *job)
         count_in_flight(job, -1);
         queue->stuck -= job->is_stuck;
         job->is_stuck = false;
-        endpoint_queue_count_ended(queue);
+        pace_count_ended(queue);
         break;
     case JOB_RECORDING:
         queue->shard->recording--;
@@ -87,7 +87,7 @@ void job_move(struct job *job, enum job_place place)
     job->place = place;
     job->sourced.started = place != JOB_QUEUED;
     enter_place(job);
-    endpoint_queue_update_ready(job->queue);
+    shard_touch(job->queue);
 }
 
 struct job *job_new(
@@ -115,7 +115,7 @@ void job_free(struct job *job)
     job->queue->bytes_in_memory -= job->delivery.event->bytes;
     metrics_add(METRIC_ACTIVE, -1);
     event_unref(job->delivery.event);
-    attempt_run_free(job->run);
+    job_free_run(job->run);
     free(job);
 }
 
@@ -123,4 +123,12 @@ struct job *job_find(struct delivery_shard *shard, int64_t delivery)
 {
     struct id_map_node *node = id_map_find(&shard->jobs, (uint64_t)delivery);
     return node ? CONTAINER_OF(node, struct job, by_id) : NULL;
+}
+
+void job_free_run(struct attempt_run *run)
+{
+    if (!run)
+        return;
+    endpoint_policy_unref(run->policy);
+    free(run);
 }

@@ -22,7 +22,7 @@ static void on_acted(struct request *request, void *receiver)
         CONTAINER_OF(request, struct journal_operator_action, request);
     struct delivery_shard *shard = receiver;
     if (request->result == OK && action->to == DELIVERY_PENDING)
-        refill_expect_replay(shard, action->ret_endpoint, action->ret_delivery);
+        refill_expect_replay(queues_get(shard, action->ret_endpoint), action->ret_delivery);
     answer(action);
 }
 

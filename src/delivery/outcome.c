@@ -384,13 +384,13 @@ static void put_off(struct attempt_run *run)
     struct delivery_shard *shard = job->queue->shard;
     log_shortage(shard, run->client.shortage);
     flow_on_probe_lost(job);
-    endpoint_queue_rest(job->queue, SHORTAGE_REST_US);
+    flow_rest(job->queue, SHORTAGE_REST_US);
     if (shard->taker.stopping) {
         outcome_cut_short(run);
     } else if (job->delivery.state == DELIVERY_SENDING) {
         withdraw(run, SHORTAGE_REST_US);
     } else {
-        attempt_run_free(TAKE(job->run));
+        job_free_run(TAKE(job->run));
         job_move(job, JOB_QUEUED);
     }
 }

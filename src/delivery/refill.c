@@ -43,6 +43,7 @@
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "runtime/log.h"
 
@@ -111,16 +112,14 @@ void refill_leave_replay_in_journal(struct endpoint_queue *queue, int64_t delive
     leave(&queue->refill.replays, delivery);
 }
 
-void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery)
+void refill_expect_pending(struct endpoint_queue *queue, int64_t delivery)
 {
-    struct endpoint_queue *queue = endpoint_queue_get(shard, endpoint);
     refill_leave_in_journal(queue, delivery);
     refill_queue(queue);
 }
 
-void refill_expect_replay(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery)
+void refill_expect_replay(struct endpoint_queue *queue, int64_t delivery)
 {
-    struct endpoint_queue *queue = endpoint_queue_get(shard, endpoint);
     refill_leave_replay_in_journal(queue, delivery);
     refill_queue(queue);
 }
@@ -149,7 +148,7 @@ void refill_expect_waiting(struct endpoint_queue *queue, const struct journal_re
     refill_queue(queue);
 }
 
-void refill_leave_job(const struct job *job)
+static void leave_job(const struct job *job)
 {
     struct endpoint_queue *queue = job->queue;
     const struct delivery *delivery = &job->delivery;
@@ -395,4 +394,41 @@ void refill_release_later(struct endpoint_queue *queue)
 {
     if (!queue->refill.releasing)
         timer_arm(&queue->shard->loop, &queue->refill.release_timer, RELEASE_AGAIN_US);
+}
+
+void refill_take_handover(struct endpoint_queue *queue, const struct delivery *delivery)
+{
+    /* The broker has delivered it before, and the source has adopted it. */
+    if (job_find(queue->shard, delivery->id)) {
+        event_unref(delivery->event);
+        return;
+    }
+    if (endpoint_queue_has_room(queue)) {
+        job_new(queue, delivery, QUEUE_FRESH); /* takes over the reference to the event */
+        failpoint_crash(CRASH_JOB_MADE);
+        return;
+    }
+    event_unref(delivery->event);
+    refill_leave_in_journal(queue, delivery->id);
+    refill_queue(queue);
+}
+
+void refill_unload(struct endpoint_queue *queue)
+{
+    for (unsigned lane = 0; lane < QUEUE_LANES; lane++)
+        for (unsigned i = 0; i < EVENT_CLASSES; i++)
+            list_for_each_safe (node, next, &queue->lanes[lane][i]) {
+                struct job *job = CONTAINER_OF(node, struct job, in_lane);
+                if (job->sourced.event)
+                    continue; /* only the broker has it */
+                leave_job(job);
+                job_free(job);
+            }
+    shard_touch(queue);
+}
+
+void refill_done(struct endpoint_queue *queue)
+{
+    timer_disarm(&queue->shard->loop, &queue->refill.due_timer);
+    timer_disarm(&queue->shard->loop, &queue->refill.release_timer);
 }

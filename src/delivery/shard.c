@@ -25,3 +25,19 @@ void shard_ask(struct delivery_shard *shard, struct request *request, enum journ
 {
     event_taker_ask(&shard->taker, shard->taker.journal, request, kind, on_done);
 }
+
+bool shard_may_send(const struct delivery_shard *shard)
+{
+    /* After a crash, deliveries whose outcomes are not committed are sent again: they are bounded
+     * too. */
+    return !shard->taker.stopping && shard->scanned && !shard->policy.paused &&
+           !shard->journal_refuses && list_is_empty(&shard->unrecorded) &&
+           shard->in_flight < shard->policy.in_flight_per_shard &&
+           shard->recording < shard->policy.in_flight_per_shard;
+}
+
+void shard_touch(struct endpoint_queue *queue)
+{
+    if (list_is_empty(&queue->in_touched))
+        list_add_tail(&queue->shard->touched, &queue->in_touched);
+}

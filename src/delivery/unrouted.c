@@ -97,7 +97,8 @@ static void on_routed(struct request *request, void *receiver)
         end_walk(walk, request->result);
     } else {
         for (unsigned i = 0; i < walk->route.count; i++)
-            refill_expect_pending(shard, walk->routings[i].endpoint, walk->routings[i].delivery);
+            refill_expect_pending(
+                queues_get(shard, walk->routings[i].endpoint), walk->routings[i].delivery);
         if (walk->route.ret_count > 0)
             log_info("unrouted deliveries have an endpoint now shard=%u count=%u",
                 shard->taker.shard, walk->route.ret_count);

@@ -284,7 +284,7 @@ FLOW_BUGS = {
     "reset-forgets": (
         "when an operator changes an endpoint with an open breaker, what waits is not made due",
         "src/delivery/flow.c",
-        ("    refill_recover(queue);\n    endpoint_queue_update_ready(queue);\n}", "    endpoint_queue_update_ready(queue);\n}")),
+        ("was changed\");\n    set_recovered(queue);", "was changed\");")),
     "class-caps-are-ignored": (
         "a class may have more in flight than its endpoint's settings permit",
         "src/delivery/endpoint_queue.c",

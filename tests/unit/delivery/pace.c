@@ -20,13 +20,13 @@ TestSuite(delivery_pace, .init = begin);
 static void end_attempts(unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        endpoint_queue_count_ended(&queue);
+        pace_count_ended(&queue);
 }
 
 static bool is_slow_in(int64_t ms)
 {
     pace_shard.loop.now_mono_us += ms * US_PER_MS;
-    return endpoint_queue_is_slow(&queue, pace_shard.loop.now_mono_us);
+    return pace_is_slow(&queue, pace_shard.loop.now_mono_us);
 }
 
 Test(delivery_pace, one_that_has_nothing_is_not_slow)
