@@ -76,7 +76,7 @@ enum err_kind { ERR_KIND_NONE, ERR_KIND_TEMPORARY, ERR_KIND_PERMANENT, ERR_KIND_
         "The answer is not valid HTTP")                                                            \
     X(ERR_ANSWER_TIMEOUT, "answer-timeout", TEMPORARY, 504, 69, "The answer took too long")        \
     X(ERR_INTERRUPTED, "interrupted", TEMPORARY, 503, 75,                                          \
-        "The gateway stopped during the attempt")                                                  \
+        "The gateway was killed or crashed during the attempt")                                    \
     X(ERR_CANCELLED, "cancelled", TEMPORARY, 503, 75,                                              \
         "The gateway was stopped and cancelled the attempt")
 
