@@ -112,7 +112,10 @@ struct refill_cursor {
 /* The deliveries that an endpoint has in the journal but not in memory, and the requests that load
  * them (refill.c). */
 struct refill {
-    struct refill_cursor unsent, replays, recovered;
+    struct refill_cursor recent, unsent, replays, recovered;
+    /* What had no room lately: the first delivery of this interval and of the one before; 0:
+     * none. */
+    int64_t recent_interval, recent_present_id, recent_before_id;
     int64_t recovered_us; /* the recovery mark, in wall time; 0: none yet */
     int64_t next_due_us;  /* when the earliest waiting one is due; INT64_MAX: none waits */
     /* Waiting ones up to here, in order of (due time, id), have been loaded. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Refill: loads deliveries of one endpoint from the journal into memory. There are four parts,
+ * Refill: loads deliveries of one endpoint from the journal into memory. There are five parts,
  * which take turns while they have something:
  *
+ *   recent      pending deliveries that were accepted shortly before the endpoint recovered. They
+ *               go to the fresh lane: a backlog of hours must not delay the events of this minute
  *   unsent      pending deliveries that had no room in memory when they were accepted
  *   replays     pending deliveries that an operator sends again
  *   recovered   waiting ones that failed because of the endpoint, before it recovered. They are due
@@ -13,7 +15,7 @@
  * and outcomes are committed while a load is in flight, so the answer may be older than what the
  * queue knows. Cursors and marks make this safe:
  *
- *   after_id (of unsent, replays and recovered)
+ *   after_id (of recent, unsent, replays and recovered)
  *      The deliveries up to this number have been loaded, or are in memory. The next load asks for
  *      later ones. When another one is to be loaded, the cursor moves back before it (leave).
  *   left_after_id (of the same)
@@ -51,14 +53,23 @@
 #define LOAD_BUDGET_SHARE_PERCENT \
     90 /* of the byte budget; the rest is for events that partners post */
 #define LOAD_AGAIN_US (200 * US_PER_MS)
+#define RECENT_US (5 * US_PER_SECOND) /* recent: what this interval and the one before it left */
 #define RELEASE_COUNT_MAX 512
 #define RELEASE_AGAIN_US US_PER_SECOND
 
-enum refill_part { REFILL_UNSENT, REFILL_RECOVERED, REFILL_DUE, REFILL_REPLAYS, REFILL_PARTS };
+enum refill_part {
+    REFILL_RECENT,
+    REFILL_UNSENT,
+    REFILL_RECOVERED,
+    REFILL_DUE,
+    REFILL_REPLAYS,
+    REFILL_PARTS
+};
 
 static enum queue_lane lane_of(unsigned part)
 {
-    static const enum queue_lane lanes[REFILL_PARTS] = {[REFILL_UNSENT] = QUEUE_UNSENT,
+    static const enum queue_lane lanes[REFILL_PARTS] = {[REFILL_RECENT] = QUEUE_FRESH,
+        [REFILL_UNSENT] = QUEUE_UNSENT,
         [REFILL_RECOVERED] = QUEUE_RETRY,
         [REFILL_DUE] = QUEUE_RETRY,
         [REFILL_REPLAYS] = QUEUE_REPLAY};
@@ -165,10 +176,36 @@ static void leave_job(const struct job *job)
     }
 }
 
+/* Keeps the first delivery that each of two intervals left in the journal. */
+static void turn_recent(struct refill *refill, int64_t now_mono_us)
+{
+    int64_t interval = now_mono_us / RECENT_US;
+    if (interval == refill->recent_interval)
+        return;
+    refill->recent_before_id =
+        interval == refill->recent_interval + 1 ? refill->recent_present_id : 0;
+    refill->recent_present_id = 0;
+    refill->recent_interval = interval;
+}
+
+static void note_left(struct endpoint_queue *queue, int64_t delivery)
+{
+    struct refill *refill = &queue->refill;
+    turn_recent(refill, queue->shard->loop.now_mono_us);
+    if (refill->recent_present_id == 0)
+        refill->recent_present_id = delivery;
+}
+
 void refill_recover(struct endpoint_queue *queue)
 {
-    queue->refill.recovered_us = shard_wall_us(queue->shard);
-    leave(&queue->refill.recovered, 1);
+    struct refill *refill = &queue->refill;
+    refill->recovered_us = shard_wall_us(queue->shard);
+    leave(&refill->recovered, 1);
+    turn_recent(refill, queue->shard->loop.now_mono_us);
+    int64_t recent_id =
+        refill->recent_before_id ? refill->recent_before_id : refill->recent_present_id;
+    if (recent_id != 0)
+        leave(&refill->recent, recent_id);
     refill_queue(queue);
 }
 
@@ -179,6 +216,7 @@ static void init_cursor(struct refill_cursor *cursor)
 
 void refill_init_queue(struct endpoint_queue *queue)
 {
+    init_cursor(&queue->refill.recent);
     init_cursor(&queue->refill.unsent);
     init_cursor(&queue->refill.replays);
     init_cursor(&queue->refill.recovered);
@@ -234,6 +272,9 @@ static void move_cursors(struct refill *refill)
     const struct journal_load *load = &refill->load;
     int64_t last_id = load->ret_count > 0 ? load->ret_deliveries[load->ret_count - 1].id : 0;
     switch (refill->part) {
+    case REFILL_RECENT:
+        end_load_of_cursor(&refill->recent, last_id, load->ret_more);
+        break;
     case REFILL_UNSENT:
         end_load_of_cursor(&refill->unsent, last_id, load->ret_more);
         break;
@@ -279,7 +320,8 @@ static void load(struct endpoint_queue *queue, enum refill_part part, unsigned r
     *request = (struct journal_load){
         .endpoint = queue->endpoint,
         .pending_lanes = part == REFILL_REPLAYS ? PENDING_REPLAY : PENDING_FRESH_AND_RETRY,
-        .after_pending_id = part == REFILL_UNSENT    ? refill->unsent.after_id
+        .after_pending_id = part == REFILL_RECENT    ? refill->recent.after_id
+                            : part == REFILL_UNSENT  ? refill->unsent.after_id
                             : part == REFILL_REPLAYS ? refill->replays.after_id
                                                      : INT64_MAX,
         .recovered_us = part == REFILL_RECOVERED ? refill->recovered_us : 0,
@@ -295,6 +337,7 @@ static void load(struct endpoint_queue *queue, enum refill_part part, unsigned r
         .ret_deliveries = memory_new_raw(room * sizeof *request->ret_deliveries),
     };
     refill->loading = true;
+    refill->recent.left_after_id = INT64_MAX;
     refill->unsent.left_after_id = INT64_MAX;
     refill->replays.left_after_id = INT64_MAX;
     refill->recovered.left_after_id = INT64_MAX;
@@ -305,6 +348,8 @@ static void load(struct endpoint_queue *queue, enum refill_part part, unsigned r
 static bool has_some(const struct refill *refill, enum refill_part part, int64_t now_us)
 {
     switch (part) {
+    case REFILL_RECENT:
+        return refill->recent.has_some;
     case REFILL_UNSENT:
         return refill->unsent.has_some;
     case REFILL_REPLAYS:
@@ -409,6 +454,7 @@ void refill_take_handover(struct endpoint_queue *queue, const struct delivery *d
         return;
     }
     event_unref(delivery->event);
+    note_left(queue, delivery->id);
     refill_leave_in_journal(queue, delivery->id);
     refill_queue(queue);
 }

@@ -319,3 +319,26 @@ Test(delivery_recovery, probes_that_hung_are_due_after_the_recovery)
     while (journal_load_at(loads)->recovered_us == 0)
         journal_answer_load(journal_load_at(loads++), 0, -1, DELIVERY_PENDING, false);
 }
+
+/* They stand behind the whole backlog otherwise. */
+Test(delivery_recovery, what_was_accepted_shortly_before_the_recovery_is_loaded_first)
+{
+    unsigned loads = 0;
+    begin_failing_shard();
+    open_breaker(1);
+    hand_over(50, 50, "note");
+    sink_set(SINK_ANSWER, 200);
+    journal_answer_load(next_load(&loads, true), 1, 1, DELIVERY_WAITING, false);
+    WAIT_UNTIL(metrics_read(METRIC_BREAKERS_OPEN) == 0);
+    bool found = false;
+    for (unsigned i = 0; i < 4 && !found; i++) {
+        struct journal_load *load = journal_load_at(loads++);
+        found = load->recovered_us == 0 && load->after_pending_id == 49;
+        if (load->recovered_us > 0)
+            load->ret_after_recovered_id = 100;
+        journal_answer_load(load, 50, found ? 50 : 49, DELIVERY_PENDING, false);
+    }
+    cr_assert(found);
+    WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 0);
+    cr_assert_eq(sink_count(), 12, "the ten failures, the probe, and this one");
+}
