@@ -16,12 +16,6 @@ void status_set_remove(struct status_set *set, int status)
         set->bits[at / 64] &= ~(UINT64_C(1) << at % 64);
 }
 
-bool status_set_is_empty(const struct status_set *set)
-{
-    static const struct status_set empty;
-    return memcmp(set, &empty, sizeof empty) == 0;
-}
-
 static bool parse_status(struct slice text, int *ret_status)
 {
     int status = 0;

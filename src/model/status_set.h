@@ -25,7 +25,6 @@ static inline bool status_set_has(const struct status_set *set, int status)
 /* Both ends are included, and within 100 to 599. */
 void status_set_add(struct status_set *set, int first, int last);
 void status_set_remove(struct status_set *set, int status);
-bool status_set_is_empty(const struct status_set *set);
 
 /* Reads `404` or `400-499`. Returns false for any other text, and for statuses outside of 100 to
  * 599. */

@@ -12,15 +12,13 @@ Test(status_set, holds_what_was_added_and_nothing_else)
     } ranges[] = {{100, 100}, {599, 599}, {200, 299}, {163, 164}, {100, 599}, {404, 404}};
     for (size_t i = 0; i < ARRAY_LENGTH(ranges); i++) {
         struct status_set set = {0};
-        cr_assert(status_set_is_empty(&set));
         status_set_add(&set, ranges[i].first, ranges[i].last);
-        cr_assert_not(status_set_is_empty(&set));
         for (int status = -1000; status < 2000; status++)
             cr_assert_eq(status_set_has(&set, status),
                 status >= ranges[i].first && status <= ranges[i].last, "%d", status);
         for (int status = 0; status < 700; status++)
             status_set_remove(&set, status);
-        cr_assert(status_set_is_empty(&set));
+        cr_assert_arr_eq(&set, &(struct status_set){0}, sizeof set);
     }
 }
 
