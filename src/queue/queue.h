@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The queue, as ingress sees it: it makes an event durable, and says so. There are two: the
- * embedded one (direct.c), and one that publishes to the broker (publish.h).
+ * embedded one (direct_queue.c), and one that publishes to the broker (broker_queue.h).
  *
  * An entry belongs to the queue from queue_enqueue until on_durable. That runs on the ingress
  * thread, possibly within queue_enqueue.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever in RabbitMQ can make a confirmed message vanish (row 30 of the list of faults; the table is in etc/broker.md): each is prevented,
+"""Whatever in RabbitMQ can make a confirmed message vanish (the table is in etc/doc/rabbitmq.md): each is prevented,
 rescued, or found and named. The consumers are kept away while it happens, so that the messages lie in their queues."""
 import contextlib
 import sqlite3

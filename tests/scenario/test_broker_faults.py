@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The broker's faults under load (rows 3 and 8 to 14 of the list of faults): partners get their 200s, nothing is lost, nothing arrives twice, and all goes
+"""The broker's faults under load: partners get their 200s, nothing is lost, nothing arrives twice, and all goes
 through the broker again without a hand.
 
 Times are short here; PENSTOCK_FAULT_SECONDS=60 (or 600) makes the outages a minute (or ten) long."""
