@@ -4,8 +4,8 @@
  * loop with a client on the test's thread. A test that gets no answer ends after
  * BENCH_SECONDS_MAX.
  */
-#ifndef PENSTOCK_TESTS_UNIT_CLIENT_SUPPORT_H
-#define PENSTOCK_TESTS_UNIT_CLIENT_SUPPORT_H
+#ifndef PENSTOCK_TESTS_UNIT_CLIENT_FIXTURE_H
+#define PENSTOCK_TESTS_UNIT_CLIENT_FIXTURE_H
 
 #include "client/client.h"
 #include "unit/client/certificates.h"

@@ -4,8 +4,8 @@
  * the test's own thread is the receiver of answers and handovers, in one mailbox, so that their
  * order can be seen.
  */
-#ifndef PENSTOCK_TESTS_UNIT_JOURNAL_SUPPORT_H
-#define PENSTOCK_TESTS_UNIT_JOURNAL_SUPPORT_H
+#ifndef PENSTOCK_TESTS_UNIT_JOURNAL_FIXTURE_H
+#define PENSTOCK_TESTS_UNIT_JOURNAL_FIXTURE_H
 
 #include "base/clock.h"
 #include "journal/journal.h"
