@@ -18,8 +18,7 @@ struct shard_order {
     int64_t drain_us;
 };
 
-/* The end of a turn: whatever it has brought, here is sent what may be sent, and here the shard
- * stops. */
+/* The end of a turn: sends what may be sent now, and stops the shard when it has drained. */
 
 static bool take_flag(bool *flag)
 {
@@ -28,8 +27,8 @@ static bool take_flag(bool *flag)
     return was_set;
 }
 
-/* What the turn has brought for a queue: each handler only says that there is something. */
-static void settle(struct endpoint_queue *queue)
+/* Does what the handlers of this turn have only asked for. */
+static void update_queue(struct endpoint_queue *queue)
 {
     struct flow *flow = &queue->flow;
     if (take_flag(&flow->wants_unload) && flow_is_open(queue))
@@ -42,11 +41,11 @@ static void settle(struct endpoint_queue *queue)
     endpoint_queue_update_ready(queue);
 }
 
-static void settle_touched(struct delivery_shard *shard)
+static void update_touched(struct delivery_shard *shard)
 {
     for (struct endpoint_queue *queue;
          (queue = LIST_TAKE_FIRST(&shard->touched, struct endpoint_queue, in_touched));)
-        settle(queue);
+        update_queue(queue);
 }
 
 static void send_what_may_be_sent(struct delivery_shard *shard)
@@ -68,7 +67,7 @@ static void on_turn_end(struct loop *loop)
     struct delivery_shard *shard = CONTAINER_OF(loop, struct delivery_shard, loop);
     endpoint_queue_share_slots(shard);
     do { /* what is sent moves jobs, which leave room */
-        settle_touched(shard);
+        update_touched(shard);
         send_what_may_be_sent(shard);
     } while (!list_is_empty(&shard->touched));
     if (shard->taker.stopping && shard->in_flight == 0 && shard->recording == 0 &&

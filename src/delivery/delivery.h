@@ -4,10 +4,10 @@
  * each shard owns everything here: endpoint queues, jobs, the HTTP client, timers. There are no
  * locks, and no shared state but the directory (RCU).
  *
- *   event source --> fresh lane ------.
- *   journal --load-> backlog lane ----+--> attempt --> outcome --> journal
- *      ^                                                              |
- *      '--- due, or there is room again <--- job freed <--- committed '
+ *   event source --> fresh lane --------------.
+ *   journal --load-> retry and replay lanes --+--> attempt --> outcome --> journal
+ *      ^                                                                      |
+ *      '------- due, or there is room again <--- job freed <--- committed ----'
  *
  * Fresh events come from an event source (queue/event_source.h): the journal's handovers, and in
  * rabbitmq mode the broker.

@@ -382,19 +382,19 @@ void refill_queue(struct endpoint_queue *queue);
 /* Makes what is parked as disabled or gone pending again, if the endpoint is enabled. */
 void refill_release(struct endpoint_queue *queue);
 void refill_release_later(struct endpoint_queue *queue); /* in a second */
-/* A pending delivery with this number is in the journal only. */
+/* A pending delivery with this number is in the journal only. The second is for one that an
+ * operator replays. */
 void refill_leave_in_journal(struct endpoint_queue *queue, int64_t delivery);
-/* As above, for one that an operator replays. */
 void refill_leave_replay_in_journal(struct endpoint_queue *queue, int64_t delivery);
+/* As these two, and loads it if there is room. */
+void refill_expect_pending(struct endpoint_queue *queue, int64_t delivery);
+void refill_expect_replay(struct endpoint_queue *queue, int64_t delivery);
 /* A delivery of the queue is waiting: its outcome was committed. */
 void refill_expect_waiting(struct endpoint_queue *queue, const struct journal_record *record);
 /* Some delivery of the queue waits until then. */
 void refill_expect_due(struct endpoint_queue *queue, int64_t due_us);
 /* The endpoint has recovered: what failed because of it is due. */
 void refill_recover(struct endpoint_queue *queue);
-/* As above, by the endpoint; and load it. */
-void refill_expect_pending(struct endpoint_queue *queue, int64_t delivery);
-void refill_expect_replay(struct endpoint_queue *queue, int64_t delivery);
 /* Makes a job of the delivery, or leaves it in the journal. Takes over the reference to its
  * event. */
 void refill_take_handover(struct endpoint_queue *queue, const struct delivery *delivery);

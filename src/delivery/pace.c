@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pace of an endpoint: how many attempts have ended lately, and how long it needs for the rest.
- */
+/* The pace of an endpoint: how many attempts have ended lately, and whether it needs long for the
+ * rest. */
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"

@@ -82,8 +82,7 @@ struct fair_flow *fair_queue_next(struct fair_queue *queue);
 /* The flow has sent something of this cost (above 0). `quantum` is that of its next turn, as for
  * fair_queue_add: for example a base times the weight of the class of its next item. Charge a flow
  * before you remove it. A flow that is not listed or not at the head owes the cost: so the probe of
- * a
- * breaker, which is sent out of turn, is paid for later, up to FAIR_DEBT_MAX. */
+ * a breaker, which is sent out of turn, is paid for later, up to FAIR_DEBT_MAX. */
 void fair_queue_charge(
     struct fair_queue *queue, struct fair_flow *flow, int64_t cost, int64_t quantum);
 
