@@ -142,6 +142,11 @@ static void on_deadline(struct timer *timer)
 {
     struct client_transfer *transfer = CONTAINER_OF(timer, struct client_transfer, deadline);
     enum err error = transfer_explain_deadline(transfer);
+    if (!transfer->in_multi && transfer->stream.origin && multiplex_is_full(&transfer->stream)) {
+        transfer->shortage = "free HTTP/2 stream to a client that is slow";
+        finish(transfer, ERR_SHORTAGE);
+        return;
+    }
     if (error == ERR_NAME_LOOKUP &&
         resolver_is_silent(transfer->client->resolver, transfer->target.host))
         error = ERR_SHORTAGE;

@@ -306,3 +306,14 @@ bool multiplex_leave(
     make_ready(multiplex, origin);
     return unused;
 }
+
+bool multiplex_is_full(const struct multiplex_stream *stream)
+{
+    list_for_each (node, &stream->origin->connections) {
+        const struct multiplex_connection *connection =
+            CONTAINER_OF(node, struct multiplex_connection, link);
+        if (connection->made && !connection->closed)
+            return true;
+    }
+    return false;
+}

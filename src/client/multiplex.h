@@ -84,6 +84,10 @@ struct multiplex_stream {
     int64_t sent_mono_us;
 };
 
+/* Returns whether the origin that the request waits for has a connection: then all of its streams
+ * are in use. */
+bool multiplex_is_full(const struct multiplex_stream *stream);
+
 void multiplex_init(struct multiplex *multiplex);
 /* All streams have left. */
 void multiplex_done(struct multiplex *multiplex);

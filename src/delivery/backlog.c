@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 
+#define PROBES_WITHIN_US (2 * US_PER_SECOND)
 #define SCAN_AGAIN_US US_PER_SECOND
 
 static void on_scanned(struct request *request, void *receiver);
@@ -46,8 +47,9 @@ static void take_backlog(
         status_probe_begin(queue);
         queue->flow.failed_before = backlog->failed > 0;
         queue->flow.failing_since_us = shard_wall_us(shard);
-        if (queue->flow.failed_before)
-            probe_send(queue);
+        if (queue->flow.failed_before) /* not all endpoints at once */
+            timer_arm(&shard->loop, &queue->flow.probe_timer,
+                shard_random(shard) % (PROBES_WITHIN_US + 1));
     }
     const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, backlog->endpoint);
     if (backlog->parked_releasable > 0 && endpoint && endpoint->enabled)

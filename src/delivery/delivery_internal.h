@@ -167,6 +167,9 @@ struct flow {
      * operator changed the endpoint: the first success is its recovery. */
     bool failed_before;
     int64_t opened_mono_us;
+    int64_t logged_mono_us;   /* the last message about an opening; 0: none */
+    unsigned openings;        /* since then */
+    bool is_logged;           /* the present or last one */
     int64_t failing_since_us; /* by the shard's clock: the first failure, or the opening */
     int64_t proved_mono_us, proved_took_us; /* the last answer but a failure; 0: none */
 };
@@ -175,9 +178,11 @@ struct flow {
 struct redue_walk {
     struct journal_redue step;
     struct retry_rules rules[EVENT_CLASSES]; /* of this walk */
-    bool asking, again;                      /* again: they have changed since */
-    struct list in_shard;                    /* in shard->redues: it waits for its turn */
-    struct timer timer;                      /* armed: the journal refused */
+    bool running, again;                     /* again: they have changed since */
+    bool asking;
+    int64_t after_due_us, after_id; /* where the next step begins */
+    struct list in_shard;           /* in shard->redues: it waits for its turn */
+    struct timer timer;             /* armed: the next step */
 };
 
 /* One endpoint's queue. */
@@ -263,6 +268,8 @@ struct delivery_shard {
     int64_t wall_offset_us;
     int64_t shortage_logged_mono_us; /* 0: never */
     unsigned shortages;              /* since then */
+    int64_t refusal_logged_mono_us;  /* of the journal; 0: never */
+    unsigned refusals;               /* since then */
     uint64_t random_state;
 };
 
@@ -278,6 +285,8 @@ bool shard_may_send(const struct delivery_shard *shard);
  */
 int64_t shard_wall_us(const struct delivery_shard *shard);
 uint32_t shard_random(struct delivery_shard *shard); /* for jitter, not for secrets */
+/* Logs that the journal refused a request, once a minute for all of them. */
+void shard_log_refused(struct delivery_shard *shard, const char *what, enum err error);
 /* Sends a request to the shard's journal. The only way to it. */
 void shard_ask(struct delivery_shard *shard, struct request *request, enum journal_kind kind,
     void (*on_done)(struct request *request, void *receiver));

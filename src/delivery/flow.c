@@ -34,6 +34,9 @@
 /* Between attempts to an endpoint that has failed, while its breaker is closed and no other attempt
  * shows whether it is back. */
 #define LOOK_US (10 * US_PER_SECOND)
+#define LOG_US \
+    (60 * US_PER_SECOND) /* between messages about one endpoint: some fail and recover all the
+                                     * time */
 #define BURST_US (1 * US_PER_SECOND) /* of a rate: what may be sent at once */
 /* An answer proves that the endpoint works for so many times as long as it took, and the margin. */
 #define PROOF_FACTOR 3
@@ -298,10 +301,17 @@ static void on_opened(struct endpoint_queue *queue, const struct attempt_run *ru
     queue->flow.opened_mono_us = now_of(queue);
     queue->flow.failing_since_us = shard_wall_us(queue->shard);
     metrics_add(METRIC_BREAKERS_OPEN, 1);
+    struct flow *flow = &queue->flow;
+    flow->openings++;
+    flow->is_logged = flow->logged_mono_us == 0 || now_of(queue) - flow->logged_mono_us >= LOG_US;
+    if (!flow->is_logged)
+        return;
     log_warn("an endpoint fails: its events wait, and one at a time tests whether it is back "
-             "account=%.*s endpoint=%s error=%s status=%d",
+             "account=%.*s endpoint=%s error=%s status=%d times=%u",
         SLICE_ARGS(run->job->delivery.event->parts.account), id, err_name(run->client.end.error),
-        run->client.end.http_status);
+        run->client.end.http_status, flow->openings);
+    flow->logged_mono_us = now_of(queue);
+    flow->openings = 0;
 }
 
 /* What is in flight was sent before. Whether it ends or not, it says nothing any more. */
@@ -319,8 +329,9 @@ static void on_closed(struct endpoint_queue *queue, const char *why)
     char id[ENDPOINT_ID_TEXT_BYTES];
     endpoint_id_format(queue->endpoint, id);
     metrics_add(METRIC_BREAKERS_OPEN, -1);
-    log_info("%s: its events are sent again endpoint=%s after_s=%lld", why, id,
-        (long long)((now_of(queue) - flow->opened_mono_us) / US_PER_SECOND));
+    if (flow->is_logged)
+        log_info("%s: its events are sent again endpoint=%s after_s=%lld", why, id,
+            (long long)((now_of(queue) - flow->opened_mono_us) / US_PER_SECOND));
     concurrency_restart(&flow->concurrency);
     retry_budget_reset(&flow->budget);
     timer_disarm(&queue->shard->loop, &flow->probe_timer);

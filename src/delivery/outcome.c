@@ -198,11 +198,15 @@ static bool was_waiting(const struct delivery *delivery)
            (delivery->state == DELIVERY_SENDING && delivery->wait_us > 0);
 }
 
-/* By the earlier of two clocks: none that was set back or forward ends a delivery early. */
+/* By two clocks, of which the wall clock may have been set since: the shorter time, so that none
+ * ends a delivery early. A clock before the acceptance says nothing. */
 static int64_t since_accepted_us(const struct delivery *delivery, int64_t now_us)
 {
-    int64_t wall_us = clock_wall_us();
-    return (wall_us < now_us ? wall_us : now_us) - delivery->event->parts.accepted_us;
+    int64_t accepted_us = delivery->event->parts.accepted_us;
+    int64_t by_shard_us = now_us - accepted_us, by_wall_us = clock_wall_us() - accepted_us;
+    if (by_shard_us <= 0)
+        return by_wall_us;
+    return by_wall_us > 0 && by_wall_us < by_shard_us ? by_wall_us : by_shard_us;
 }
 
 /* The delivery waits for the next step of the schedule, or is dead after the last one. */
@@ -266,6 +270,8 @@ static void on_endpoint_disabled(struct request *base, void *receiver)
 
 static void disable_endpoint(struct endpoint_queue *queue, const struct event_parts *parts)
 {
+    if (queue->disabling > 0)
+        return; /* it is on its way */
     char id[ENDPOINT_ID_TEXT_BYTES], event_id[EVENT_ID_TEXT_BYTES];
     endpoint_id_format(queue->endpoint, id);
     event_id_format(&parts->id, event_id);

@@ -20,7 +20,8 @@
 #include <stdlib.h>
 
 #define CANDIDATES_MAX 16
-#define LOOK_AGAIN_US (200 * US_PER_MS) /* the shard has no free slot, or the journal failed */
+#define LOOK_AGAIN_US (200 * US_PER_MS) /* the shard has no free slot */
+#define FAILED_US US_PER_SECOND         /* the journal refused */
 #define NOTHING_WAITS_US (5 * US_PER_SECOND)
 
 static void look_again_after(struct endpoint_queue *queue, int64_t delay_us)
@@ -132,6 +133,8 @@ static void on_candidates(struct request *request, void *receiver)
     struct delivery_shard *shard = receiver;
     struct delivery *candidates = TAKE(queue->probe_load.ret_deliveries);
     unsigned count = request->result == OK ? queue->probe_load.ret_count : 0;
+    if (request->result != OK && !shard->taker.stopping)
+        shard_log_refused(shard, "no event could be loaded for a probe", request->result);
     bool may = !shard->taker.stopping && flow_needs_probe(queue) && may_probe(queue);
     queue->probe_loading = false;
     struct job *job = may ? choose(queue, candidates, count) : NULL;
@@ -141,7 +144,9 @@ static void on_candidates(struct request *request, void *receiver)
     if (job)
         send_probe(queue, job);
     else if (!shard->taker.stopping && flow_needs_probe(queue))
-        look_again_after(queue, may && request->result == OK ? NOTHING_WAITS_US : LOOK_AGAIN_US);
+        look_again_after(queue, request->result != OK ? FAILED_US
+                                : may                 ? NOTHING_WAITS_US
+                                                      : LOOK_AGAIN_US);
 }
 
 void probe_send(struct endpoint_queue *queue)
@@ -160,7 +165,7 @@ void probe_send(struct endpoint_queue *queue)
         .count_max = CANDIDATES_MAX,
         .bytes_max = CANDIDATES_MAX * (int64_t)EVENT_BYTES_MAX,
         .budget = shard->taker.budget,
-        .budget_share_percent = 100,
+        .budget_share_percent = 90,
         .ret_deliveries = memory_new_raw(CANDIDATES_MAX * sizeof *queue->probe_load.ret_deliveries),
     };
     queue->probe_loading = true;

@@ -53,6 +53,7 @@
 #define LOAD_BUDGET_SHARE_PERCENT \
     90 /* of the byte budget; the rest is for events that partners post */
 #define LOAD_AGAIN_US (200 * US_PER_MS)
+#define LOAD_FAILED_US US_PER_SECOND
 #define RECENT_US (5 * US_PER_SECOND) /* recent: what this interval and the one before it left */
 #define RELEASE_COUNT_MAX 512
 #define RELEASE_AGAIN_US US_PER_SECOND
@@ -305,8 +306,12 @@ static void on_loaded(struct request *request, void *receiver)
         move_cursors(refill);
     }
     free(TAKE(refill->load.ret_deliveries));
-    if (!complete || (load->ret_more && !advanced))
-        look_again_after(queue, LOAD_AGAIN_US); /* the load failed, or the budget is used up */
+    if (!complete && !queue->shard->taker.stopping)
+        shard_log_refused(queue->shard, "deliveries could not be loaded", request->result);
+    if (!complete)
+        look_again_after(queue, LOAD_FAILED_US);
+    else if (load->ret_more && !advanced)
+        look_again_after(queue, LOAD_AGAIN_US); /* the budget is used up */
     else
         refill_queue(queue);
 }
@@ -391,9 +396,7 @@ static void on_released(struct request *request, void *receiver)
     queue->refill.releasing = false;
     const struct journal_release *release = &queue->refill.release;
     if (request->result != OK) {
-        log_error(
-            "parked deliveries could not be released: tried again in a second shard=%u error=%s",
-            shard->taker.shard, err_name(request->result));
+        shard_log_refused(shard, "parked deliveries could not be released", request->result);
         timer_arm(&shard->loop, &queue->refill.release_timer, RELEASE_AGAIN_US);
     } else {
         if (release->ret_count > 0)

@@ -14,8 +14,9 @@
 
 #include "runtime/log.h"
 
-#define REDUE_STEP_COUNT 100         /* rows: the journal's thread is held for some 5 ms */
-#define REDUE_AGAIN_US US_PER_SECOND /* after the journal refused */
+#define REDUE_STEP_COUNT 100            /* rows: the journal's thread is held for some 5 ms */
+#define REDUE_PAUSE_US (20 * US_PER_MS) /* between two steps: the journal has other work */
+#define REDUE_AGAIN_US US_PER_SECOND    /* after the journal refused */
 
 static int64_t new_due_us(const struct delivery *waiting, const void *context)
 {
@@ -38,16 +39,19 @@ static struct retry_rules retry_rules_of(const struct delivery_rules *rules)
     return (struct retry_rules){.schedule = rules->schedule, .horizon_us = rules->horizon_us};
 }
 
-static void ask(struct endpoint_queue *queue, int64_t after_due_us, int64_t after_id);
+static void ask(struct endpoint_queue *queue);
 
 static void begin_walk(struct endpoint_queue *queue)
 {
     struct redue_walk *walk = &queue->redue;
     walk->again = false;
+    walk->running = true;
+    walk->after_due_us = INT64_MIN;
+    walk->after_id = 0;
     queue->shard->redueing = true;
     for (unsigned i = 0; i < EVENT_CLASSES; i++)
         walk->rules[i] = retry_rules_of(&queue->rules[i]);
-    ask(queue, INT64_MIN, 0);
+    ask(queue);
 }
 
 /* The next queue's turn: one walk at a time holds the journal for little. */
@@ -62,7 +66,13 @@ static void begin_next_walk(struct delivery_shard *shard)
 
 static void on_walk_timer(struct timer *timer)
 {
-    begin_walk(CONTAINER_OF(timer, struct endpoint_queue, redue.timer));
+    struct endpoint_queue *queue = CONTAINER_OF(timer, struct endpoint_queue, redue.timer);
+    if (queue->shard->taker.stopping)
+        return;
+    if (queue->redue.again)
+        begin_walk(queue);
+    else
+        ask(queue);
 }
 
 static void on_step(struct request *request, void *receiver)
@@ -75,32 +85,33 @@ static void on_step(struct request *request, void *receiver)
     if (shard->taker.stopping)
         return;
     if (request->result != OK) {
-        log_error("waiting deliveries could not be given new due times: tried again in a second "
-                  "shard=%u error=%s",
-            shard->taker.shard, err_name(request->result));
+        shard_log_refused(
+            shard, "waiting deliveries could not be given new due times", request->result);
         timer_arm(&shard->loop, &walk->timer, REDUE_AGAIN_US);
         return;
     }
     if (step->ret_earliest_due_us != INT64_MAX)
         refill_expect_due(queue, step->ret_earliest_due_us);
-    if (walk->again)
-        begin_walk(queue);
-    else if (step->ret_more)
-        ask(queue, step->ret_after_due_us, step->ret_after_id);
-    else
+    walk->after_due_us = step->ret_after_due_us;
+    walk->after_id = step->ret_after_id;
+    if (walk->again || step->ret_more) {
+        timer_arm(&shard->loop, &walk->timer, REDUE_PAUSE_US);
+    } else {
+        walk->running = false;
         begin_next_walk(shard);
+    }
     refill_queue(queue);
 }
 
-static void ask(struct endpoint_queue *queue, int64_t after_due_us, int64_t after_id)
+static void ask(struct endpoint_queue *queue)
 {
     struct redue_walk *walk = &queue->redue;
     walk->step = (struct journal_redue){
         .endpoint = queue->endpoint,
         .new_due_us = new_due_us,
         .context = walk->rules,
-        .after_due_us = after_due_us,
-        .after_id = after_id,
+        .after_due_us = walk->after_due_us,
+        .after_id = walk->after_id,
         .count_max = REDUE_STEP_COUNT,
     };
     walk->asking = true;
@@ -146,11 +157,11 @@ void settings_changed(struct endpoint_queue *queue)
     }
     if (!shorter || queue->shard->taker.stopping)
         return;
-    if (walk->asking)
+    if (walk->running)
         walk->again = true;
     else if (!queue->shard->redueing)
         begin_walk(queue);
-    else if (!timer_is_armed(&walk->timer) && list_is_empty(&walk->in_shard))
+    else if (list_is_empty(&walk->in_shard))
         list_add_tail(&queue->shard->redues, &walk->in_shard);
 }
 

@@ -3,6 +3,9 @@
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"
+#include "runtime/log.h"
+
+#define REFUSED_SAID_EVERY_US (60 * US_PER_SECOND)
 
 int64_t shard_wall_us(const struct delivery_shard *shard)
 {
@@ -40,4 +43,17 @@ void shard_touch(struct endpoint_queue *queue)
 {
     if (list_is_empty(&queue->in_touched))
         list_add_tail(&queue->shard->touched, &queue->in_touched);
+}
+
+void shard_log_refused(struct delivery_shard *shard, const char *what, enum err error)
+{
+    int64_t now_us = shard->loop.now_mono_us;
+    shard->refusals++;
+    if (shard->refusal_logged_mono_us != 0 &&
+        now_us - shard->refusal_logged_mono_us < REFUSED_SAID_EVERY_US)
+        return;
+    log_error("%s: tried again soon. If this continues, look at the disk shard=%u error=%s times=%u",
+        what, shard->taker.shard, err_name(error), shard->refusals);
+    shard->refusal_logged_mono_us = now_us;
+    shard->refusals = 0;
 }

@@ -58,7 +58,10 @@ static void walk_again_after(struct endpoint_queue *queue, unsigned turn)
     if (turn >= ARRAY_LENGTH(walks_after_us))
         turn = ARRAY_LENGTH(walks_after_us) - 1;
     queue->status_turn = turn + 1;
-    timer_arm(&queue->shard->loop, &queue->status_timer, walks_after_us[turn]);
+    /* Up to a quarter more, so that not all endpoints ask at once after a start. */
+    int64_t after_us = walks_after_us[turn];
+    after_us += shard_random(queue->shard) % (after_us / 4);
+    timer_arm(&queue->shard->loop, &queue->status_timer, after_us);
 }
 
 static void walk_free(struct status_walk *walk)
@@ -83,9 +86,17 @@ static void end_walk(struct status_walk *walk, bool again)
 static void on_resolved(struct request *request, void *receiver)
 {
     struct status_walk *walk = CONTAINER_OF(request, struct status_walk, action.ask);
-    bool resolved = request->result == OK || request->result == ERR_MOVED_ON;
-    if (!resolved)
+    char id[EVENT_ID_TEXT_BYTES];
+    event_id_format(&walk->parked[walk->at].event, id);
+    if (request->result == OK) {
+        log_info("a status probe resolved a delivery in doubt event=%s processed=%s", id,
+            walk->action.to == DELIVERY_DELIVERED ? "yes" : "no");
+    } else if (request->result != ERR_MOVED_ON) { /* an operator was faster */
         walk->all_resolved = false;
+        log_error("what a status probe found out could not be recorded: the client is asked again "
+                  "later event=%s error=%s",
+            id, err_name(request->result));
+    }
     walk->at++;
     ask_next(walk);
 }
@@ -95,8 +106,6 @@ static void resolve(struct status_walk *walk, enum probe_answer answer, const ch
 {
     struct delivery_shard *shard = walk->queue->shard;
     const struct journal_parked *parked = &walk->parked[walk->at];
-    char id[EVENT_ID_TEXT_BYTES];
-    event_id_format(&parked->event, id);
     walk->action = (struct journal_operator_action){
         .event = parked->event,
         .index = placement_index(parked->delivery),
@@ -105,8 +114,6 @@ static void resolve(struct status_walk *walk, enum probe_answer answer, const ch
     };
     snprintf(walk->action.note, sizeof walk->action.note, "status probe: status %d, %.100s",
         walk->client.end.http_status, why);
-    log_info("a status probe resolves a delivery in doubt event=%s processed=%s", id,
-        answer == PROBE_YES ? "yes" : "no");
     walk->action.ask.reply_to = &shard->mailbox;
     walk->action.ask.on_done = on_resolved;
     walk->action.ask.outstanding = &shard->taker.requests_out;
@@ -181,6 +188,8 @@ static void ask_next(struct status_walk *walk)
     if (walk->at == walk->list.ret_count) {
         bool more = walk->list.ret_after_id != INT64_MAX;
         walk->queue->status_after_id = more ? walk->list.ret_after_id : 0;
+        if (more)
+            walk->queue->status_turn = 0; /* the pauses grow at the end of the list only */
         end_walk(walk, more || !walk->all_resolved);
         return;
     }
@@ -197,10 +206,12 @@ static void on_listed(struct request *request, void *receiver)
 {
     struct status_walk *walk = CONTAINER_OF(request, struct status_walk, list.request);
     struct delivery_shard *shard = receiver;
-    if (request->result != OK && !shard->taker.stopping)
+    if (request->result != OK && !shard->taker.stopping) {
+        shard_log_refused(shard, "deliveries in doubt could not be listed", request->result);
         end_walk(walk, true);
-    else
+    } else {
         ask_next(walk);
+    }
 }
 
 static void on_timer(struct timer *timer)
@@ -210,9 +221,9 @@ static void on_timer(struct timer *timer)
     if (shard->taker.stopping || queue->status_walk)
         return;
     const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, queue->endpoint);
-    if (!endpoint || !endpoint_policy_probe(endpoint->policy))
-        return;
-    if (flow_is_open(queue)) { /* it would hang as well, or fail */
+    if (!endpoint || !endpoint->enabled || !endpoint_policy_probe(endpoint->policy))
+        return;                                        /* a change of the endpoint begins again */
+    if (shard->policy.paused || flow_is_open(queue)) { /* open: it would hang as well, or fail */
         walk_again_after(queue, 0);
         return;
     }

@@ -35,6 +35,7 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
         "UPDATE deliveries SET " SET_COLUMNS ", broker_owned = ?14, crc = ?16 WHERE id = ?1",
     [DELIVERIES_ADD_ATTEMPT] = "INSERT OR REPLACE INTO attempts(" ATTEMPT_COLUMNS
                                ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [DELIVERIES_DROP_ATTEMPT] = "DELETE FROM attempts WHERE delivery = ? AND number = ?",
     [DELIVERIES_ADD_ACTIONS] = "INSERT INTO operator_actions(delivery, at_us, from_state, "
                                "to_state, generation, from_endpoint,"
                                " to_endpoint, note, crc) VALUES(?,?,?,?,?,?,?,?,?)",
@@ -212,6 +213,18 @@ enum err delivery_rows_adopt(struct delivery_rows *rows, int64_t event, int64_t 
     return result;
 }
 
+/* A delivery keeps its first attempts and its last ones: an endpoint that is down gets a probe
+ * every few seconds, perhaps for months. */
+static enum err drop_attempt(struct delivery_rows *rows, int64_t delivery, uint32_t number)
+{
+    if (number <= ATTEMPTS_KEPT_FIRST + ATTEMPTS_KEPT_LAST)
+        return OK;
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_DROP_ATTEMPT]);
+    sql_bind_int(&use, delivery);
+    sql_bind_int(&use, number - ATTEMPTS_KEPT_LAST);
+    return sql_execute(&use);
+}
+
 static enum err add_attempt(
     struct delivery_rows *rows, int64_t delivery, const struct attempt *attempt)
 {
@@ -241,7 +254,8 @@ static enum err add_attempt(
     sql_bind_string(&use, evidence->location);
     sql_bind_string(&use, attempt->rule);
     sql_bind_int(&use, attempt_row_checksum(delivery, attempt));
-    return sql_execute(&use);
+    enum err result = sql_execute(&use);
+    return result ? result : drop_attempt(rows, delivery, attempt->number);
 }
 
 /* A forced replay: the row makes room for the attempt that may deliver again, and the first one

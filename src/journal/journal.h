@@ -71,6 +71,8 @@ struct attempt {
     char excerpt[ANSWER_EXCERPT_BYTES_MAX];
 };
 
+#define ATTEMPTS_KEPT_FIRST 20 /* of a delivery, and */
+#define ATTEMPTS_KEPT_LAST 100
 #define JOURNAL_WAIT_US 10000   /* how long an outcome that may wait does so */
 #define LOAD_LOOKED_PER_COUNT 4 /* rows looked at for one that a load returns */
 #define LOAD_PROBE_LOOKED 64    /* rows looked at for a probe */

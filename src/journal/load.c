@@ -126,7 +126,7 @@ static enum err rank_probe(struct store *store, int64_t delivery, unsigned *ret_
     enum err result =
         event_rows_read_class(&store->events, placement_event(delivery), &class, &guarded);
     *ret_rank = result || guarded ? 2 : class != CLASS_CRITICAL;
-    return result == ERR_NOT_FOUND ? OK : result;
+    return result == ERR_NOT_FOUND || result == ERR_DAMAGED ? OK : result;
 }
 
 static enum err load_probes(

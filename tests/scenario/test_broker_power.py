@@ -11,6 +11,7 @@ import subprocess
 import pytest
 from support.broker import Broker, Vhost
 from support.load import Load
+from support.wait import wait_for
 
 SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, 2  # EXT4_IOC_SHUTDOWN and its flag
 IMAGE_BYTES = 1024 * 1024 * 1024
@@ -28,6 +29,9 @@ class Disk:
         self.mount()
 
     def mount(self):
+        # Another test's mount namespace may hold the file system for a while, and it stays shut down until then.
+        wait_for(lambda: not subprocess.run(["losetup", "-j", self.image], capture_output=True, check=True).stdout,
+                 "the loop device is free", 60)
         subprocess.run(["mount", "-o", "loop", self.image, self.place], check=True)
 
     def unmount(self):

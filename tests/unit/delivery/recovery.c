@@ -290,7 +290,7 @@ Test(delivery_recovery, probes_that_hung_are_due_after_the_recovery)
         journal_answer_load(journal_load_at(loads++), 0, -1, DELIVERY_PENDING, false);
 }
 
-/* They stand behind the whole backlog otherwise. */
+/* Otherwise the whole backlog would be loaded before. */
 Test(delivery_recovery, what_was_accepted_shortly_before_the_recovery_is_loaded_first)
 {
     unsigned loads = 0;

@@ -274,3 +274,33 @@ Test(delivery_row, of_a_stale_index_entry_keeps_its_state)
         shelf_sql_int(shelf, "SELECT state FROM deliveries NOT INDEXED") == DELIVERY_DELIVERED);
     shelf_free(shelf);
 }
+
+Test(delivery_row, the_first_and_the_last_attempts_are_kept)
+{
+    struct shelf *shelf = shelf_new();
+    int64_t seq = shelf_append(shelf, (struct shelved){.account = "acc_1", .endpoints = 1});
+    enum { MADE = ATTEMPTS_KEPT_FIRST + ATTEMPTS_KEPT_LAST + 30 };
+    for (unsigned i = 1; i <= MADE; i++) {
+        const struct attempt attempt = {.number = i, .started_us = 1, .end = {.http_status = 500}};
+        struct journal_record record = {.delivery = placement_first_delivery(seq),
+            .from = i == 1 ? DELIVERY_PENDING : DELIVERY_WAITING,
+            .to = DELIVERY_WAITING,
+            .lane = LANE_RETRY,
+            .wait_cause = WAIT_ENDPOINT,
+            .due_us = 10,
+            .wait_us = 5,
+            .has_attempt = true,
+            .attempt = attempt};
+        shelf_begin(shelf);
+        cr_assert(store_record_outcome(&shelf->store, &record.request) == OK);
+        cr_assert_eq(record.request.result, OK, "%u: %s", i, err_name(record.request.result));
+        shelf_commit(shelf);
+    }
+    cr_expect_eq(shelf_sql_int(shelf, "SELECT count(*) FROM attempts"),
+        ATTEMPTS_KEPT_FIRST + ATTEMPTS_KEPT_LAST);
+    cr_expect_eq(shelf_sql_int(shelf, "SELECT count(*) FROM attempts WHERE number <= 20"),
+        ATTEMPTS_KEPT_FIRST);
+    cr_expect_eq(
+        shelf_sql_int(shelf, "SELECT count(*) FROM attempts WHERE number BETWEEN 21 AND 50"), 0);
+    shelf_free(shelf);
+}
