@@ -52,7 +52,8 @@ void shard_log_refused(struct delivery_shard *shard, const char *what, enum err 
     if (shard->refusal_logged_mono_us != 0 &&
         now_us - shard->refusal_logged_mono_us < REFUSED_SAID_EVERY_US)
         return;
-    log_error("%s: tried again soon. If this continues, look at the disk shard=%u error=%s times=%u",
+    log_error(
+        "%s: tried again soon. If this continues, look at the disk shard=%u error=%s times=%u",
         what, shard->taker.shard, err_name(error), shard->refusals);
     shard->refusal_logged_mono_us = now_us;
     shard->refusals = 0;
