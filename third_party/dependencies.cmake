@@ -2,7 +2,7 @@
 # Each dependency as one imported target, with the oldest version that we have tried (see README.md here for why each is used).
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
-pkg_check_modules(zlib REQUIRED IMPORTED_TARGET zlib>=1.2.13)
+pkg_check_modules(deflate REQUIRED IMPORTED_TARGET libdeflate>=1.14)
 
 pkg_check_modules(h2o REQUIRED IMPORTED_TARGET libh2o-evloop>=0.13.5) # the .pc file counts sonames: this is 2.2.5
 pkg_check_modules(sqlite REQUIRED IMPORTED_TARGET sqlite3>=3.40.1)

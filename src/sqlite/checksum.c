@@ -2,7 +2,7 @@
 #include "sqlite/checksum.h"
 
 #include <assert.h>
-#include <zlib.h>
+#include <libdeflate.h>
 
 static void put_le64(unsigned char *at, uint64_t value)
 {
@@ -12,14 +12,14 @@ static void put_le64(unsigned char *at, uint64_t value)
 
 uint32_t checksum_add_bytes(uint32_t crc, struct slice bytes)
 {
-    return bytes.len ? (uint32_t)crc32_z(crc, (const unsigned char *)bytes.data, bytes.len) : crc;
+    return bytes.len ? libdeflate_crc32(crc, bytes.data, bytes.len) : crc;
 }
 
 static uint32_t add_slice(uint32_t crc, struct slice part)
 {
     unsigned char len[8];
     put_le64(len, part.len);
-    return checksum_add_bytes((uint32_t)crc32(crc, len, sizeof len), part);
+    return checksum_add_bytes(libdeflate_crc32(crc, len, sizeof len), part);
 }
 
 /* All numbers at once: a call for each would cost more than its bytes. */
@@ -29,7 +29,7 @@ static uint32_t add_numbers(const int64_t *numbers, size_t count)
     assert(count <= CHECKSUM_NUMBERS_MAX);
     for (size_t i = 0; i < count; i++)
         put_le64(bytes + 8 * i, (uint64_t)numbers[i]);
-    return (uint32_t)crc32(0, bytes, (unsigned)(8 * count));
+    return libdeflate_crc32(0, bytes, 8 * count);
 }
 
 uint32_t checksum_columns(

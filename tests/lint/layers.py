@@ -31,7 +31,7 @@ ROOMS = {
     "jansson": {"admin", "cli", "cluster", "main"},
     "openssl/": {"base", "http", "client", "broker"},
     "urcu": {"runtime", "accounts"},
-    "zlib": {"sqlite"},
+    "libdeflate": {"sqlite"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
