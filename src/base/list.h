@@ -31,6 +31,11 @@ static inline void list_add_tail(struct list *list, struct list *node)
     list->prev = node;
 }
 
+static inline void list_add_head(struct list *list, struct list *node)
+{
+    list_add_tail(list->next, node);
+}
+
 static inline void list_remove(struct list *node)
 {
     node->prev->next = node->next;

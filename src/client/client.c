@@ -116,7 +116,7 @@ static struct client_request *retire(struct client_transfer *transfer, enum err 
     list_remove(&transfer->nudge_link);
     list_remove(&transfer->link);
     if (client->idle_count < TRANSFERS_IDLE_MAX && !client->closing) {
-        list_add_tail(&client->idle, &transfer->link);
+        list_add_head(&client->idle, &transfer->link); /* the caches still hold it */
         client->idle_count++;
     } else {
         transfer_free(transfer);
