@@ -20,26 +20,48 @@ static void begin_period(struct commit_pace *pace, bool is_trial, bool without_r
     pace->requests = 0;
 }
 
+static int64_t twice(int64_t length_us)
+{
+    return 2 * length_us < COMMIT_PACE_PERIOD_MAX_US ? 2 * length_us : COMMIT_PACE_PERIOD_MAX_US;
+}
+
+static void end_trial(struct commit_pace *pace, double rate, int64_t now_us)
+{
+    double without = pace->without_rest ? rate : pace->rate;
+    double with = pace->without_rest ? pace->rate : rate;
+    bool is_better_without = without > with * SLOWED_DOWN;
+    bool changes = is_better_without == pace->without_rest;
+    pace->length_us = changes ? COMMIT_PACE_PERIOD_US : twice(pace->length_us);
+    begin_period(pace, false, is_better_without, now_us);
+}
+
 static void end_period(struct commit_pace *pace, int64_t now_us)
 {
     double rate = (double)pace->requests / (double)(now_us - pace->period_us);
-    if (!pace->is_trial) {
-        pace->rate = rate;
-        begin_period(pace, true, !pace->without_rest, now_us);
+    if (pace->is_trial) {
+        end_trial(pace, rate, now_us);
         return;
     }
-    double without = pace->without_rest ? rate : pace->rate;
-    double with = pace->without_rest ? pace->rate : rate;
-    begin_period(pace, false, without > with * SLOWED_DOWN, now_us);
+    pace->rate = rate;
+    begin_period(pace, true, !pace->without_rest, now_us);
+}
+
+/* What was counted before says nothing. */
+static bool begins_anew(const struct commit_pace *pace, int64_t now_us)
+{
+    return pace->length_us == 0 || now_us - pace->began_us >= COMMIT_PACE_QUIET_US ||
+           now_us < pace->period_us;
 }
 
 void commit_pace_begin(struct commit_pace *pace, unsigned requests, unsigned urgent, int64_t now_us)
 {
-    int64_t length_us = pace->is_trial ? COMMIT_PACE_TRIAL_US : COMMIT_PACE_PERIOD_US;
-    if (now_us - pace->began_us >= COMMIT_PACE_QUIET_US || now_us < pace->period_us)
+    if (begins_anew(pace, now_us)) {
+        pace->length_us = COMMIT_PACE_PERIOD_US;
         begin_period(pace, false, pace->is_trial != pace->without_rest, now_us);
-    else if (now_us - pace->period_us >= length_us)
+    } else if (now_us - pace->period_us >=
+               (pace->is_trial ? COMMIT_PACE_TRIAL_US : pace->length_us)) {
         end_period(pace, now_us);
+    }
     pace->requests += urgent;
     pace->is_large = requests >= COMMIT_PACE_LARGE;
     pace->began_us = now_us;

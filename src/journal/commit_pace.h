@@ -20,6 +20,10 @@
  *                                             ^                                      |
  *                                             '--------------------------------------'
  *
+ * A trial that changes nothing doubles the period before the next one, up to
+ * COMMIT_PACE_PERIOD_MAX_US. So trials cost little, and a change is noticed within two periods: the
+ * one in which the clients change counts both.
+ *
  * Sources: PostgreSQL (commit_delay, and commit_siblings: no delay for a lone client); MySQL
  * (binlog_group_commit_sync_delay).
  *
@@ -32,9 +36,10 @@
 
 #include <stdbool.h>
 
-#define COMMIT_PACE_US (5 * US_PER_MS)
+#define COMMIT_PACE_US (10 * US_PER_MS)
 #define COMMIT_PACE_LARGE 32 /* requests: a batch that is large enough without a rest */
 #define COMMIT_PACE_PERIOD_US (500 * US_PER_MS)
+#define COMMIT_PACE_PERIOD_MAX_US (2 * US_PER_SECOND)
 #define COMMIT_PACE_TRIAL_US (50 * US_PER_MS)
 #define COMMIT_PACE_QUIET_US (100 * US_PER_MS) /* without a commit: what was counted says nothing */
 
@@ -44,6 +49,7 @@ struct commit_pace {
     bool without_rest; /* in the present period */
     bool is_trial;     /* the present period is the short one */
     int64_t period_us; /* when it began */
+    int64_t length_us; /* of a period that is not a trial; 0: COMMIT_PACE_PERIOD_US */
     unsigned requests; /* since then */
     double rate;       /* requests per us of the long period before a trial */
 };
