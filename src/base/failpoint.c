@@ -19,10 +19,15 @@ bool failpoint_is_on(enum failpoint point)
     return asked && strcmp(asked, names[point]) == 0;
 }
 
-void failpoint_crash(enum failpoint_crash point)
+bool failpoint_crashes(enum failpoint_crash point)
 {
     const char *asked = getenv("PENSTOCK_TEST_CRASH_AT");
-    if (asked && atoi(asked) == (int)point)
+    return asked && atoi(asked) == (int)point;
+}
+
+void failpoint_crash(enum failpoint_crash point)
+{
+    if (failpoint_crashes(point))
         kill(getpid(), SIGKILL);
 }
 

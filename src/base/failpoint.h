@@ -60,6 +60,8 @@ enum failpoint_crash {
 #ifdef PENSTOCK_FAILPOINTS
 bool failpoint_is_on(enum failpoint point);
 void failpoint_crash(enum failpoint_crash point);
+/* Returns whether failpoint_crash would end the process. */
+bool failpoint_crashes(enum failpoint_crash point);
 #else
 static inline bool failpoint_is_on(enum failpoint point)
 {
@@ -70,6 +72,12 @@ static inline bool failpoint_is_on(enum failpoint point)
 static inline void failpoint_crash(enum failpoint_crash point)
 {
     (void)point;
+}
+
+static inline bool failpoint_crashes(enum failpoint_crash point)
+{
+    (void)point;
+    return false;
 }
 #endif
 

@@ -79,7 +79,8 @@ struct journal_sqlite {
     int64_t totals_put_off_us;
     int64_t batch_due_us; /* monotonic: when a batch that may wait is worked off */
     struct commit_pace pace;
-    unsigned batch_len, urgent; /* urgent: of the batch, those that may not wait */
+    struct request_answers answers; /* of the batch, until all are given */
+    unsigned batch_len, urgent;     /* urgent: of the batch, those that may not wait */
     struct request *batch[JOURNAL_BATCH_REQUESTS_MAX];
 };
 
@@ -107,11 +108,13 @@ static const struct {
     [JOURNAL_CLEAR_OUTBOX] = {store_clear_outbox, NULL},
 };
 
+/* The handover comes before the answers to the same thread. */
 static void post_answers(struct journal_sqlite *self)
 {
     for (unsigned i = 0; i < self->batch_len; i++)
-        request_answer(self->batch[i], self->batch[i]->result);
+        request_answers_add(&self->answers, self->batch[i], self->batch[i]->result);
     self->batch_len = 0;
+    request_answers_give(&self->answers);
 }
 
 /* Room for every delivery that the appends may bring; what is adopted makes more (acceptance.c), so
@@ -136,7 +139,7 @@ static enum err prepare_handover(struct journal_sqlite *self)
     return OK;
 }
 
-static void post_handover(struct journal_sqlite *self)
+static void add_handover(struct journal_sqlite *self)
 {
     struct journal_handover *handover = TAKE(self->store.handover);
     if (!handover || handover->count == 0) {
@@ -144,7 +147,7 @@ static void post_handover(struct journal_sqlite *self)
         return;
     }
     handover->mail.on_receive = self->listener.on_handover;
-    mailbox_post(self->listener.delivery, &handover->mail);
+    request_answers_add_mail(&self->answers, self->listener.delivery, &handover->mail);
 }
 
 static void drop_handover(struct journal_sqlite *self)
@@ -281,7 +284,9 @@ static void work_off_batch(struct journal_sqlite *self)
         result = run_batch_in_reserve(self);
     for (unsigned i = 0; result && i < self->batch_len; i++)
         self->batch[i]->result = error_of_all(result);
-    post_handover(self);
+    add_handover(self);
+    if (failpoint_crashes(CRASH_EVENT_HANDED_OVER))
+        request_answers_give(&self->answers);
     crash_with(self, JOURNAL_APPEND, CRASH_EVENT_HANDED_OVER);
     post_answers(self);
     if (!self->disk.failed)

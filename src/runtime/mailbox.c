@@ -29,20 +29,43 @@ void mailbox_done(struct mailbox *mailbox)
     cds_wfcq_destroy(&mailbox->head, &mailbox->tail);
 }
 
+/* The receiver may free the owner of the mailbox as soon as the mail is enqueued. So only a copy of
+ * the descriptor is used after that. */
+static void ring(int event_fd)
+{
+    /* EAGAIN means that the counter is at its maximum: the receiver is already awake. */
+    ssize_t written = write(event_fd, &(uint64_t){1}, sizeof(uint64_t));
+    assert(written == sizeof(uint64_t) || errno == EAGAIN);
+    (void)written;
+}
+
 void mailbox_post(struct mailbox *mailbox, struct mail *mail)
 {
-    /* The receiver may free the owner of the mailbox as soon as the mail is enqueued. So only the
-     * copy of the descriptor is used after that. */
     int event_fd = mailbox->event_fd;
     cds_wfcq_node_init(&mail->node);
     TSAN_RELEASE(mail);
-    bool was_waiting = cds_wfcq_enqueue(&mailbox->head, &mailbox->tail, &mail->node);
-    if (!was_waiting) {
-        /* EAGAIN means that the counter is at its maximum: the receiver is already awake. */
-        ssize_t written = write(event_fd, &(uint64_t){1}, sizeof(uint64_t));
-        assert(written == sizeof(uint64_t) || errno == EAGAIN);
-        (void)written;
-    }
+    if (!cds_wfcq_enqueue(&mailbox->head, &mailbox->tail, &mail->node))
+        ring(event_fd);
+}
+
+void mail_batch_init(struct mail_batch *ret_batch)
+{
+    cds_wfcq_init(&ret_batch->head, &ret_batch->tail);
+}
+
+void mail_batch_add(struct mail_batch *batch, struct mail *mail)
+{
+    cds_wfcq_node_init(&mail->node);
+    TSAN_RELEASE(mail);
+    cds_wfcq_enqueue(&batch->head, &batch->tail, &mail->node);
+}
+
+void mailbox_post_batch(struct mailbox *mailbox, struct mail_batch *batch)
+{
+    int event_fd = mailbox->event_fd;
+    if (__cds_wfcq_splice_blocking(&mailbox->head, &mailbox->tail, &batch->head, &batch->tail) ==
+        CDS_WFCQ_RET_DEST_EMPTY)
+        ring(event_fd);
 }
 
 bool mailbox_take(struct mailbox *mailbox, struct mail_batch *ret_batch)
@@ -52,7 +75,7 @@ bool mailbox_take(struct mailbox *mailbox, struct mail_batch *ret_batch)
     uint64_t rings;
     ssize_t got = read(mailbox->event_fd, &rings, sizeof rings);
     (void)got;
-    cds_wfcq_init(&ret_batch->head, &ret_batch->tail);
+    mail_batch_init(ret_batch);
     enum cds_wfcq_ret spliced = __cds_wfcq_splice_blocking(
         &ret_batch->head, &ret_batch->tail, &mailbox->head, &mailbox->tail);
     return spliced != CDS_WFCQ_RET_SRC_EMPTY;
@@ -100,7 +123,5 @@ void mailbox_hurry(struct mailbox *mailbox)
 {
     if (atomic_exchange(&mailbox->hurry, true))
         return;
-    ssize_t written = write(mailbox->event_fd, &(uint64_t){1}, sizeof(uint64_t));
-    assert(written == sizeof(uint64_t) || errno == EAGAIN);
-    (void)written;
+    ring(mailbox->event_fd);
 }

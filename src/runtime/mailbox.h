@@ -35,7 +35,8 @@ struct mailbox {
     atomic_bool hurry; /* shared: the receiver must not rest */
 };
 
-/* The mail that one splice took. */
+/* Mail of one mailbox: what one splice took, or what is to be posted together. Of one thread. Must
+ * not move. */
 struct mail_batch {
     struct cds_wfcq_head head;
     struct cds_wfcq_tail tail;
@@ -47,6 +48,12 @@ void mailbox_done(struct mailbox *mailbox);
 
 /* Gives `mail` to the receiver. Never blocks, never fails. */
 void mailbox_post(struct mailbox *mailbox, struct mail *mail);
+
+/* Posts all mail of the batch, in the order in which it was added, and leaves the batch empty. The
+ * receiver is woken once at most, so that it does not fall asleep between two of them. */
+void mail_batch_init(struct mail_batch *ret_batch);
+void mail_batch_add(struct mail_batch *batch, struct mail *mail);
+void mailbox_post_batch(struct mailbox *mailbox, struct mail_batch *batch);
 
 /* Receiver only: takes all waiting mail. Returns false if there is none. */
 bool mailbox_take(struct mailbox *mailbox, struct mail_batch *ret_batch);

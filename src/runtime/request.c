@@ -31,6 +31,42 @@ void request_answer(struct request *request, enum err result)
         receive_answer(&request->mail, NULL);
 }
 
+void request_answers_give(struct request_answers *answers)
+{
+    for (unsigned i = 0; i < answers->count; i++)
+        mailbox_post_batch(answers->to[i].mailbox, &answers->to[i].mail);
+    answers->count = 0;
+}
+
+void request_answers_add_mail(
+    struct request_answers *answers, struct mailbox *mailbox, struct mail *mail)
+{
+    unsigned i = 0;
+    while (i < answers->count && answers->to[i].mailbox != mailbox)
+        i++;
+    if (i == REQUEST_ANSWERS_THREADS) {
+        request_answers_give(answers);
+        i = 0;
+    }
+    if (i == answers->count) {
+        answers->to[i].mailbox = mailbox;
+        mail_batch_init(&answers->to[i].mail);
+        answers->count++;
+    }
+    mail_batch_add(&answers->to[i].mail, mail);
+}
+
+void request_answers_add(struct request_answers *answers, struct request *request, enum err result)
+{
+    if (!request->reply_to) {
+        request_answer(request, result);
+        return;
+    }
+    request->result = result;
+    request->mail.on_receive = receive_answer;
+    request_answers_add_mail(answers, request->reply_to, &request->mail);
+}
+
 static void on_called(struct request *request, void *receiver)
 {
     (void)request;

@@ -36,6 +36,26 @@ void request_submit(struct request *request, struct mailbox *service,
 void request_answer(struct request *request, enum err result);
 
 /*
+ * The answers to requests of several threads, collected to be given together. Each thread is woken
+ * once at most, and not for each answer. A `reply_to` of NULL is answered at once.
+ */
+#define REQUEST_ANSWERS_THREADS 8
+struct request_answers {
+    unsigned count;
+    struct {
+        struct mailbox *mailbox;
+        struct mail_batch mail;
+    } to[REQUEST_ANSWERS_THREADS]; /* if there are more, the first of them are woken earlier */
+};
+
+/* Collects an answer. The service must not use the request any more. */
+void request_answers_add(struct request_answers *answers, struct request *request, enum err result);
+/* Collects a mail that is no answer, in the same order. */
+void request_answers_add_mail(
+    struct request_answers *answers, struct mailbox *mailbox, struct mail *mail);
+void request_answers_give(struct request_answers *answers);
+
+/*
  * Submits the request, waits for the answer and returns its result. Sets reply_to and on_done.
  * ERR_SYSTEM: there is no descriptor for the answer, and nothing was sent. For main and for tools.
  * Not for a loop's thread, and not for a thread that is online for RCU.
