@@ -14,6 +14,7 @@
 #include "client/client.h"
 
 #include "base/memory.h"
+#include "client/refusal.h"
 #include "client/sockets.h"
 #include "client/transfer.h"
 #include "runtime/loop.h"
@@ -41,6 +42,7 @@ struct client {
     struct client_request *failures_first, **failures_end;
     struct list under_way, idle;       /* of transfers */
     struct list to_nudge;              /* of transfers in flight, by nudge_link */
+    struct list to_repeat;             /* of transfers that the peer refused, by repeat_link */
     struct client_transfer *sent_last; /* in flight; NULL: unknown */
     unsigned idle_count;
     bool closing;
@@ -193,17 +195,31 @@ static enum err start(struct client_transfer *transfer, const struct address_set
     return transfer_multiplexes(transfer) ? enter(transfer) : launch(transfer);
 }
 
-/* The connection that the request was to join takes no more requests. */
-static void enter_again(struct client_transfer *transfer)
+/* Takes the request back from libcurl, to enter again. */
+static void take_back(struct client_transfer *transfer, enum multiplex_end end)
 {
-    curl_multi_remove_handle(transfer->client->multi, transfer->easy);
+    struct client *client = transfer->client;
+    curl_multi_remove_handle(client->multi, transfer->easy);
+    if (client->sent_last == transfer)
+        client->sent_last = NULL;
     list_remove(&transfer->nudge_link);
     transfer_unload(transfer);
-    transfer->join_refused = false;
-    leave_connection(transfer, MULTIPLEX_REFUSED);
+    leave_connection(transfer, end);
+}
+
+static void enter_again(struct client_transfer *transfer)
+{
     enum err e = enter(transfer);
     if (e != OK)
         finish(transfer, e);
+}
+
+/* They have all left their connections, so the table knows how many streams these could have. */
+static void repeat_refused(struct client *client)
+{
+    struct client_transfer *transfer;
+    while ((transfer = LIST_TAKE_FIRST(&client->to_repeat, struct client_transfer, repeat_link)))
+        enter_again(transfer);
 }
 
 static void launch_waiting(struct client *client)
@@ -312,7 +328,7 @@ void client_send(struct client *client, struct client_request *request)
 {
     request->end = (struct attempt_end){0};
     request->evidence = (struct attempt_evidence){0};
-    request->sends = 0;
+    request->sends = request->refusals = 0;
     request->shortage = NULL;
     request->duration_us = request->retry_after_us = 0;
     request->answer_len = 0;
@@ -338,13 +354,6 @@ void client_send(struct client *client, struct client_request *request)
 }
 
 /* libcurl on the loop */
-
-static struct client_transfer *transfer_of(CURL *easy)
-{
-    char *private = NULL; /* stays NULL for the handle that closes idle connections */
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
-    return (struct client_transfer *)(void *)private;
-}
 
 /*
  * Works around libcurl 7.88. When one of several addresses refuses the connection, libcurl closes
@@ -372,11 +381,19 @@ static void collect(struct client *client)
         if (message->msg != CURLMSG_DONE)
             continue;
         struct client_transfer *transfer = transfer_of(message->easy_handle);
-        if (transfer->join_refused && transfer->request->sends == 0)
+        if (transfer->join_refused && transfer->request->sends == 0) {
+            transfer->join_refused = false; /* the connection takes no more */
+            take_back(transfer, MULTIPLEX_REFUSED);
             enter_again(transfer);
-        else
+        } else if (refusal_allows_repeat(transfer)) {
+            take_back(transfer, MULTIPLEX_UNPROCESSED);
+            transfer_begin_again(transfer);
+            list_add_tail(&client->to_repeat, &transfer->repeat_link);
+        } else {
             finish(transfer, transfer_explain(transfer, message->data.result));
+        }
     }
+    repeat_refused(client);
     launch_waiting(client);
     nudge(client);
 }
@@ -494,6 +511,7 @@ enum err client_new(
     list_init(&client->under_way);
     list_init(&client->idle);
     list_init(&client->to_nudge);
+    list_init(&client->to_repeat);
     enum err e = set_up(client, options);
     if (e != OK) {
         client_free(client);

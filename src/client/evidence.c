@@ -14,6 +14,15 @@ void evidence_begin(struct evidence *evidence, const struct client_request *requ
         evidence->request_lines_bytes += strlen(request->headers[i]) + strlen("\r\n");
 }
 
+void evidence_begin_again(struct evidence *evidence, struct client_request *request)
+{
+    *evidence = (struct evidence){
+        .dns_us = evidence->dns_us,
+        .request_lines_bytes = evidence->request_lines_bytes,
+    };
+    request->evidence = (struct attempt_evidence){0};
+}
+
 static long written_bytes(CURL *easy)
 {
     long bytes = 0;

@@ -46,6 +46,8 @@ struct evidence {
 };
 
 void evidence_begin(struct evidence *evidence, const struct client_request *request);
+/* The request is sent again, as if it had not been sent. Keeps only the look-up. */
+void evidence_begin_again(struct evidence *evidence, struct client_request *request);
 /* libcurl gets the request, again if it was taken back. */
 void evidence_note_load(struct evidence *evidence);
 /* `warm`: something was answered on the connection before. */

@@ -293,10 +293,10 @@ bool multiplex_leave(
     struct multiplex_origin *origin = connection->origin;
     connection->streams--;
     connection->sent -= stream->sent;
-    if (end == MULTIPLEX_REFUSED && connection->sent > 0)
+    if ((end == MULTIPLEX_REFUSED || end == MULTIPLEX_UNPROCESSED) && connection->sent > 0)
         note_full(connection);
     connection->closed |=
-        !connection->made || end == MULTIPLEX_LOST ||
+        !connection->made || end == MULTIPLEX_LOST || end == MULTIPLEX_UNPROCESSED ||
         (end == MULTIPLEX_REFUSED && connection->sent == 0) ||
         (end == MULTIPLEX_SILENT && connection->answered_mono_us < stream->sent_mono_us);
     stream->sent = false;

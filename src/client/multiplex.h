@@ -21,7 +21,9 @@
  *
  * The table does not see what a connection is allowed: the peer's limit of streams, and GOAWAY. It
  * learns them when libcurl opens a socket for a request that was to join: that is refused, and the
- * request enters again. Then the connection has no room until another stream ends.
+ * request enters again. Then the connection has no room until another stream ends. It also learns
+ * them when the peer refuses a request that was sent. Then libcurl uses the connection no more, so
+ * it is closed, and the request enters again.
  *
  * libcurl knows the limit only after the peer's SETTINGS. Many peers close a connection with more
  * streams, or refuse them. So a new connection gets as many as the last one could have, until
@@ -59,10 +61,11 @@
 enum multiplex_way { MULTIPLEX_WAIT, MULTIPLEX_OPEN, MULTIPLEX_JOIN, MULTIPLEX_HTTP_1 };
 
 enum multiplex_end {
-    MULTIPLEX_ENDED,  /* with an answer, or given up by us */
-    MULTIPLEX_LOST,   /* the connection or the stream failed */
-    MULTIPLEX_SILENT, /* timed out */
-    MULTIPLEX_REFUSED /* libcurl did not let it join */
+    MULTIPLEX_ENDED,      /* with an answer, or given up by us */
+    MULTIPLEX_LOST,       /* the connection or the stream failed */
+    MULTIPLEX_SILENT,     /* timed out */
+    MULTIPLEX_REFUSED,    /* libcurl did not let it join */
+    MULTIPLEX_UNPROCESSED /* it was sent, and the peer refused it (refusal.h) */
 };
 
 struct multiplex {

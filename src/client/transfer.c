@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "client/answer.h"
+#include "client/refusal.h"
 #include "runtime/loop.h"
 
 #include <arpa/inet.h>
@@ -219,6 +220,7 @@ struct client_transfer *transfer_new(
     transfer->options = options;
     list_init(&transfer->link);
     list_init(&transfer->nudge_link);
+    list_init(&transfer->repeat_link);
     if (!build(transfer)) {
         transfer_free(transfer);
         return NULL;
@@ -236,16 +238,32 @@ void transfer_free(struct client_transfer *transfer)
     free(transfer);
 }
 
+struct client_transfer *transfer_of(CURL *easy)
+{
+    char *private = NULL; /* stays NULL for the handle that closes idle connections */
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+    return (struct client_transfer *)(void *)private;
+}
+
 /* One request */
+
+/* Until then the transfer waits for its addresses or for a connection. */
+static void arm_first_deadline(struct client_transfer *transfer)
+{
+    const struct client_request *request = transfer->request;
+    int64_t left_us = transfer_time_left_us(transfer, request->answer_timeout_us);
+    timer_arm(transfer->loop, &transfer->deadline,
+        request->connect_timeout_us < left_us ? request->connect_timeout_us : left_us);
+}
 
 enum err transfer_aim(struct client_transfer *transfer, struct client_request *request)
 {
     transfer->request = request;
     request->transfer = transfer;
-    transfer->started_mono_us = clock_mono_us();
+    transfer->started_mono_us = transfer->connect_from_mono_us = clock_mono_us();
     transfer->shortage = NULL;
     transfer->address_refused = transfer->join_refused = transfer->stream_failed =
-        transfer->in_headers = transfer->answered = transfer->not_http = false;
+        transfer->refused = transfer->in_headers = transfer->answered = transfer->not_http = false;
     transfer->status = 0;
     transfer->turns = 0;
     transfer->address_us = ADDRESS_US_MAX;
@@ -263,11 +281,20 @@ enum err transfer_aim(struct client_transfer *transfer, struct client_request *r
         transfer->url, request->url, transfer->options->allow_http, &transfer->target, &problem);
     if (e != OK)
         return e;
-    int64_t first_us = request->connect_timeout_us < request->answer_timeout_us
-                           ? request->connect_timeout_us
-                           : request->answer_timeout_us;
-    timer_arm(transfer->loop, &transfer->deadline, first_us);
+    arm_first_deadline(transfer);
     return OK;
+}
+
+void transfer_begin_again(struct client_transfer *transfer)
+{
+    struct client_request *request = transfer->request;
+    request->refusals++;
+    request->sends = 0;
+    transfer->refused = false;
+    transfer->connect_from_mono_us = clock_mono_us();
+    evidence_begin_again(&transfer->evidence, request);
+    timer_disarm(transfer->loop, &transfer->turn);
+    arm_first_deadline(transfer);
 }
 
 static size_t print_address(const union address *address, char *ret_text, size_t room)
@@ -418,7 +445,8 @@ static struct curl_slist *list_pins(struct client_transfer *transfer)
 
 static long connect_timeout_ms(const struct client_transfer *transfer)
 {
-    int64_t left_us = transfer_time_left_us(transfer, transfer->request->connect_timeout_us);
+    int64_t passed_us = clock_mono_us() - transfer->connect_from_mono_us;
+    int64_t left_us = transfer->request->connect_timeout_us - passed_us;
     return left_us < US_PER_MS ? 1 : (long)(left_us / US_PER_MS);
 }
 
@@ -554,7 +582,8 @@ static enum err explain(struct client_transfer *transfer, CURLcode code)
 {
     if (transfer->not_http)
         return ERR_ANSWER_MALFORMED;
-    if (transfer->request->sends > 0 && was_sent_away(transfer, code))
+    if (transfer->request->sends > 0 &&
+        (refusal_is_proven(transfer) || was_sent_away(transfer, code)))
         return ERR_ANSWER_LOST;
     if (transfer->request->sends > 0)
         return was_unread(transfer) ? ERR_TLS : explain_begun(code);

@@ -50,7 +50,7 @@ struct client_transfer {
     CURLU *url;
     CURLSH *dns_cache;
 
-    struct list link, nudge_link; /* of the client's lists */
+    struct list link, nudge_link, repeat_link; /* of the client's lists */
     struct client_request *request;
     struct target target;
     struct resolver_waiter waiter;
@@ -61,6 +61,7 @@ struct client_transfer {
     /* Armed from aim to report: for the name, then the answer, then the rest of the body. */
     struct timer deadline;
     int64_t started_mono_us;
+    int64_t connect_from_mono_us; /* the time to connect counts from then */
     bool in_multi;
     struct address_set addresses; /* the allowed ones, in the order in which they are tried */
     unsigned turns;               /* addresses that were put last */
@@ -70,6 +71,7 @@ struct client_transfer {
     /* set by libcurl's callbacks */
     bool address_refused;
     bool stream_failed;   /* HTTP/2: the stream was reset, and not the connection */
+    bool refused;         /* HTTP/2: the peer says so (refusal.h) */
     bool join_refused;    /* the connection that the request was to join takes no more */
     const char *shortage; /* the missing resource when a socket was opened; NULL: none */
     bool in_headers;      /* of a response, final or not */
@@ -92,6 +94,8 @@ struct client_transfer {
 struct client_transfer *transfer_new(
     struct client *client, struct loop *loop, const struct client_options *options);
 void transfer_free(struct client_transfer *transfer); /* takes NULL and half-built ones */
+/* NULL: the handle is not a transfer's. */
+struct client_transfer *transfer_of(CURL *easy);
 
 /* Takes a request: starts its timer and reads the URL. Call transfer_report later in any case, also
  * if this fails. */
@@ -116,6 +120,10 @@ void transfer_print_origin(
 enum err transfer_load(struct client_transfer *transfer) MUST_CHECK;
 /* The easy handle was taken out of the multi handle, to be loaded again. */
 void transfer_unload(struct client_transfer *transfer);
+
+/* Begins as if the request had not been sent: the peer has not processed it (refusal.h). The
+ * transfer is out of the multi handle. */
+void transfer_begin_again(struct client_transfer *transfer);
 
 /* Returns whether no address has accepted a connection yet and there are others to try. */
 bool transfer_may_turn(const struct client_transfer *transfer);

@@ -24,6 +24,7 @@ ROOMS = {
     "h2o": {"http"},
     "curl/": {"client"},
     "ares": {"client"},
+    "nghttp2/": {"client"},
     "amqp": {"broker"},
     "sqlite3": {"sqlite"},
     "yaml": {"config"},

@@ -338,3 +338,16 @@ def test_no_event_is_lost_and_no_payout_is_sent_twice_when_http_2_connections_en
         handled = client.handled(50)
         assert set(handled) == set(purchases + payouts)
         assert [handled.count(payout) for payout in payouts] == [1] * 10
+
+
+def test_http_2_client_that_ends_its_connections_gracefully_does_not_fail(gateway, certificates):
+    """What a GOAWAY leaves unprocessed is sent again within the same attempt: there is one attempt for each event."""
+    ca, _ = text_of(certificates, "ca")
+    with contextlib.closing(H2Client(certificates, delay=0.02, goaway=20)) as client:
+        deployment = Deployment(gateway, f"https://127.0.0.1:{client.port}/hook", policy={"tls": {"ca": ca}, "http": "2", "in_flight_max": 30})
+        purchases, payouts = deployment.post(150, **PURCHASE), deployment.post(5, **PAYOUT)
+        wait_until_delivered(deployment, purchases + payouts)
+        assert client.handled(155) == sorted(purchases + payouts)
+        assert client.count("ignored") > 0, "no request was behind a GOAWAY"
+        for timeline in deployment.timelines(purchases + payouts):
+            assert [attempt["status"] for attempt in timeline["attempts"]] == [200]

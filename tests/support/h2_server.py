@@ -21,11 +21,14 @@ Started with -P, because support/h2.py would hide the library of that name. Opti
     goaway              after so many requests of a connection GOAWAY is sent, with the highest of them as
                         the last stream. The connection ends when all up to that are answered.
     refuse              so many requests are refused, over all connections
+    refuse_delay        seconds before that
+    hint                1: the status 103 is sent before a refusal
     drop                a connection is closed when it has so many requests, without answers
     drops               so many connections are dropped; others are served
     window_after        so many requests later, INITIAL_WINDOW_SIZE is 0
     updates             0: windows are never opened again
     handshake_delay     seconds before the TLS handshake of the second and later connections
+    accepts             so many connections are accepted, later ones are refused
 """
 import heapq
 import socket
@@ -42,8 +45,8 @@ import h2.exceptions
 import h2.settings
 import hyperframe.frame
 
-DEFAULTS = {"alpn": "h2,http/1.1", "streams": 100, "delay": 0.0, "body": "ok", "silent": 0, "goaway": 0, "refuse": 0, "drop": 0, "drops": 1000000,
-            "window_after": 0, "updates": 1, "handshake_delay": 0.0, "certificate": "", "key": ""}
+DEFAULTS = {"alpn": "h2,http/1.1", "streams": 100, "delay": 0.0, "body": "ok", "silent": 0, "goaway": 0, "refuse": 0, "refuse_delay": 0.0, "hint": 0, "drop": 0, "drops": 1000000,
+            "window_after": 0, "updates": 1, "handshake_delay": 0.0, "accepts": 0, "certificate": "", "key": ""}
 MAX_CONCURRENT_STREAMS = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
 INITIAL_WINDOW_SIZE = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE
 
@@ -71,10 +74,12 @@ class Server:
 
     def run(self):
         self.say("port", self.listener.getsockname()[1])
-        while True:
+        while self.options["accepts"] == 0 or self.accepted < self.options["accepts"]:
             raw, _ = self.listener.accept()
             self.accepted += 1
             self.say("connection")
+            if self.accepted == self.options["accepts"]:
+                self.listener.close()
             delay = self.options["handshake_delay"] if self.accepted > 1 else 0
             threading.Thread(target=self.serve, args=(raw, delay), daemon=True).start()
 
@@ -187,6 +192,10 @@ class Connection:
             self.server.say("ignored", name)
             return True
         if self.server.take("refusals"):
+            if self.options["hint"]:
+                self.h2.send_headers(stream, [(":status", "103")])
+                self.flush()
+            time.sleep(self.options["refuse_delay"])
             self.h2.reset_stream(stream, h2.errors.ErrorCodes.REFUSED_STREAM)
             self.server.say("refused", name)
             return True
@@ -231,6 +240,7 @@ def main():
         name, _, value = argument.partition("=")
         options[name] = type(DEFAULTS[name])(value)
     Server(options).run()
+    threading.Event().wait()
 
 
 if __name__ == "__main__":

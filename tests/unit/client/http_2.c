@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "client/multiplex.h"
+#include "client/refusal.h"
 
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -83,6 +84,26 @@ static void expect_all_ok(unsigned first)
         cr_expect_str_eq(request->evidence.tls, "TLSv1.3");
         cr_expect_neq(request->evidence.peer[0], '\0');
     }
+}
+
+/* Returns how many sends were refused and repeated. */
+static unsigned count_refusals(unsigned first)
+{
+    unsigned found = 0;
+    for (unsigned i = first; i < count; i++)
+        found += exchanges[i].request.refusals;
+    return found;
+}
+
+static void expect_lost(unsigned i, unsigned refusals)
+{
+    const struct client_request *request = &exchanges[i].request;
+    cr_expect(request->end.http_status == 0 && request->end.error == ERR_ANSWER_LOST, "%u: %d %s",
+        i, request->end.http_status, err_name(request->end.error));
+    cr_expect(request->sends == 1 && request->end.request_begun);
+    cr_expect_eq(request->refusals, refusals, "%u: %u", i, request->refusals);
+    cr_expect_str_eq(request->evidence.http, "2");
+    cr_expect_eq(request->evidence.answer_bytes, 0);
 }
 
 /* As the delivery engine does: what failed is sent again, with its id. */
@@ -208,29 +229,49 @@ Test(http_2, guarded_requests_have_connections_of_their_own)
     stop();
 }
 
-/* Requests up to the last stream of GOAWAY are answered, later ones were not processed. */
-Test(http_2, goaway_loses_nothing_and_repeats_nothing)
+/* Requests up to the last stream of GOAWAY are answered. Later ones were not processed, and are
+ * sent again as part of the same attempt. */
+Test(http_2, request_behind_goaway_is_sent_again_and_is_no_failure)
 {
     start((const char *const[]){"goaway=7", "delay=0.05", NULL});
     send_many(1, false);
     bench_run(&bench); /* so that the connection counts as used before */
-    send_many(30, false);
+    send_many(19, false);
     bench_run(&bench);
-    cr_expect_geq(count_status(0, 200), 7);
-    for (unsigned i = 0; i < count; i++) {
-        const struct client_request *request = &exchanges[i].request;
-        cr_expect_eq(request->sends, 1, "%u: %u sends", i, request->sends);
-        if (request->end.http_status == 200)
-            continue;
-        cr_expect_eq(
-            request->end.error, ERR_ANSWER_LOST, "%u: %s", i, err_name(request->end.error));
-        cr_expect_eq(request->evidence.answer_bytes, 0);
-    }
+    expect_all_ok(0);
+    expect_handled_once();
+    cr_expect_gt(server.ignored, 0, "no request was behind a GOAWAY");
+    cr_expect_eq(server.ignored, count_refusals(0), "%u", server.ignored);
+    cr_expect_leq(server.connections, 6, "%u connections", server.connections);
+    stop();
+}
+
+/* These are more requests than the connections of one attempt take. The rest fails, and is sent
+ * again with the next attempt. */
+Test(http_2, short_connections_lose_nothing_and_repeat_nothing)
+{
+    start((const char *const[]){"goaway=7", "delay=0.02", NULL});
+    send_many(100, false);
+    bench_run(&bench);
+    for (unsigned i = 0; i < count; i++)
+        if (exchanges[i].request.end.http_status != 200)
+            expect_lost(i, REFUSALS_MAX);
+    cr_expect_geq(count_status(0, 200), 7 * (1 + REFUSALS_MAX));
     unsigned rounds = 0;
     while (send_failed_again(0) > 0)
-        cr_assert_lt(++rounds, 40);
+        cr_assert_lt(++rounds, 20);
     expect_handled_once();
-    cr_expect_leq(server.connections, 20, "%u connections", server.connections);
+    cr_expect_leq(server.connections, 100 / 7 + 20, "%u connections", server.connections);
+    stop();
+}
+
+Test(http_2, first_request_of_a_connection_behind_goaway_is_sent_again)
+{
+    start((const char *const[]){"goaway=1", "delay=0.02", NULL});
+    send_many(3, false);
+    bench_run(&bench);
+    expect_all_ok(0);
+    expect_handled_once();
     stop();
 }
 
@@ -250,30 +291,140 @@ Test(http_2, goaway_never_repeats_a_guarded_request)
     stop();
 }
 
-Test(http_2, refused_stream_is_one_send)
+/* The peer may have processed a request whose stream is not above the last one. */
+Test(http_2, unanswered_request_up_to_the_last_stream_is_lost)
+{
+    start((const char *const[]){"goaway=1", "silent=1", NULL});
+    send_many(1, false);
+    bench_run(&bench);
+    expect_lost(0, 0);
+    expect_handled_once();
+    stop();
+}
+
+Test(http_2, refused_stream_is_sent_again_and_is_no_failure)
 {
     start((const char *const[]){"refuse=4", NULL});
-    send_many(2, true); /* both are refused */
-    bench_run(&bench);
-    for (unsigned i = 0; i < 2; i++) {
-        const struct client_request *request = &exchanges[i].request;
-        cr_expect(request->end.http_status == 0 && request->end.error == ERR_ANSWER_LOST &&
-                  request->sends == 1 && request->end.request_begun);
-        cr_expect_str_eq(request->evidence.http, "2");
-    }
-    bench_run_until(&bench, &server.refused, 2);
-    cr_expect_eq(server.handled, 0, "it was not repeated");
     send_many(5, false);
     bench_run(&bench);
+    expect_all_ok(0);
+    expect_handled_once();
     bench_run_until(&bench, &server.refused, 4);
-    for (unsigned i = 2; i < count; i++)
-        cr_expect_eq(exchanges[i].request.sends, 1);
-    while (send_failed_again(2) > 0)
-        continue;
-    bench_run_until(&bench, &server.handled, 5);
-    cr_expect_eq(server.refused, 4);
-    for (unsigned i = 2; i < count; i++)
-        cr_expect_eq(server.handled_of[i], 1);
+    cr_expect_eq(count_refusals(0), 4);
+    stop();
+}
+
+Test(http_2, refused_guarded_request_is_one_send)
+{
+    start((const char *const[]){"refuse=2", NULL});
+    send_many(2, true);
+    bench_run(&bench);
+    expect_lost(0, 0);
+    expect_lost(1, 0);
+    cr_expect(exchanges[0].request.evidence.request_complete);
+    bench_run_until(&bench, &server.refused, 2);
+    cr_expect_eq(server.handled, 0, "it was not repeated");
+    stop();
+}
+
+Test(http_2, request_that_is_refused_again_and_again_is_lost)
+{
+    start((const char *const[]){"refuse=1000", NULL});
+    send_many(1, false);
+    bench_run(&bench);
+    expect_lost(0, REFUSALS_MAX);
+    bench_run_until(&bench, &server.refused, REFUSALS_MAX + 1);
+    cr_expect_eq(server.handled, 0);
+    send_many(1, false);
+    bench_run(&bench);
+    bench_run_until(&bench, &server.refused, 2 * (REFUSALS_MAX + 1));
+    expect_lost(1, REFUSALS_MAX);
+    stop();
+}
+
+Test(http_2, request_whose_answer_began_is_not_sent_again)
+{
+    start((const char *const[]){"refuse=1", "hint=1", "refuse_delay=0.1", NULL});
+    send_many(1, false);
+    bench_run(&bench);
+    const struct client_request *request = &exchanges[0].request;
+    cr_expect_eq(request->end.http_status, 0);
+    cr_expect_eq(request->end.error, ERR_ANSWER_LOST, "%s", err_name(request->end.error));
+    cr_expect(request->sends == 1 && request->refusals == 0);
+    cr_expect_gt(request->evidence.answer_bytes, 0);
+    bench_run_until(&bench, &server.refused, 1);
+    cr_expect_eq(server.handled, 0);
+    stop();
+}
+
+Test(http_2, libcurl_reports_refusals)
+{
+    cr_expect(refusal_is_seen());
+}
+
+/* The evidence is that of the last send, which made a connection of its own. */
+Test(http_2, evidence_of_a_repeated_request_is_that_of_its_last_send)
+{
+    start((const char *const[]){"refuse=1", "delay=0.05", "handshake_delay=0.2", NULL});
+    send_many(1, false);
+    bench_run(&bench);
+    send_many(1, false);
+    bench_run(&bench);
+    expect_all_ok(0);
+    const struct client_request *repeated = &exchanges[0].request, *plain = &exchanges[1].request;
+    cr_expect(repeated->refusals == 1 && plain->refusals == 0);
+    cr_expect(repeated->evidence.request_complete && !repeated->evidence.warm);
+    cr_expect_eq(repeated->evidence.request_bytes, plain->evidence.request_bytes, "%u, not %u",
+        repeated->evidence.request_bytes, plain->evidence.request_bytes);
+    cr_expect_eq(repeated->evidence.answer_bytes, plain->evidence.answer_bytes);
+    cr_expect_geq(repeated->evidence.tls_us, 150 * US_PER_MS, "%u", repeated->evidence.tls_us);
+    cr_expect_lt(
+        repeated->evidence.connect_us, 100 * US_PER_MS, "%u", repeated->evidence.connect_us);
+    cr_expect_lt(
+        repeated->evidence.first_byte_us, 150 * US_PER_MS, "%u", repeated->evidence.first_byte_us);
+    cr_expect_geq(repeated->duration_us, repeated->evidence.tls_us);
+    stop();
+}
+
+Test(http_2, repeat_without_a_connection_is_not_begun)
+{
+    start((const char *const[]){"refuse=1", "accepts=1", NULL});
+    send_many(1, false);
+    bench_run(&bench);
+    const struct client_request *request = &exchanges[0].request;
+    cr_expect_eq(request->end.error, ERR_CONNECT, "%s", err_name(request->end.error));
+    cr_expect(request->sends == 0 && !request->end.request_begun && request->refusals == 1);
+    cr_expect(request->evidence.request_bytes == 0 && !request->evidence.request_complete);
+    cr_expect_str_eq(request->evidence.http, "");
+    cr_expect_str_eq(request->evidence.tls, "");
+    cr_expect_neq(request->evidence.peer[0], '\0');
+    cr_expect_eq(request->evidence.tls_us, 0);
+    stop();
+}
+
+/* The connection of a repeat has the whole time to connect, within the time of the attempt. */
+Test(http_2, late_refusal_leaves_time_to_connect)
+{
+    start((const char *const[]){"refuse=1", "refuse_delay=0.4", "handshake_delay=0.1", NULL});
+    struct exchange *exchange = next_exchange();
+    exchange->request.connect_timeout_us = 300 * US_PER_MS;
+    bench_send(&bench, exchange, NAME, server.port);
+    bench_run(&bench);
+    expect_all_ok(0);
+    cr_expect_eq(exchange->request.refusals, 1);
+    stop();
+}
+
+Test(http_2, repeats_end_with_the_time_of_the_attempt)
+{
+    start((const char *const[]){"refuse=1000", "refuse_delay=0.2", NULL});
+    struct exchange *exchange = next_exchange();
+    exchange->request.answer_timeout_us = 500 * US_PER_MS;
+    bench_send(&bench, exchange, NAME, server.port);
+    bench_run(&bench);
+    cr_expect_eq(exchange->request.end.error, ERR_ANSWER_TIMEOUT, "%s",
+        err_name(exchange->request.end.error));
+    cr_expect_eq(exchange->request.refusals, 2, "%u", exchange->request.refusals);
     stop();
 }
 

@@ -192,6 +192,25 @@ Test(multiplex, unused_connection_that_refuses_is_closed)
     multiplex_done(&multiplex);
 }
 
+Test(multiplex, connection_that_left_a_request_unprocessed_is_closed_and_shows_its_limit)
+{
+    start();
+    open_connection(0);
+    for (unsigned i = 1; i <= 3; i++) {
+        enter(i);
+        multiplex_note_sent(&streams[i], 1);
+    }
+    cr_expect_not(leave(3, MULTIPLEX_UNPROCESSED), "the others end first");
+    leave(2, MULTIPLEX_UNPROCESSED);
+    open_connection(2);
+    cr_expect_eq(enter(3), MULTIPLEX_JOIN);
+    cr_expect_eq(multiplex_number(&streams[3]), multiplex_number(&streams[2]));
+    cr_expect_eq(enter(4), MULTIPLEX_OPEN, "two fit");
+    leave(0, MULTIPLEX_ENDED);
+    cr_expect(leave(1, MULTIPLEX_ENDED));
+    multiplex_done(&multiplex);
+}
+
 Test(multiplex, connection_that_lost_a_request_gets_no_new_ones)
 {
     start();

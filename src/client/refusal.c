@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/refusal.h"
+
+#include "client/transfer.h"
+
+#include <dlfcn.h>
+#include <nghttp2/nghttp2.h>
+
+/* libnghttp2 is libcurl's: nothing of it is linked here. */
+typedef void set_on_stream_close_fn(
+    nghttp2_session_callbacks *callbacks, nghttp2_on_stream_close_callback on_stream_close);
+typedef void *get_stream_user_data_fn(nghttp2_session *session, int32_t stream);
+
+static _Atomic(nghttp2_on_stream_close_callback) libcurls_on_stream_close;
+
+/* libcurl's data of a stream is its easy handle. NULL: the stream has none any more. */
+static CURL *easy_of(nghttp2_session *session, int32_t stream)
+{
+    static _Atomic(get_stream_user_data_fn *) found;
+    get_stream_user_data_fn *get = found;
+    if (!get)
+        found = get =
+            (get_stream_user_data_fn *)dlsym(RTLD_DEFAULT, "nghttp2_session_get_stream_user_data");
+    return get ? get(session, stream) : NULL;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t error, void *context)
+{
+    CURL *easy = error == NGHTTP2_REFUSED_STREAM ? easy_of(session, stream) : NULL;
+    struct client_transfer *transfer = easy ? transfer_of(easy) : NULL;
+    if (transfer)
+        transfer->refused = true;
+    return libcurls_on_stream_close(session, stream, error, context);
+}
+
+/* libcurl calls it for each connection. */
+void nghttp2_session_callbacks_set_on_stream_close_callback(
+    nghttp2_session_callbacks *callbacks, nghttp2_on_stream_close_callback callback)
+{
+    static _Atomic(set_on_stream_close_fn *) found;
+    set_on_stream_close_fn *real = found;
+    if (!real)
+        found = real = (set_on_stream_close_fn *)dlsym(
+            RTLD_NEXT, "nghttp2_session_callbacks_set_on_stream_close_callback");
+    libcurls_on_stream_close = callback;
+    real(callbacks, on_stream_close);
+}
+
+bool refusal_is_proven(const struct client_transfer *transfer)
+{
+    return transfer->refused && transfer->evidence.first_byte_mono_us == 0;
+}
+
+bool refusal_allows_repeat(const struct client_transfer *transfer)
+{
+    const struct client_request *request = transfer->request;
+    return refusal_is_proven(transfer) && !request->once && request->refusals < REFUSALS_MAX;
+}
+
+bool refusal_is_seen(void)
+{
+    return dlsym(RTLD_DEFAULT, "nghttp2_session_callbacks_set_on_stream_close_callback") ==
+           (void *)nghttp2_session_callbacks_set_on_stream_close_callback;
+}
