@@ -56,6 +56,12 @@ static void note_connected(struct evidence *evidence, CURL *easy)
         evidence->tls_us = tls_us - tcp_us;
 }
 
+void evidence_note_tcp(struct evidence *evidence, int64_t mono_us)
+{
+    if (evidence->socket_opened && evidence->connect_us == 0)
+        evidence->connect_us = mono_us - evidence->begun_mono_us;
+}
+
 void evidence_note_send(struct evidence *evidence, CURL *easy, bool warm)
 {
     if (evidence->socket_opened)

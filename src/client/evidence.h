@@ -50,6 +50,9 @@ void evidence_begin(struct evidence *evidence, const struct client_request *requ
 void evidence_begin_again(struct evidence *evidence, struct client_request *request);
 /* libcurl gets the request, again if it was taken back. */
 void evidence_note_load(struct evidence *evidence);
+/* TCP was connected then. For a handshake that fails: libcurl 7.88 reports this time only when the
+ * whole connection is made. */
+void evidence_note_tcp(struct evidence *evidence, int64_t mono_us);
 /* `warm`: something was answered on the connection before. */
 void evidence_note_send(struct evidence *evidence, CURL *easy, bool warm);
 void evidence_note_answer(struct evidence *evidence); /* bytes of it */

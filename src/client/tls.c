@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/tls.h"
 
+#include "base/clock.h"
+
 #include <ctype.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -98,12 +100,14 @@ static int on_verify(int is_good, X509_STORE_CTX *verification)
     return is_good;
 }
 
-/* libcurl has set up the SSL_CTX of a new connection. */
+/* libcurl has set up the SSL_CTX of a new connection, right after TCP was connected. */
 static CURLcode on_new_context(CURL *easy, void *ssl_ctx, void *context)
 {
     SSL_CTX *ctx = ssl_ctx;
+    struct tls_notes *notes = context;
+    notes->begun_mono_us = clock_mono_us();
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
-    SSL_CTX_set_ex_data(ctx, notes_place, context);
+    SSL_CTX_set_ex_data(ctx, notes_place, notes);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, on_verify);
     return CURLE_OK;
 }
@@ -146,6 +150,7 @@ bool tls_load(CURL *easy, struct tls_notes *notes, const struct client_options *
 {
     static const struct client_tls none = {NULL, NULL, NULL, 0};
     notes->verify_error = 0;
+    notes->begun_mono_us = 0;
     notes->subject[0] = notes->date[0] = notes->said[0] = '\0';
     if (!tls && !notes->own_settings)
         return true;

@@ -400,10 +400,10 @@ void transfer_print_origin(const struct client_transfer *transfer, char ret_name
 
 bool transfer_may_turn(const struct client_transfer *transfer)
 {
-    curl_off_t connected_us = 0; /* 0: not yet */
+    curl_off_t connected_us = 0; /* 0: not yet, TLS included */
     curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connected_us);
     return transfer->in_multi && transfer->request->sends == 0 && connected_us == 0 &&
-           transfer->turns + 1 < transfer->addresses.count;
+           transfer->tls.begun_mono_us == 0 && transfer->turns + 1 < transfer->addresses.count;
 }
 
 void transfer_turn(struct client_transfer *transfer)
@@ -598,8 +598,11 @@ enum err transfer_explain(struct client_transfer *transfer, CURLcode code)
 {
     enum err error = explain(transfer, code);
     transfer->stream_failed = code == CURLE_HTTP2_STREAM;
-    if (error == ERR_TLS)
+    if (error == ERR_TLS) {
         tls_explain(&transfer->tls, code, transfer->request->evidence.tls_problem);
+        if (transfer->tls.begun_mono_us == 0) /* settings that cannot be used: it is about to */
+            transfer->tls.begun_mono_us = clock_mono_us();
+    }
     bool is_whole = code == CURLE_OK || transfer->request->answer_cut;
     return transfer->answered && is_whole ? OK : error;
 }
@@ -645,6 +648,8 @@ struct client_request *transfer_report(struct client_transfer *transfer, enum er
     request->transfer = NULL;
     request->duration_us = clock_mono_us() - transfer->started_mono_us;
     report_peer(transfer, request);
+    if (transfer->tls.begun_mono_us > 0)
+        evidence_note_tcp(&transfer->evidence, transfer->tls.begun_mono_us);
     evidence_report(&transfer->evidence, transfer->easy, request);
     if (error == ERR_SEND &&
         request->evidence.request_complete) /* only libcurl's repeat was not sent */

@@ -71,7 +71,7 @@ def test_certificate_that_is_wrong(gateway, certificates, name, problem):
         attempt = check_last_attempt(Deployment(gateway, sink.url()), {**NOTHING_SENT, "error": "tls", "peer": f"127.0.0.1:{sink.port}"},
                                      [f"TLS: {problem}"])
         assert attempt["tls_problem"].startswith(problem)
-        check_times(attempt, dns=False, first_byte=False)
+        check_times(attempt, dns=False, connect=True, tls=False, first_byte=False)
         assert sink.count() == 0
 
 

@@ -7,9 +7,11 @@
 #include "unit/client/h2_server.h"
 
 #include <criterion/criterion.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NAME "https://sink.test"
 #define BODY "{\"a\":1}"
@@ -75,6 +77,10 @@ static void expect_problem(const char *problem)
     char peer[EVIDENCE_PEER_BYTES];
     snprintf(peer, sizeof peer, "127.0.0.1:%u", server.port);
     cr_expect_str_eq(request->evidence.peer, peer, "%s", request->evidence.peer);
+    cr_expect(
+        request->evidence.connect_us > 0 && request->evidence.connect_us <= request->duration_us,
+        "%s: %u us of %lld", problem, request->evidence.connect_us,
+        (long long)request->duration_us);
 }
 
 static void try_certificate(const struct identity_options *options, const char *problem)
@@ -346,6 +352,53 @@ Test(tls, steps_have_durations_on_a_new_connection_only)
     char peer[EVIDENCE_PEER_BYTES];
     snprintf(peer, sizeof peer, "127.0.0.1:%u", h2.port);
     cr_expect_str_eq(evidence->peer, peer, "%s", evidence->peer);
+    bench_stop(&bench);
+    h2_server_stop(&h2);
+    dns_server_stop(&dns);
+}
+
+/* A server that accepts a connection and sends nothing. */
+Test(tls, handshake_that_does_not_end_has_the_time_of_its_connection)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    cr_assert(bind(fd, (struct sockaddr *)&address, len) == 0 && listen(fd, 8) == 0);
+    cr_assert(getsockname(fd, (struct sockaddr *)&address, &len) == 0);
+    make_identities();
+    start_client();
+    exchange.request.connect_timeout_us = 300 * US_PER_MS;
+    bench_exchange(&bench, &exchange, NAME, ntohs(address.sin_port));
+    const struct client_request *request = &exchange.request;
+    cr_expect_eq(request->end.error, ERR_CONNECT_TIMEOUT, "%s", err_name(request->end.error));
+    cr_expect(request->evidence.connect_us > 0 && request->evidence.connect_us < 150 * US_PER_MS,
+        "%u", request->evidence.connect_us);
+    cr_expect_eq(request->evidence.tls_us, 0);
+    bench_stop(&bench);
+    dns_server_stop(&dns);
+    close(fd);
+}
+
+/* Its address has accepted the connection: the other one is not tried. */
+Test(tls, slow_handshake_is_no_silent_address)
+{
+    static struct h2_server h2;
+    h2_server_start(&h2, (const char *const[]){"alpn=http/1.1", "handshake_delay=1.2", NULL});
+    start_client();
+    dns.addresses_count = 2;
+    dns.addresses = (const char *const[]){"127.0.0.1", "127.0.0.2"};
+    client_free(bench.client);
+    bench.options.ca_file = h2.certificate;
+    cr_assert(client_new(&bench.loop, &bench.options, &bench.client) == OK);
+    for (unsigned i = 1; i <= 2; i++) { /* the second handshake is slow */
+        exchange_init(&exchange);
+        exchange.request.once = true;
+        bench_exchange(&bench, &exchange, NAME, h2.port);
+        expect_success();
+        cr_expect_eq(h2.connections, i, "%u connections", h2.connections);
+    }
+    cr_expect_geq(
+        exchange.request.evidence.tls_us, US_PER_SECOND, "%u", exchange.request.evidence.tls_us);
     bench_stop(&bench);
     h2_server_stop(&h2);
     dns_server_stop(&dns);
