@@ -14,6 +14,7 @@
 #include "client/client.h"
 
 #include "base/memory.h"
+#include "client/explain.h"
 #include "client/refusal.h"
 #include "client/sockets.h"
 #include "client/transfer.h"
@@ -143,7 +144,7 @@ static enum err name_shortage(struct client_transfer *transfer, enum err error)
 static void on_deadline(struct timer *timer)
 {
     struct client_transfer *transfer = CONTAINER_OF(timer, struct client_transfer, deadline);
-    enum err error = transfer_explain_deadline(transfer);
+    enum err error = explain_deadline(transfer);
     if (!transfer->in_multi && transfer->stream.origin && multiplex_is_full(&transfer->stream)) {
         transfer->shortage = "free HTTP/2 stream to a client that is slow";
         finish(transfer, ERR_SHORTAGE);
@@ -171,12 +172,12 @@ static enum err launch(struct client_transfer *transfer)
 static enum err enter(struct client_transfer *transfer)
 {
     char origin[ORIGIN_NAME_BYTES];
-    transfer_print_origin(transfer, origin);
+    route_print_origin(transfer, origin);
     enum multiplex_way way =
         multiplex_enter(&transfer->client->multiplex, origin, &transfer->stream, clock_mono_us());
     if (way == MULTIPLEX_WAIT)
         return OK;
-    transfer_route(transfer);
+    route_write(transfer);
     return launch(transfer);
 }
 
@@ -187,12 +188,12 @@ static enum err start(struct client_transfer *transfer, const struct address_set
     if (addresses->count > 1)
         transfer->address_us =
             resolver_address_us(transfer->client->resolver, transfer->target.host);
-    if (transfer->request->once && transfer_wants_http_2(transfer))
+    if (transfer->request->once && route_wants_http_2(transfer))
         transfer->own_connection = multiplex_take_number(&transfer->client->multiplex);
-    enum err e = transfer_pin(transfer, addresses);
+    enum err e = route_pin(transfer, addresses);
     if (e != OK)
         return e;
-    return transfer_multiplexes(transfer) ? enter(transfer) : launch(transfer);
+    return route_multiplexes(transfer) ? enter(transfer) : launch(transfer);
 }
 
 /* Takes the request back from libcurl, to enter again. */
@@ -227,7 +228,7 @@ static void launch_waiting(struct client *client)
     struct multiplex_stream *stream;
     while (!client->closing && (stream = multiplex_next(&client->multiplex, clock_mono_us()))) {
         struct client_transfer *transfer = CONTAINER_OF(stream, struct client_transfer, stream);
-        transfer_route(transfer);
+        route_write(transfer);
         enum err e = launch(transfer);
         if (e != OK)
             finish(transfer, e);
@@ -245,13 +246,13 @@ static void on_turn(struct timer *timer)
 {
     struct client_transfer *transfer = CONTAINER_OF(timer, struct client_transfer, turn);
     struct client *client = transfer->client;
-    if (!transfer_may_turn(transfer))
+    if (!route_may_turn(transfer))
         return;
     resolver_put_last(client->resolver, transfer->target.host, &transfer->tried);
     curl_multi_remove_handle(client->multi, transfer->easy);
     transfer->in_multi = false;
     list_remove(&transfer->nudge_link);
-    transfer_turn(transfer);
+    route_turn(transfer);
     enum err e = launch(transfer);
     if (e != OK)
         finish(transfer, e);
@@ -390,7 +391,7 @@ static void collect(struct client *client)
             transfer_begin_again(transfer);
             list_add_tail(&client->to_repeat, &transfer->repeat_link);
         } else {
-            finish(transfer, transfer_explain(transfer, message->data.result));
+            finish(transfer, explain_result(transfer, message->data.result));
         }
     }
     repeat_refused(client);

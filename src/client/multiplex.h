@@ -17,7 +17,7 @@
  * room at once: with a limit of 5 streams, 60 requests opened 55. While a connection is being made,
  * and after GOAWAY, all further requests open their own. Its limit of connections per host would
  * also apply to HTTP/1.1. So each connection has a number that is part of the name that libcurl
- * connects to (transfer.h), libcurl sees one connection per name, and this table decides.
+ * connects to (route.h), libcurl sees one connection per name, and this table decides.
  *
  * The table does not see what a connection is allowed: the peer's limit of streams, and GOAWAY. It
  * learns them when libcurl opens a socket for a request that was to join: that is refused, and the

@@ -3,15 +3,14 @@
 
 #include "base/memory.h"
 #include "client/answer.h"
-#include "client/refusal.h"
+#include "client/explain.h"
 #include "runtime/loop.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
-#include <unistd.h>
+#include <string.h>
 
 int64_t transfer_time_left_us(const struct client_transfer *transfer, int64_t timeout_us)
 {
@@ -59,67 +58,6 @@ static int on_before_request(
     return CURL_PREREQFUNC_OK;
 }
 
-/* Returns NULL if the error says something about the peer, or is unknown. */
-static const char *shortage_of(int error)
-{
-    switch (error) {
-    case EMFILE:
-    case ENFILE:
-        return "file descriptors";
-    case ENOMEM:
-    case ENOBUFS:
-        return "memory";
-    case EADDRNOTAVAIL:
-        return "local ports";
-    default:
-        return NULL;
-    }
-}
-
-static bool has_route(int family)
-{
-    /* Connecting a datagram socket only looks up the route. The guard does not apply to these two
-     * addresses. */
-    union address address = {.any.sa_family = (sa_family_t)family};
-    if (family == AF_INET)
-        inet_pton(AF_INET, "198.41.0.4", &address.ipv4.sin_addr);
-    else
-        inet_pton(AF_INET6, "2001:503:ba3e::2:30", &address.ipv6.sin6_addr);
-    address.ipv4.sin_port = htons(9);
-    int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bool has = fd >= 0 && connect(fd, &address.any,
-                              family == AF_INET ? sizeof address.ipv4 : sizeof address.ipv6) == 0;
-    if (fd >= 0)
-        close(fd);
-    return has;
-}
-
-/* Then unreadable CA certificates are the endpoint's, not this machine's. */
-static bool has_own_ca(const struct client_transfer *transfer)
-{
-    const struct client_tls *tls = transfer->request->tls;
-    return tls && tls->ca_pem;
-}
-
-/* Returns why there is no connection, if the reason is on this machine. A missing route to one
- * address is the client's problem, if others have a route. */
-static const char *find_shortage(const struct client_transfer *transfer, CURLcode code)
-{
-    long error = 0;
-    curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &error);
-    if (code == CURLE_SSL_CACERT_BADFILE && !has_own_ca(transfer))
-        return "CA certificates that can be read";
-    if (code == CURLE_OUT_OF_MEMORY)
-        return "memory";
-    if (code != CURLE_COULDNT_CONNECT)
-        return NULL;
-    if (error == ENETUNREACH || error == ENETDOWN || error == EHOSTUNREACH)
-        return has_route(AF_INET) || has_route(AF_INET6) ? NULL : "network: there is no route";
-    /* For IPv6, a machine without IPv6 reports the same error. */
-    bool is_alien = transfer->tried.any.sa_family == AF_INET6 && !has_route(AF_INET6);
-    return error == EADDRNOTAVAIL && is_alien ? NULL : shortage_of((int)error);
-}
-
 static curl_socket_t on_open_socket(
     void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
@@ -141,7 +79,7 @@ static curl_socket_t on_open_socket(
         timer_arm(transfer->loop, &transfer->turn, transfer->address_us);
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0)
-        transfer->shortage = shortage_of(errno);
+        transfer->shortage = explain_shortage(errno);
     return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
@@ -238,13 +176,6 @@ void transfer_free(struct client_transfer *transfer)
     free(transfer);
 }
 
-struct client_transfer *transfer_of(CURL *easy)
-{
-    char *private = NULL; /* stays NULL for the handle that closes idle connections */
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
-    return (struct client_transfer *)(void *)private;
-}
-
 /* One request */
 
 /* Until then the transfer waits for its addresses or for a connection. */
@@ -297,123 +228,6 @@ void transfer_begin_again(struct client_transfer *transfer)
     arm_first_deadline(transfer);
 }
 
-static size_t print_address(const union address *address, char *ret_text, size_t room)
-{
-    char text[INET6_ADDRSTRLEN] = "";
-    if (address->any.sa_family == AF_INET6) {
-        inet_ntop(AF_INET6, &address->ipv6.sin6_addr, text, sizeof text);
-        return (size_t)snprintf(ret_text, room, "[%s]", text);
-    }
-    inet_ntop(AF_INET, &address->ipv4.sin_addr, text, sizeof text);
-    return (size_t)snprintf(ret_text, room, "%s", text);
-}
-
-static uint64_t tls_id(const struct client_transfer *transfer)
-{
-    return transfer->request->tls ? transfer->request->tls->id : 0;
-}
-
-static uint64_t connection_number(const struct client_transfer *transfer)
-{
-    return transfer->own_connection ? transfer->own_connection
-                                    : multiplex_number(&transfer->stream);
-}
-
-/* Without a name, connections are distinguished by the address in the URL. */
-static void write_name(struct client_transfer *transfer)
-{
-    uint64_t id = tls_id(transfer), number = connection_number(transfer);
-    char of_tls[24] = "", of_connection[24] = "";
-    transfer->name[0] = '\0';
-    if (target_is_address(&transfer->target) && id == 0 && number == 0)
-        return;
-    if (id != 0)
-        snprintf(of_tls, sizeof of_tls, ".t%llx", (unsigned long long)id);
-    if (number != 0)
-        snprintf(of_connection, sizeof of_connection, ".c%llu", (unsigned long long)number);
-    snprintf(transfer->name, sizeof transfer->name, "%llu%s%s.route.invalid",
-        (unsigned long long)transfer->addresses.route, of_tls, of_connection);
-}
-
-static void write_pin(struct client_transfer *transfer)
-{
-    transfer->pin[0] = '\0';
-    if (!*transfer->name)
-        return;
-    snprintf(transfer->connected_to, sizeof transfer->connected_to, "::%s:", transfer->name);
-    size_t len = (size_t)snprintf(
-        transfer->pin, sizeof transfer->pin, "%s:%u:", transfer->name, transfer->target.port);
-    /* A request that joins a connection opens no socket: one address is enough. */
-    unsigned count = transfer->stream.way == MULTIPLEX_JOIN ? 1 : transfer->addresses.count;
-    for (unsigned i = 0; i < count; i++) {
-        if (i > 0)
-            transfer->pin[len++] = ',';
-        len += print_address(
-            &transfer->addresses.items[i], transfer->pin + len, sizeof transfer->pin - len);
-        assert(len < sizeof transfer->pin);
-    }
-}
-
-void transfer_route(struct client_transfer *transfer)
-{
-    write_name(transfer);
-    write_pin(transfer);
-}
-
-enum err transfer_pin(struct client_transfer *transfer, const struct address_set *addresses)
-{
-    struct address_set *allowed = &transfer->addresses;
-    allowed->count = 0;
-    allowed->route = addresses->route;
-    for (unsigned i = 0; i < addresses->count; i++)
-        if (address_guard_allows(&transfer->options->guard, &addresses->items[i].any))
-            allowed->items[allowed->count++] = addresses->items[i];
-    transfer_route(transfer);
-    return allowed->count > 0 ? OK : ERR_ADDRESS_REFUSED;
-}
-
-static bool is_encrypted(const struct client_transfer *transfer)
-{
-    const char encrypted[] = "https:";
-    return strncasecmp(transfer->request->url, encrypted, sizeof encrypted - 1) == 0;
-}
-
-bool transfer_wants_http_2(const struct client_transfer *transfer)
-{
-    return transfer->request->http == CLIENT_HTTP_2 && is_encrypted(transfer);
-}
-
-bool transfer_multiplexes(const struct client_transfer *transfer)
-{
-    return transfer_wants_http_2(transfer) && !transfer->request->once;
-}
-
-void transfer_print_origin(const struct client_transfer *transfer, char ret_name[ORIGIN_NAME_BYTES])
-{
-    char address[INET6_ADDRSTRLEN + sizeof "[]"] = "";
-    if (target_is_address(&transfer->target))
-        print_address(&transfer->target.address, address, sizeof address);
-    snprintf(ret_name, ORIGIN_NAME_BYTES, "%s%s:%u %llu %llx", transfer->target.host, address,
-        transfer->target.port, (unsigned long long)transfer->addresses.route,
-        (unsigned long long)tls_id(transfer));
-}
-
-bool transfer_may_turn(const struct client_transfer *transfer)
-{
-    curl_off_t connected_us = 0; /* 0: not yet, TLS included */
-    curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connected_us);
-    return transfer->in_multi && transfer->request->sends == 0 && connected_us == 0 &&
-           transfer->tls.begun_mono_us == 0 && transfer->turns + 1 < transfer->addresses.count;
-}
-
-void transfer_turn(struct client_transfer *transfer)
-{
-    int place = address_set_find(&transfer->addresses, &transfer->tried);
-    transfer->turns++;
-    address_set_turn(&transfer->addresses, place >= 0 ? (unsigned)place + 1 : 1);
-    write_pin(transfer);
-}
-
 /* The nodes are part of the transfer: libcurl only reads them. */
 static struct curl_slist *link_node(
     struct curl_slist *node, const char *text, struct curl_slist *next)
@@ -453,7 +267,7 @@ static long connect_timeout_ms(const struct client_transfer *transfer)
 /* A connection that other requests may use has HTTP/2 only if multiplex.h gave it a number. */
 static long http_version(const struct client_transfer *transfer)
 {
-    return connection_number(transfer) ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
+    return route_connection_number(transfer) ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
 }
 
 static bool load_route(struct client_transfer *transfer)
@@ -507,7 +321,7 @@ enum err transfer_load(struct client_transfer *transfer)
 
 bool transfer_wants_look_ahead(const struct client_transfer *transfer)
 {
-    return transfer->in_multi && transfer->request->once && !is_encrypted(transfer);
+    return transfer->in_multi && transfer->request->once && !route_is_encrypted(transfer);
 }
 
 void transfer_look_ahead(struct client_transfer *transfer, int fd)
@@ -515,114 +329,10 @@ void transfer_look_ahead(struct client_transfer *transfer, int fd)
     evidence_look_ahead(&transfer->evidence, transfer->request, fd);
 }
 
-/* The end of a request */
-
-static enum err explain_begun(CURLcode code)
-{
-    switch (code) {
-    case CURLE_SEND_ERROR:
-        return ERR_SEND;
-    case CURLE_OPERATION_TIMEDOUT:
-        return ERR_ANSWER_TIMEOUT;
-    case CURLE_UNSUPPORTED_PROTOCOL: /* a status line of no known version */
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_BAD_CONTENT_ENCODING:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM:
-    case CURLE_WRITE_ERROR:   /* ANSWER_HEADER_BYTES_MAX */
-    case CURLE_OUT_OF_MEMORY: /* also libcurl's own limit on one header line */
-        return ERR_ANSWER_MALFORMED;
-    default:
-        /* Closed before the headers were complete (in the middle of them even with CURLE_OK), or a
-         * refused repeat. */
-        return ERR_ANSWER_LOST;
-    }
-}
-
-static enum err explain_not_begun(CURLcode code)
-{
-    switch (code) {
-    case CURLE_OPERATION_TIMEDOUT:
-        return ERR_CONNECT_TIMEOUT;
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_URL_MALFORMAT:
-        return ERR_URL;
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_ABORTED_BY_CALLBACK: /* on_own_look_up */
-        return ERR_NAME_LOOKUP;
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_INVALIDCERTSTATUS:
-    case CURLE_SSL_CLIENTCERT:
-    case CURLE_SSL_CACERT_BADFILE: /* of the endpoint */
-        return ERR_TLS;
-    default:
-        return ERR_CONNECT;
-    }
-}
-
-/* See tls.h: the peer has rejected the handshake after the request was sent. It never read it. */
-static bool was_unread(const struct client_transfer *transfer)
-{
-    return !transfer->answered && !transfer->evidence.warm &&
-           transfer->evidence.first_byte_mono_us == 0 && tls_was_rejected(&transfer->tls);
-}
-
-/* GOAWAY before anything was answered, for instance from a peer that restarts. libcurl reports it
- * as it reports frames that are malformed. */
-static bool was_sent_away(const struct client_transfer *transfer, CURLcode code)
-{
-    return code == CURLE_HTTP2 && transfer->evidence.first_byte_mono_us == 0;
-}
-
-static enum err explain(struct client_transfer *transfer, CURLcode code)
-{
-    if (transfer->not_http)
-        return ERR_ANSWER_MALFORMED;
-    if (transfer->request->sends > 0 &&
-        (refusal_is_proven(transfer) || was_sent_away(transfer, code)))
-        return ERR_ANSWER_LOST;
-    if (transfer->request->sends > 0)
-        return was_unread(transfer) ? ERR_TLS : explain_begun(code);
-    if (!transfer->shortage)
-        transfer->shortage = find_shortage(transfer, code);
-    if (transfer->shortage)
-        return ERR_SHORTAGE;
-    return transfer->address_refused ? ERR_ADDRESS_REFUSED : explain_not_begun(code);
-}
-
-enum err transfer_explain(struct client_transfer *transfer, CURLcode code)
-{
-    enum err error = explain(transfer, code);
-    transfer->stream_failed = code == CURLE_HTTP2_STREAM;
-    if (error == ERR_TLS) {
-        tls_explain(&transfer->tls, code, transfer->request->evidence.tls_problem);
-        if (transfer->tls.begun_mono_us == 0) /* settings that cannot be used: it is about to */
-            transfer->tls.begun_mono_us = clock_mono_us();
-    }
-    bool is_whole = code == CURLE_OK || transfer->request->answer_cut;
-    return transfer->answered && is_whole ? OK : error;
-}
-
-enum err transfer_explain_deadline(const struct client_transfer *transfer)
-{
-    if (!transfer->in_multi) /* it waits for a connection, or for its name */
-        return transfer->stream.origin ? ERR_CONNECT_TIMEOUT : ERR_NAME_LOOKUP;
-    if (transfer->not_http)
-        return ERR_ANSWER_MALFORMED;
-    return transfer->request->sends > 0 ? ERR_ANSWER_TIMEOUT : ERR_CONNECT_TIMEOUT;
-}
-
 void transfer_unload(struct client_transfer *transfer)
 {
     transfer->in_multi = false;
-    transfer->unpin[0] = '\0';
-    if (*transfer->name)
-        snprintf(transfer->unpin, sizeof transfer->unpin, "-%s:%u", transfer->name,
-            transfer->target.port);
+    route_unpin(transfer);
 }
 
 /* The last address that was tried. */

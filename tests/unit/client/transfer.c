@@ -3,6 +3,8 @@
  * none. */
 #include "client/transfer.h"
 
+#include "client/explain.h"
+
 #include "unit/client/fixture.h"
 
 #include <arpa/inet.h>
@@ -55,7 +57,7 @@ static enum err perform(void)
 {
     cr_assert(transfer_load(transfer) == OK);
     CURLcode code = curl_easy_perform(transfer->easy);
-    return code == CURLE_OK ? OK : transfer_explain(transfer, code);
+    return code == CURLE_OK ? OK : explain_result(transfer, code);
 }
 
 Test(transfer, only_allowed_addresses_are_pinned)
@@ -65,11 +67,11 @@ Test(transfer, only_allowed_addresses_are_pinned)
     add(&addresses, "10.0.0.1");
     add(&addresses, "169.254.169.254");
     add(&addresses, "::1");
-    cr_expect_eq(transfer_pin(transfer, &addresses), ERR_ADDRESS_REFUSED);
+    cr_expect_eq(route_pin(transfer, &addresses), ERR_ADDRESS_REFUSED);
     add(&addresses, "127.0.0.1");
     add(&addresses, "fd00::1");
     add(&addresses, "2a00:1450:4001:aaaa:bbbb:cccc:dddd:eeee");
-    cr_expect_eq(transfer_pin(transfer, &addresses), OK);
+    cr_expect_eq(route_pin(transfer, &addresses), OK);
     char expected[128];
     snprintf(expected, sizeof expected,
         "7.route.invalid:%u:127.0.0.1,[2a00:1450:4001:aaaa:bbbb:cccc:dddd:eeee]", server.port);
@@ -82,7 +84,7 @@ Test(transfer, connects_to_the_pinned_address)
     start();
     struct address_set addresses = {.count = 0};
     add(&addresses, "127.0.0.1");
-    cr_assert(transfer_pin(transfer, &addresses) == OK);
+    cr_assert(route_pin(transfer, &addresses) == OK);
     cr_expect_eq(perform(), OK);
     cr_expect(transfer->answered);
     cr_expect_eq(transfer->status, 200);
