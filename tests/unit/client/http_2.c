@@ -240,8 +240,9 @@ Test(http_2, request_behind_goaway_is_sent_again_and_is_no_failure)
     bench_run(&bench);
     expect_all_ok(0);
     expect_handled_once();
-    cr_expect_gt(server.ignored, 0, "no request was behind a GOAWAY");
-    cr_expect_eq(server.ignored, count_refusals(0), "%u", server.ignored);
+    /* The server says so of those that were sent before the client had read the GOAWAY. */
+    unsigned refusals = count_refusals(0);
+    cr_expect(refusals > 0 && refusals >= server.ignored, "%u, %u", refusals, server.ignored);
     cr_expect_leq(server.connections, 6, "%u connections", server.connections);
     stop();
 }
