@@ -15,7 +15,9 @@
  * endpoint begin again at 5 s.
  *
  * The answer moves the delivery in the way that an operator would (operator_action.c), with a note
- * that says what the client answered. If an operator was faster, nothing is moved.
+ * that says what the client answered. If an operator was faster, nothing is moved. This holds as
+ * well if the operator has sent it again and it is in doubt once more: the answer may be older than
+ * the new attempt, so the client is asked again.
  *
  * Limits: one request at a time for each endpoint, with the answer timeout of the endpoint. A walk
  * asks for at most PROBED_MAX deliveries; the next walk continues behind them.
@@ -111,6 +113,8 @@ static void resolve(struct status_walk *walk, enum probe_answer answer, const ch
         .index = placement_index(parked->delivery),
         .from = DELIVERY_PARKED,
         .to = answer == PROBE_YES ? DELIVERY_DELIVERED : DELIVERY_PENDING,
+        .expects_generation = true,
+        .expected_generation = parked->generation,
     };
     snprintf(walk->action.note, sizeof walk->action.note, "status probe: status %d, %.100s",
         walk->client.end.http_status, why);

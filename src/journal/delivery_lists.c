@@ -24,13 +24,25 @@ static enum err take_ids(
 
 enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint,
     enum park_reason reason, int64_t after_id, unsigned count_max, int64_t *ret_ids,
-    unsigned *ret_count)
+    uint32_t *ret_generations, unsigned *ret_count)
 {
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_PARKED]);
+    unsigned count = 0;
+    bool row = false;
+    enum err result;
     sql_bind_int(&use, (int64_t)endpoint);
     sql_bind_int(&use, reason);
     sql_bind_int(&use, after_id);
-    return take_ids(&use, count_max, ret_ids, ret_count);
+    sql_bind_int(&use, count_max);
+    while (!(result = sql_step(&use, &row)) && row && count < count_max) {
+        ret_ids[count] = sql_column_int(&use, 0);
+        if (ret_generations)
+            ret_generations[count] = (uint32_t)sql_column_int(&use, 1);
+        count++;
+    }
+    sql_finish(&use);
+    *ret_count = count;
+    return result;
 }
 
 enum err delivery_rows_list_broker_owned(struct delivery_rows *rows, int64_t after_event,
@@ -118,7 +130,7 @@ enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint,
 {
     int64_t *ids = memory_new_array(count_max, sizeof *ids);
     enum err result =
-        delivery_rows_list_parked(rows, endpoint, reason, 0, count_max, ids, ret_count);
+        delivery_rows_list_parked(rows, endpoint, reason, 0, count_max, ids, NULL, ret_count);
     if (!result)
         result = move_each(rows, ids, *ret_count, DELIVERY_PARKED, choose_released, now_us);
     free(ids);

@@ -311,6 +311,9 @@ struct journal_operator_action {
     uint64_t endpoint; /* of a way to pending: where to; 0: to its own */
     bool looks;
     uint64_t expected_endpoint; /* unless it looks */
+    /* Only in this generation: ERR_MOVED_ON if it was sent again since. False: in any. */
+    bool expects_generation;
+    uint32_t expected_generation;
     enum operator_action_refusal ret_refusal;
     char ret_account[NAME_BYTES_MAX + 1]; /* of what could be sent */
     unsigned ret_index;
@@ -433,6 +436,7 @@ struct journal_redue {
 /* A parked delivery, and what its event says. */
 struct journal_parked {
     int64_t delivery;
+    uint32_t generation;
     struct event_id event;
     char account[NAME_BYTES_MAX + 1], type[EVENT_TYPE_BYTES_MAX + 1];
 };

@@ -79,7 +79,9 @@ static enum err action_on(
     action->ret_delivery = row->id;
     action->ret_endpoint = row->endpoint;
     action->ret_state = row->state;
-    if (row->state != action->from)
+    bool is_other_round =
+        action->expects_generation && row->generation != action->expected_generation;
+    if (row->state != action->from || is_other_round)
         return ERR_MOVED_ON;
     enum err result = action->to == DELIVERY_PENDING ? check_sending(store, action, row) : OK;
     if (result || action->looks)

@@ -264,6 +264,69 @@ static struct journal_list_parked list(
     return list;
 }
 
+static struct journal_parked find_in_doubt(struct shelf *shelf, uint64_t endpoint)
+{
+    struct journal_parked found;
+    struct journal_list_parked list = {.request.kind = JOURNAL_LIST_PARKED,
+        .endpoint = endpoint,
+        .reason = PARK_AMBIGUOUS,
+        .count_max = 1,
+        .ret_parked = &found};
+    shelf_begin(shelf);
+    cr_assert(store_list_parked(&shelf->store, &list.request) == OK && list.ret_count == 1);
+    shelf_commit(shelf);
+    return found;
+}
+
+static void park_again(struct shelf *shelf, int64_t seq, unsigned index)
+{
+    struct journal_record order = {.request.kind = JOURNAL_RECORD_OUTCOME,
+        .delivery = placement_delivery(seq, index),
+        .generation = 1,
+        .from = DELIVERY_PENDING,
+        .to = DELIVERY_PARKED,
+        .reason = PARK_AMBIGUOUS};
+    shelf_begin(shelf);
+    cr_assert(
+        store_record_outcome(&shelf->store, &order.request) == OK && order.request.result == OK);
+    shelf_commit(shelf);
+}
+
+/* A status probe asks about what was sent before. Its answer says nothing about a later attempt. */
+Test(actions, that_expect_a_generation_find_nothing_in_a_later_one)
+{
+    struct shelf *shelf = shelf_new();
+    int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 2});
+    cr_assert(shelf_move(shelf, seq, 1, DELIVERY_PENDING, DELIVERY_PARKED) == OK);
+    struct journal_parked before = find_in_doubt(shelf, 2);
+    cr_assert(action(shelf, seq, 1, DELIVERY_PARKED, DELIVERY_PENDING).request.result == OK);
+    park_again(shelf, seq, 1);
+    struct journal_parked after = find_in_doubt(shelf, 2);
+    const struct {
+        uint32_t generation;
+        enum delivery_state to;
+        enum err expected;
+    } cases[] = {{before.generation, DELIVERY_DELIVERED, ERR_MOVED_ON},
+        {before.generation, DELIVERY_PENDING, ERR_MOVED_ON},
+        {after.generation, DELIVERY_DELIVERED, OK}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct journal_operator_action probe = {.request.kind = JOURNAL_OPERATOR_ACTION,
+            .event = before.event,
+            .index = 1,
+            .from = DELIVERY_PARKED,
+            .to = cases[i].to,
+            .expected_endpoint = 2,
+            .expects_generation = true,
+            .expected_generation = cases[i].generation};
+        shelf_begin(shelf);
+        cr_assert(store_action(&shelf->store, &probe.request) == OK);
+        shelf_commit(shelf);
+        cr_expect_eq(probe.request.result, cases[i].expected, "case %zu: %s", i,
+            err_name(probe.request.result));
+    }
+    shelf_free(shelf);
+}
+
 Test(route, unrouted_deliveries_are_listed_in_parts_and_the_totals_follow_their_endpoint)
 {
     struct shelf *shelf = shelf_new();
