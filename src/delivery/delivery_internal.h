@@ -218,6 +218,7 @@ struct endpoint_queue {
     bool status_again;               /* another doubt came up during the walk */
     unsigned status_turn;            /* walks since the last doubt */
     int64_t status_after_id;         /* where the next walk begins */
+    bool status_left;                /* something before status_after_id is still in doubt */
 
     struct journal_load probe_load; /* looks for an event to probe with (probe.c) */
     bool probe_loading;

@@ -19,6 +19,10 @@
  * well if the operator has sent it again and it is in doubt once more: the answer may be older than
  * the new attempt, so the client is asked again.
  *
+ * While the breaker of the endpoint is open, a walk ends at the first answer that shows that the
+ * client fails, and the next walk continues behind it after 30 s. Walks do not wait until the
+ * breaker closes: without a delivery to send as a probe it stays open.
+ *
  * Limits: one request at a time for each endpoint, with the answer timeout of the endpoint. A walk
  * asks for at most PROBED_MAX deliveries; the next walk continues behind them.
  */
@@ -32,6 +36,7 @@
 #include <stdio.h>
 
 #define PROBED_MAX 64
+#define FAILING_TURN 1 /* in walks_after_us: while the client fails */
 
 static const int64_t walks_after_us[] = {5 * US_PER_SECOND, 30 * US_PER_SECOND, 120 * US_PER_SECOND,
     600 * US_PER_SECOND, 3600 * US_PER_SECOND};
@@ -83,6 +88,17 @@ static void end_walk(struct status_walk *walk, bool again)
     else if (again)
         walk_again_after(queue, queue->status_turn);
     queue->status_again = false;
+}
+
+/* The client still fails: asking about the rest would hang as well, or fail. */
+static void end_failing(struct status_walk *walk)
+{
+    struct endpoint_queue *queue = walk->queue;
+    queue->status_after_id = walk->parked[walk->at].delivery;
+    queue->status_left = true;
+    queue->status_turn = FAILING_TURN;
+    end_walk(walk, true);
+    queue->status_turn = 0; /* once it is back, the pauses are short */
 }
 
 static void on_resolved(struct request *request, void *receiver)
@@ -144,6 +160,10 @@ static void on_answer(struct client_request *request)
         return;
     }
     walk->all_resolved = false;
+    if (flow_is_open(queue) && verdict_wait_cause(&request->end) == WAIT_ENDPOINT) {
+        end_failing(walk);
+        return;
+    }
     walk->at++;
     ask_next(walk);
 }
@@ -191,10 +211,12 @@ static void ask_next(struct status_walk *walk)
     }
     if (walk->at == walk->list.ret_count) {
         bool more = walk->list.ret_after_id != INT64_MAX;
+        bool left = walk->queue->status_left || !walk->all_resolved;
         walk->queue->status_after_id = more ? walk->list.ret_after_id : 0;
+        walk->queue->status_left = more && left;
         if (more)
             walk->queue->status_turn = 0; /* the pauses grow at the end of the list only */
-        end_walk(walk, more || !walk->all_resolved);
+        end_walk(walk, more || left);
         return;
     }
     event_id_format(&walk->parked[walk->at].event, id);
@@ -226,8 +248,8 @@ static void on_timer(struct timer *timer)
         return;
     const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, queue->endpoint);
     if (!endpoint || !endpoint->enabled || !endpoint_policy_probe(endpoint->policy))
-        return;                                        /* a change of the endpoint begins again */
-    if (shard->policy.paused || flow_is_open(queue)) { /* open: it would hang as well, or fail */
+        return; /* a change of the endpoint begins again */
+    if (shard->policy.paused) {
         walk_again_after(queue, 0);
         return;
     }
@@ -257,6 +279,8 @@ void status_probe_begin(struct endpoint_queue *queue)
         taker->stopping ? NULL : directory_endpoint(taker->directory, queue->endpoint);
     if (!endpoint || !endpoint_policy_probe(endpoint->policy))
         return;
+    if (queue->status_walk || queue->status_after_id != 0)
+        queue->status_left = true; /* the new doubt may be before the place that was reached */
     if (queue->status_walk)
         queue->status_again = true;
     else

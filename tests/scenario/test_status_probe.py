@@ -72,6 +72,14 @@ def test_answer_that_says_neither_yes_nor_no_leaves_the_payout_parked(make_gatew
     assert sends(sink, events) == [1, 1, 1, 1]
 
 
+def test_client_is_asked_although_its_breaker_is_open_and_nothing_is_left_to_send(make_gateway, sink):
+    gateway = make_gateway(HOUR)
+    deployment = probed(gateway, sink)
+    events = lose_answers(deployment, sink, [YES] * 12)
+    wait_until_delivered(deployment, events)
+    assert sends(sink, events) == [1] * 12
+
+
 def test_payout_that_a_kill_interrupted_is_asked_about_after_the_start(make_gateway, sink):
     gateway = make_gateway(HOUR)
     deployment = probed(gateway, sink)
