@@ -60,39 +60,44 @@ static void plan_hang(const struct client_request *request, struct client_plan *
 {
     bool connects = !sim_chance(STREAM_CLIENTS, CONNECT_HANGS_PER_MILLE);
     ret_plan->after_us = connects ? request->answer_timeout_us : request->connect_timeout_us;
-    ret_plan->end = (struct attempt_end){
+    ret_plan->answer.end = (struct attempt_end){
         0, connects ? ERR_ANSWER_TIMEOUT : ERR_CONNECT_TIMEOUT, .request_begun = connects};
 }
 
 bool clients_plan(const struct client_request *request, struct client_plan *ret_plan)
 {
     static const int statuses[] = {500, 503, 502, 408};
-    const struct fake_endpoint *endpoint = fake_endpoint_of_url(request->url);
+    struct slice id;
+    const struct fake_endpoint *endpoint = request->get
+                                               ? fake_endpoint_of_question(request->url, &id)
+                                               : fake_endpoint_of_url(request->url);
     enum client_mood mood = endpoint ? clients[endpoint - fake_endpoints].mood : CLIENT_MOODY;
     *ret_plan = (struct client_plan){
         .after_us = (1 + sim_below(STREAM_CLIENTS, LATENCY_MS_MAX)) * US_PER_MS,
-        .end = {.http_status = 200, .request_begun = true}};
+        .answer.end = {.http_status = 200, .request_begun = true}};
     if (mood == CLIENT_FLAKY)
         mood = sim_chance(STREAM_CLIENTS, 333) ? CLIENT_FAILS : CLIENT_WELL;
     switch (mood) {
     case CLIENT_MOODY:
         return false;
     case CLIENT_FAILS:
-        ret_plan->end.http_status = statuses[sim_below(STREAM_CLIENTS, 4)];
+        ret_plan->answer.end.http_status = statuses[sim_below(STREAM_CLIENTS, 4)];
         break;
     case CLIENT_HANGS:
         plan_hang(request, ret_plan);
         break;
     case CLIENT_REFUSES:
-        ret_plan->end = (struct attempt_end){.error = ERR_CONNECT};
+        ret_plan->answer.end = (struct attempt_end){.error = ERR_CONNECT};
         break;
     case CLIENT_THROTTLES:
-        ret_plan->end.http_status = 429;
-        ret_plan->retry_after_us =
+        ret_plan->answer.end.http_status = 429;
+        ret_plan->answer.retry_after_us =
             (1 + sim_below(STREAM_CLIENTS, RETRY_AFTER_S_MAX)) * US_PER_SECOND;
         break;
     case CLIENT_REJECTS:
-        ret_plan->end.http_status = 404;
+        ret_plan->answer.body = BODY_BAD;
+        if (!request->answer_wanted || sim_chance(STREAM_RULES, 500))
+            ret_plan->answer.end.http_status = 404;
         break;
     default:
         break;

@@ -7,6 +7,7 @@
 #define PENSTOCK_TESTS_MODEL_CLIENTS_H
 
 #include "client/client.h"
+#include "fake_rules.h"
 
 enum client_mood {
     CLIENT_MOODY,
@@ -16,14 +17,21 @@ enum client_mood {
     CLIENT_REFUSES,
     CLIENT_THROTTLES, /* 429 with Retry-After */
     CLIENT_FLAKY,     /* fails every third time */
-    CLIENT_REJECTS,   /* 404: it works, but does not want the event */
+    CLIENT_REJECTS,   /* 404, or 200 with a body that says no: it works, but refuses the event */
     CLIENT_MOODS
+};
+
+/* How a request ends. A status probe that is answered 2xx with a good body is answered with the
+ * truth, and with another body by one that says nothing. */
+struct client_answer {
+    struct attempt_end end;
+    int64_t retry_after_us;
+    enum fake_body body; /* with a status, if the rules look at the body */
 };
 
 struct client_plan {
     int64_t after_us;
-    struct attempt_end end;
-    int64_t retry_after_us;
+    struct client_answer answer;
 };
 
 void clients_begin(void); /* called at the start of a seed: all are moody */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "clients.h"
+#include "doubt.h"
 #include "fake_accounts.h"
 #include "fake_broker.h"
 #include "fake_client.h"
@@ -23,7 +24,8 @@
 #define TURN_US_MAX 200    /* how long one turn of a coroutine takes */
 #define TURNS_WITHOUT_REST_MAX 20000 /* without new input: more turns than this count as a spin */
 #define WAITS_MAX 20000
-#define OUTAGES_PER_MILLE 100               /* of the seeds */
+#define OUTAGES_PER_MILLE 100 /* of the seeds */
+#define DOUBTS_PER_MILLE 80
 #define STEPS 5                             /* of the longest schedule */
 #define STEPS_WITH_BROKER 3                 /* factor: with a broker an event needs more steps */
 #define STUCK_US (2 * 3600 * US_PER_SECOND) /* longer than the longest step of a schedule */
@@ -130,6 +132,12 @@ static void bury(void)
         world_crash(sim_chance(STREAM_DRIVER, 500) ? DISK_KILL : DISK_POWER_LOSS);
 }
 
+static void all_is_received(void)
+{
+    model_flow_all_is_received();
+    fake_accounts_all_is_received();
+}
+
 static void step(void)
 {
     struct sim_coroutine *runnable[SIM_COROUTINES_MAX];
@@ -154,7 +162,7 @@ static void step(void)
     fake_client_work();
     world_check();
     if (runnable_count == 0 && sim_runnable(runnable) == 0)
-        model_flow_all_is_received();
+        all_is_received();
     tally(TALLY_STEPS);
 }
 
@@ -172,7 +180,7 @@ void driver_run_dry(void)
         bury();
         world_check();
     }
-    model_flow_all_is_received();
+    all_is_received();
 }
 
 static void wait_for_stop(void)
@@ -254,7 +262,7 @@ static void drain(void)
     fail_unless(world_state() == WORLD_DOWN, BROKEN_LIVENESS, "the gateway does not stop");
 }
 
-void driver_run(uint64_t seed, unsigned steps, bool with_broker, bool outage)
+void driver_run(uint64_t seed, unsigned steps, bool with_broker, bool outage, bool doubt)
 {
     sim_init(seed);
     has_outage = sim_chance(STREAM_CLIENTS, OUTAGES_PER_MILLE) || outage;
@@ -270,5 +278,7 @@ void driver_run(uint64_t seed, unsigned steps, bool with_broker, bool outage)
         step();
     if (has_outage)
         outage_run();
+    if (sim_chance(STREAM_RULES, DOUBTS_PER_MILLE) || doubt)
+        doubt_run();
     drain();
 }

@@ -127,6 +127,9 @@ static const struct {
     {2, 20, {0, ERR_SEND, true}, 0},
 };
 #define ENDS (sizeof ends / sizeof ends[0])
+/* Per mille of the answers: a body other than the good one. */
+#define OTHER_BODY_GOOD 150
+#define OTHER_BODY_BAD 500
 
 static bool bad_mood;
 
@@ -152,7 +155,7 @@ static unsigned weight_of(unsigned end)
 
 void deployment_answer(void)
 {
-    unsigned total = 0, chosen = 0;
+    unsigned total = 0, chosen = 0, number = sim_below(STREAM_DRIVER, fake_client_waiting());
     for (unsigned i = 0; i < ENDS; i++)
         total += weight_of(i);
     unsigned drawn = sim_below(STREAM_DRIVER, total);
@@ -161,14 +164,21 @@ void deployment_answer(void)
     int64_t retry_after_s = ends[chosen].retry_after_s_max
                                 ? sim_below(STREAM_DRIVER, ends[chosen].retry_after_s_max)
                                 : 0;
-    fake_client_answer(sim_below(STREAM_DRIVER, fake_client_waiting()), &ends[chosen].end,
-        retry_after_s * US_PER_SECOND);
+    const struct client_answer answer = {
+        .end = ends[chosen].end,
+        .retry_after_us = retry_after_s * US_PER_SECOND,
+        .body = sim_chance(STREAM_RULES, bad_mood ? OTHER_BODY_BAD : OTHER_BODY_GOOD)
+                    ? (enum fake_body)sim_below(STREAM_RULES, FAKE_BODIES)
+                    : BODY_GOOD,
+    };
+    fake_client_answer(number, &answer);
 }
 
 void deployment_answer_all_well(void)
 {
+    const struct client_answer answer = {.end = ends[0].end};
     while (fake_client_waiting() > 0)
-        fake_client_answer(0, &ends[0].end, 0);
+        fake_client_answer(0, &answer);
 }
 
 /* Operators. */
@@ -187,6 +197,12 @@ static void change_endpoint(void)
     else
         change = sim_chance(STREAM_DRIVER, 700) ? FAKE_DISABLE : FAKE_TAKE_AWAY;
     fake_accounts_change(world_accounts(), endpoint, change);
+}
+
+void actions_change_rules(void)
+{
+    fake_accounts_change(world_accounts(), &fake_endpoints[sim_below(STREAM_RULES, FAKE_ENDPOINTS)],
+        FAKE_CHANGE_RULES);
 }
 
 static void change_policy(void)
@@ -260,6 +276,19 @@ static void action_on_delivery(void)
         to = (enum delivery_state)sim_below(STREAM_DRIVER, DELIVERY_STATES);
     while (!delivery_state_may_move_by_operator(from, to) || (moves && to != DELIVERY_PENDING));
     world_action(delivery, from, to, to == DELIVERY_PENDING ? choose_endpoint(delivery, moves) : 0);
+}
+
+bool actions_can_decide_doubt(void)
+{
+    return is_up() && model_in_doubt(0) != NULL;
+}
+
+void actions_decide_doubt(void)
+{
+    static const enum delivery_state to[] = {
+        DELIVERY_PENDING, DELIVERY_PENDING, DELIVERY_DELIVERED, DELIVERY_DISCARDED};
+    struct model_delivery *delivery = model_in_doubt(sim_random(STREAM_RULES));
+    world_action(delivery, DELIVERY_PARKED, to[sim_below(STREAM_RULES, 4)], 0);
 }
 
 static void start(void)
@@ -357,7 +386,7 @@ static bool broker_is_down(void)
 void actions_disturb(void)
 {
     static const char *const names[] = {"set clock", "endpoint", "action", "stop", "crash", "crash",
-        "doom", "disk full briefly", "write fails", "channel lost", "connection lost"};
+        "doom", "disk full briefly", "write fails", "channel lost", "connection lost", "rules"};
     const char *name = names[sim_below(STREAM_CLIENTS, sizeof names / sizeof names[0])];
     for (unsigned i = 0; i < actions_count; i++)
         if (strcmp(actions[i].name, name) == 0 && actions[i].is_possible())
@@ -416,5 +445,7 @@ const struct action actions[] = {
     {"connector refuses", 8, false, fake_broker_is_up, fake_broker_refuse},
     {"owned by another", 4, false, fake_broker_is_up, take_ownership},
     {"ownership given back", 60, true, is_owned_by_other, give_ownership_back},
+    {"rules", 20, false, is_always, actions_change_rules},
+    {"doubt", 20, false, actions_can_decide_doubt, actions_decide_doubt},
 };
 const unsigned actions_count = sizeof actions / sizeof actions[0];

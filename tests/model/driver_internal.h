@@ -53,6 +53,11 @@ void deployment_answer_all_well(void); /* answers 200 to all waiting requests */
 
 /* Does one of the actions that disturb an outage. */
 void actions_disturb(void);
+/* An operator changes the rules about answers of an endpoint. */
+void actions_change_rules(void);
+/* An operator decides about a delivery in doubt, whatever its client would say. */
+bool actions_can_decide_doubt(void);
+void actions_decide_doubt(void);
 /* Removes all faults of the disk, the broker, the endpoints and the policy. */
 void actions_mend(void);
 

@@ -36,6 +36,7 @@ static int64_t version;
 void fake_accounts_init(void)
 {
     static const unsigned accounts[FAKE_ENDPOINTS] = {0, 0, 1, 2, 3, 1};
+    fake_rules_begin();
     for (unsigned i = 0; i < FAKE_ENDPOINTS; i++) {
         struct fake_endpoint *endpoint = &fake_endpoints[i];
         *endpoint = (struct fake_endpoint){.account = accounts[i], .enabled = true};
@@ -45,7 +46,7 @@ void fake_accounts_init(void)
         endpoint->is_there = accounts[i] != 3 &&
                              i != FAKE_LATER; /* added later: its account then has older events */
         snprintf(endpoint->name, sizeof endpoint->name, "e%u", i);
-        fake_policy_draw(&endpoint->policy);
+        fake_policy_draw(&endpoint->policy, endpoint->name);
         snprintf(endpoint->url, sizeof endpoint->url, "https://e%u.example/in", i);
     }
 }
@@ -64,6 +65,35 @@ const struct fake_endpoint *fake_endpoint_of_url(const char *url)
         if (strcmp(fake_endpoints[i].url, url) == 0)
             return &fake_endpoints[i];
     return NULL;
+}
+
+const struct fake_endpoint *fake_endpoint_of_question(const char *url, struct slice *ret_id)
+{
+    for (unsigned i = 0; i < FAKE_ENDPOINTS; i++) {
+        char beginning[48];
+        snprintf(beginning, sizeof beginning, "https://%s.example/status/", fake_endpoints[i].name);
+        size_t len = strlen(beginning);
+        if (strncmp(url, beginning, len) != 0)
+            continue;
+        *ret_id = slice_from_string(url + len);
+        return &fake_endpoints[i];
+    }
+    return NULL;
+}
+
+bool fake_endpoint_may_use(
+    const struct fake_endpoint *endpoint, const struct fake_rules *rules, bool guarded)
+{
+    bool may = rules == endpoint->policy.rules;
+    for (unsigned i = 0; guarded && i < endpoint->replaced_count; i++)
+        may |= i == FAKE_REPLACED_MAX || rules == endpoint->replaced[i];
+    return may;
+}
+
+void fake_accounts_all_is_received(void)
+{
+    for (unsigned i = 0; i < FAKE_ENDPOINTS; i++)
+        fake_endpoints[i].replaced_count = 0;
 }
 
 bool fake_endpoint_is_open(const struct fake_endpoint *endpoint)
@@ -133,9 +163,21 @@ static void publish_endpoint(struct accounts *self, const struct fake_endpoint *
     publish(self, directory_entry_of_endpoint(&endpoint));
 }
 
+static void change_rules(struct fake_endpoint *endpoint)
+{
+    if (endpoint->replaced_count < FAKE_REPLACED_MAX)
+        endpoint->replaced[endpoint->replaced_count] = endpoint->policy.rules;
+    if (endpoint->replaced_count <= FAKE_REPLACED_MAX) /* one more: any rules are possible */
+        endpoint->replaced_count++;
+    fake_policy_change_rules(&endpoint->policy, endpoint->name);
+    tally(TALLY_RULES_CHANGED);
+}
+
 static void apply(struct fake_endpoint *endpoint, enum fake_change change)
 {
-    if (change == FAKE_ENABLE || change == FAKE_DISABLE)
+    if (change == FAKE_CHANGE_RULES)
+        change_rules(endpoint);
+    else if (change == FAKE_ENABLE || change == FAKE_DISABLE)
         endpoint->enabled = change == FAKE_ENABLE;
     else
         endpoint->is_there = change == FAKE_BRING_BACK;

@@ -19,6 +19,7 @@
 #define FAKE_ENDPOINTS 6
 #define FAKE_LATER 5 /* the endpoint that is added later than events of its account */
 #define FAKE_PARTNER "shop"
+#define FAKE_REPLACED_MAX 8
 
 struct fake_endpoint {
     uint64_t id;
@@ -32,6 +33,10 @@ struct fake_endpoint {
      * earlier runs whose last actions no look has covered yet. */
     bool opened, opened_before;
     unsigned changes; /* in all */
+    /* Rules that were replaced: a guarded attempt may have begun with them, and wait for its
+     * commit. */
+    const struct fake_rules *replaced[FAKE_REPLACED_MAX];
+    unsigned replaced_count;
 };
 
 extern const char *const fake_account_names[FAKE_ACCOUNTS];
@@ -41,6 +46,13 @@ extern struct fake_endpoint fake_endpoints[FAKE_ENDPOINTS];
 void fake_accounts_init(void);
 const struct fake_endpoint *fake_endpoint_of_id(uint64_t id); /* or NULL */
 const struct fake_endpoint *fake_endpoint_of_url(const char *url);
+/* Of the URL of a status probe; or NULL. */
+const struct fake_endpoint *fake_endpoint_of_question(const char *url, struct slice *ret_id);
+/* Whether a request that is sent now may have begun with these rules. */
+bool fake_endpoint_may_use(
+    const struct fake_endpoint *endpoint, const struct fake_rules *rules, bool guarded);
+/* No attempt waits for its commit: all that are sent from now on use the latest rules. */
+void fake_accounts_all_is_received(void);
 bool fake_endpoint_is_open(const struct fake_endpoint *endpoint);
 bool fake_account_is_open(unsigned account); /* at least one of its endpoints is open */
 /* Returns the endpoints to which an event of this account is routed now. */
@@ -54,7 +66,7 @@ void fake_accounts_looked(void);
 struct accounts *fake_accounts_open(void (*on_changed)(uint64_t endpoint));
 void fake_accounts_close(struct accounts *accounts);
 
-enum fake_change { FAKE_ENABLE, FAKE_DISABLE, FAKE_TAKE_AWAY, FAKE_BRING_BACK };
+enum fake_change { FAKE_ENABLE, FAKE_DISABLE, FAKE_TAKE_AWAY, FAKE_BRING_BACK, FAKE_CHANGE_RULES };
 /* A change by an operator. `accounts` is NULL while no gateway runs. */
 void fake_accounts_change(
     struct accounts *accounts, struct fake_endpoint *endpoint, enum fake_change change);

@@ -7,11 +7,13 @@
 #ifndef PENSTOCK_TESTS_MODEL_FAKE_CLIENT_H
 #define PENSTOCK_TESTS_MODEL_FAKE_CLIENT_H
 
-#include "client/client.h"
+#include "clients.h"
 
 unsigned fake_client_waiting(void); /* requests that the driver has to end */
 /* Ends one of them. They are numbered from 0 in the order of sending. */
-void fake_client_answer(unsigned number, const struct attempt_end *end, int64_t retry_after_us);
+void fake_client_answer(unsigned number, const struct client_answer *answer);
+bool fake_client_is_question(unsigned number); /* a status probe */
+bool fake_client_is_guarded(unsigned number);
 void fake_client_forget(void); /* called after a crash */
 
 int64_t fake_client_next_us(

@@ -22,7 +22,7 @@ static void append(char *text, size_t size, const char *format, ...)
 {
     size_t used = strlen(text);
     va_list args;
-    if (used > 1)
+    if (used > 0)
         used += (size_t)snprintf(text + used, size - used, ",");
     va_start(args, format);
     vsnprintf(text + used, size - used, format, args);
@@ -67,18 +67,33 @@ static void draw_members(struct fake_policy *policy, char *text, size_t size)
         append(text, size, "\"final_statuses\":[404]");
 }
 
-void fake_policy_draw(struct fake_policy *ret_policy)
+static void parse(struct fake_policy *policy, const char *host)
 {
-    char text[400] = "{";
-    *ret_policy = (struct fake_policy){0};
-    if (!sim_chance(STREAM, HAS_ONE_PER_MILLE))
+    char rules[FAKE_RULES_TEXT_BYTES], text[FAKE_MEMBERS_BYTES + FAKE_RULES_TEXT_BYTES + 4];
+    fake_rules_write(policy->rules, host, rules);
+    bool has_both = policy->members[0] && rules[0];
+    snprintf(text, sizeof text, "{%s%s%s}", policy->members, has_both ? "," : "", rules);
+    policy->parsed = NULL; /* never freed: an attempt may have it */
+    if (!policy->members[0] && !rules[0])
         return;
-    draw_members(ret_policy, text, sizeof text - 1);
-    strcat(text, "}");
     struct refusal refusal = {0};
     enum err failed =
-        endpoint_policy_parse(slice_from_string(text), NULL, &ret_policy->parsed, &refusal);
+        endpoint_policy_parse(slice_from_string(text), NULL, &policy->parsed, &refusal);
     fail_unless(!failed, BROKEN_SIM, "no policy: %s: %s", err_name(failed), text);
     trace("policy %s", text);
     tally(TALLY_POLICIES);
+}
+
+void fake_policy_draw(struct fake_policy *ret_policy, const char *host)
+{
+    *ret_policy = (struct fake_policy){.rules = fake_rules_draw()};
+    if (sim_chance(STREAM, HAS_ONE_PER_MILLE))
+        draw_members(ret_policy, ret_policy->members, sizeof ret_policy->members);
+    parse(ret_policy, host);
+}
+
+void fake_policy_change_rules(struct fake_policy *policy, const char *host)
+{
+    policy->rules = fake_rules_draw();
+    parse(policy, host);
 }

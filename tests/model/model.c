@@ -328,9 +328,9 @@ static void check_recorded(const struct model_post *post)
         const struct model_delivery *delivery = &post->deliveries[i];
         char name[NAME_BYTES];
         model_name(delivery, name);
-        fail_unless(!delivery->seen_2xx || delivery->state == DELIVERY_DELIVERED, "P4",
-            "%s was answered 2xx, but an orderly stop has not recorded it: it is %s", name,
-            delivery_state_name(delivery->state));
+        fail_unless(!delivery->seen_success || delivery->state == DELIVERY_DELIVERED, "P4",
+            "%s was answered with a success, but an orderly stop has not recorded it: it is %s",
+            name, delivery_state_name(delivery->state));
     }
 }
 

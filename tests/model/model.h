@@ -10,6 +10,7 @@
  *   model_ways.c               P2: the state changes that a delivery may make
  *   model_money.c              P8: exact decimals, sums, the totals
  *   model_send.c               requests to clients: P4 and P5
+ *   model_probe.c              what clients have really done, and status probes: P5
  *   model_flow.c               how an endpoint's failures and recoveries govern them: P7
  *   model_broker.c             rabbitmq mode: acks, ownership, aliases, late conflicts
  *
@@ -35,6 +36,7 @@
 #define PENSTOCK_TESTS_MODEL_MODEL_H
 
 #include "base/limits.h"
+#include "fake_accounts.h"
 #include "journal/journal.h"
 #include "model/delivery_state.h"
 #include "model/event.h"
@@ -79,6 +81,7 @@ struct model_post {
     bool queue_lost;           /* a queue was deleted while a message of it was inside */
     unsigned long disk_errors; /* reported by the disk before it was posted */
     bool was_low;              /* the disk was nearly full when it was posted */
+    unsigned char processed[FAKE_ENDPOINTS]; /* how often each client has really processed it */
 
     /* at the last look */
     bool on_disk, has_body;
@@ -119,9 +122,11 @@ struct model_delivery {
     unsigned sends, sends_in_run;
     int64_t sent_mono_us; /* the last attempt */
     bool in_flight;
-    bool worked_off; /* a client has answered 2xx at least once */
-    bool seen_2xx;   /* the gateway has received a 2xx since its last crash */
-    bool spent;      /* guarded: its permission to send is used up */
+    bool worked_off;   /* a client has answered with a success at least once */
+    bool seen_success; /* the gateway has received a success since its last crash */
+    bool spent;        /* guarded: its permission to send is used up */
+    /* an operator has ordered it to be sent since its client has processed it */
+    bool sent_by_order;
     int64_t ends_seen;
     int64_t sent_us;  /* the last one, monotonic */
     bool was_waiting; /* when it was sent */
@@ -130,6 +135,12 @@ struct model_delivery {
     bool ended_early;
     int ended_status;
     int64_t sent_number;
+
+    /* status probes: what its client has said since it was sent, and how many have moved it */
+    enum probe_answer probe_answer;
+    uint64_t probe_endpoint;
+    unsigned resolutions, resolutions_in_look;
+    unsigned long resolutions_looked_at;
 };
 
 /* The configuration of this seed. */
@@ -203,11 +214,34 @@ struct model_send {
     const char *url;
     struct slice body;
     bool once;
+    const struct fake_rules *rules; /* that it was sent by */
 };
 struct model_delivery *model_request_sent(const struct model_send *send);
+/* How a request ended. `success`: by the rules that it was sent by. */
+struct model_end {
+    struct attempt_end end;
+    enum success success;
+};
 /* The client has answered, or the request has failed. The gateway has not seen the end yet. */
-void model_request_answered(struct model_delivery *delivery, const struct attempt_end *end);
+void model_request_answered(struct model_delivery *delivery, const struct model_end *end);
 /* The gateway has seen the end. */
-void model_request_ended(struct model_delivery *delivery, const struct attempt_end *end);
+void model_request_ended(struct model_delivery *delivery, const struct model_end *end);
+/* The client has really done it, whatever it answers. */
+void model_client_processed(struct model_delivery *delivery);
+
+/* Status probes. */
+struct model_question {
+    struct model_post *post;
+    uint64_t endpoint;
+    struct model_delivery *delivery; /* NULL: it was moved to another endpoint */
+    unsigned sends;                  /* of the delivery, when it was asked */
+    bool processed;                  /* the same */
+};
+struct model_question model_asked(struct slice id, const struct fake_endpoint *endpoint);
+bool model_has_processed(const struct model_question *question);
+/* Returns one that is parked as ambiguous, of which a client is asked now, if there is one. NULL:
+ * none is in doubt. */
+struct model_delivery *model_in_doubt(uint64_t random);
+void model_question_ended(const struct model_question *question, enum probe_answer answer);
 
 #endif

@@ -43,7 +43,7 @@ struct flow {
     int64_t failed_us;    /* the last failure, 429 included, or sign of trouble */
     int64_t throttled_us; /* the last 429; 0: none */
     bool open, may_be_open;
-    int64_t opened_us;
+    int64_t opened_us, may_be_opened_us;
     bool opened_before;          /* perhaps: then the next probe is due at any time */
     unsigned probes;             /* since then */
     bool unsettled;              /* it was changed, and the gateway may not know */
@@ -206,6 +206,7 @@ static void check_guarded_probe(const struct flow *flow, const char *name)
 {
     uint64_t endpoint = fake_endpoints[flow - flows].id;
     unsigned count = 0;
+    int64_t opened_us = flow->opened_before ? flow->may_be_opened_us : flow->opened_us;
     const struct model_delivery *better = NULL;
     if (fake_broker_partitions() > 0) /* suspended events are not in the journal's answer */
         return;
@@ -218,7 +219,7 @@ static void check_guarded_probe(const struct flow *flow, const char *name)
             count += delivery->state == DELIVERY_PENDING || delivery->state == DELIVERY_WAITING;
             if (!is_pending && !waits_for_endpoint(delivery))
                 continue;
-            bool was_tried = delivery->sent_us + PROBE_CHOSEN_US > flow->opened_us;
+            bool was_tried = delivery->sent_us + PROBE_CHOSEN_US > opened_us;
             if (!delivery->post->guarded && !delivery->in_flight && !was_tried &&
                 delivery->ended_number <= delivery->attempts &&
                 delivery->seen_us + PROBE_CHOSEN_US < sim_mono_us())
@@ -370,6 +371,8 @@ static void on_failure(struct flow *flow, const struct model_delivery *delivery)
     bool may_have_been_open = flow->may_be_open;
     if (failures_in_a_row(flow) >= RUN_OPENS || share_opens(flow))
         flow->may_be_open = true;
+    if (flow->may_be_open && !may_have_been_open)
+        flow->may_be_opened_us = sim_mono_us();
     if (flow->run < RUN_OPENS || flow->open || flow->unsettled)
         return;
     flow->open = true;
@@ -400,8 +403,9 @@ static void on_success(struct flow *flow)
     flow->edge_us = sim_mono_us();
 }
 
-void model_flow_ended(struct model_delivery *delivery, const struct attempt_end *end)
+void model_flow_ended(struct model_delivery *delivery, const struct model_end *how)
 {
+    const struct attempt_end *end = &how->end;
     struct flow *flow = flow_of(delivery->endpoint);
     flow->in_flight--;
     flow->class_in_flight[delivery->post->class]--;
@@ -417,7 +421,8 @@ void model_flow_ended(struct model_delivery *delivery, const struct attempt_end 
         flow->failed_us = flow->throttled_us = sim_mono_us();
         if (flow->may_be_open)
             on_success(flow); /* a client that limits us works */
-    } else if (end->http_status == 0 || status_is_temporary(end->http_status)) {
+    } else if (how->success != SUCCESS_YES &&
+               (end->http_status == 0 || status_is_temporary(end->http_status) || end->error)) {
         on_failure(flow, delivery);
     } else {
         on_success(flow);

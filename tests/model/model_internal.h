@@ -36,6 +36,7 @@ void model_check_due(const struct model_delivery *row, const char *name);
 struct model_action_row {
     enum delivery_state from, to;
     uint64_t from_endpoint, to_endpoint;
+    unsigned long look; /* number of the look that found it */
 };
 void model_action_found(struct model_delivery *delivery, const struct model_action_row *row);
 void model_actions_read(bool decides_doubts);
@@ -85,7 +86,16 @@ void model_look_end(bool crashed, bool complete);
 /* model_flow.c */
 void model_flow_found_waiting(const struct model_delivery *delivery); /* at the first look */
 void model_flow_sent(struct model_delivery *delivery, bool guarded, const char *name);
-void model_flow_ended(struct model_delivery *delivery, const struct attempt_end *end);
+void model_flow_ended(struct model_delivery *delivery, const struct model_end *end);
+
+/* model_probe.c: called for each row of the table of actions that a status probe wrote. */
+void model_resolution_found(struct model_delivery *delivery, const struct model_action_row *row);
+/* As model_action_is_open. */
+bool model_resolution_is_open(
+    const struct model_delivery *delivery, enum delivery_state from, enum delivery_state to);
+/* Parked as ambiguous: a status probe will resolve it, if its client answers. */
+bool model_should_be_resolved(const struct model_delivery *delivery);
+void model_questions_forgotten(void); /* the run has ended */
 
 /* model_send.c */
 void model_sends_ended(void); /* the run has ended: no request is in flight any more */

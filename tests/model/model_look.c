@@ -30,8 +30,8 @@ enum statement { VERSION, ACTIONS, EVENTS, DELIVERIES, ALIASES, CONFLICTS, ROW, 
 
 static const char *const texts[STATEMENTS] = {
     [VERSION] = "PRAGMA data_version",
-    [ACTIONS] = "SELECT delivery, from_state, to_state, from_endpoint, to_endpoint FROM "
-                "operator_actions ORDER BY seq",
+    [ACTIONS] = "SELECT delivery, from_state, to_state, from_endpoint, to_endpoint, "
+                "note LIKE 'status probe: %' FROM operator_actions ORDER BY seq",
     [EVENTS] = "SELECT e.seq, e.id, e.amount, e.currency, e.guarded, b.seq IS NOT NULL, "
                "e.deliveries, d.state, d.reason"
                " FROM events e LEFT JOIN bodies b ON b.seq = e.seq LEFT JOIN deliveries d ON d.id "
@@ -272,12 +272,19 @@ static struct model_delivery *find_delivery(int64_t id)
 static void read_actions(void)
 {
     sqlite3_stmt *row = look.statements[ACTIONS];
-    while (step(ACTIONS))
-        model_action_found(find_delivery(sqlite3_column_int64(row, 0)),
-            &(struct model_action_row){.from = (enum delivery_state)sqlite3_column_int(row, 1),
-                .to = (enum delivery_state)sqlite3_column_int(row, 2),
-                .from_endpoint = (uint64_t)sqlite3_column_int64(row, 3),
-                .to_endpoint = (uint64_t)sqlite3_column_int64(row, 4)});
+    while (step(ACTIONS)) {
+        struct model_delivery *delivery = find_delivery(sqlite3_column_int64(row, 0));
+        const struct model_action_row found = {
+            .from = (enum delivery_state)sqlite3_column_int(row, 1),
+            .to = (enum delivery_state)sqlite3_column_int(row, 2),
+            .from_endpoint = (uint64_t)sqlite3_column_int64(row, 3),
+            .to_endpoint = (uint64_t)sqlite3_column_int64(row, 4),
+            .look = look.number};
+        if (sqlite3_column_int(row, 5))
+            model_resolution_found(delivery, &found);
+        else
+            model_action_found(delivery, &found);
+    }
 }
 
 static void read_row(sqlite3_stmt *statement, struct model_delivery *ret_row)
@@ -452,6 +459,8 @@ static bool should_move(const struct model_delivery *delivery)
         return endpoint && fake_endpoint_is_open(endpoint);
     case PARK_UNROUTED:
         return fake_account_is_open(delivery->post->account);
+    case PARK_AMBIGUOUS:
+        return model_should_be_resolved(delivery);
     default:
         return false;
     }

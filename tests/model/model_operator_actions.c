@@ -230,7 +230,8 @@ void model_action_found(struct model_delivery *delivery, const struct model_acti
     if (row->to == DELIVERY_PENDING) {
         /* An order to send it permits one more send, whatever happened to earlier ones. */
         delivery->spent = false;
-        delivery->seen_2xx = false;
+        delivery->seen_success = false;
+        delivery->sent_by_order = true;
         delivery->replayed |= row->from == DELIVERY_DELIVERED;
         tally(row->from == DELIVERY_DELIVERED ? TALLY_ACTIONS_FORCED : TALLY_ACTIONS_RESEND);
     }

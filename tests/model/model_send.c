@@ -65,12 +65,14 @@ struct model_delivery *model_request_sent(const struct model_send *send)
     fail_unless(slice_equal(send->body, post->body), "P4",
         "%s is sent with other bytes than were posted", name);
     fail_unless(!delivery->in_flight, "P4", "%s is sent while it is in flight", name);
-    fail_unless(
-        !delivery->seen_2xx, "P4", "%s is sent again after the gateway received a 2xx", name);
+    fail_unless(!delivery->seen_success, "P4",
+        "%s is sent again after the gateway received a success", name);
     fail_unless(
         !guarded || !delivery->spent, "P5", "%s is guarded and is sent a second time", name);
     fail_unless(send->once == guarded, "P5", "%s is sent %s", name,
         send->once ? "as a guarded delivery" : "in a way that libcurl may repeat");
+    fail_unless(fake_endpoint_may_use(fake_endpoint_of_url(send->url), send->rules, guarded), "P4",
+        "%s is sent by the rules %u, which have been replaced", name, send->rules->number);
     check_row(delivery, send, name);
     tally(TALLY_SENDS);
     if (guarded)
@@ -85,6 +87,7 @@ struct model_delivery *model_request_sent(const struct model_send *send)
     delivery->sends_in_run++;
     delivery->in_flight = true;
     delivery->spent = true;
+    delivery->probe_answer = PROBE_UNKNOWN;
     return delivery;
 }
 
@@ -94,50 +97,69 @@ static bool is_2xx(const struct attempt_end *end)
 }
 
 /* Ambiguous: the client may have done the work. */
-static bool is_ambiguous(const struct attempt_end *end)
+static bool is_ambiguous(const struct model_end *how)
 {
-    return end->http_status ? end->http_status == 502 || end->http_status == 504
-                            : end->request_begun;
+    const struct attempt_end *end = &how->end;
+    if (end->http_status == 0)
+        return end->request_begun;
+    return how->success == SUCCESS_UNKNOWN || (is_2xx(end) && end->error) ||
+           end->http_status == 502 || end->http_status == 504;
 }
 
-void model_request_answered(struct model_delivery *delivery, const struct attempt_end *end)
+void model_request_answered(struct model_delivery *delivery, const struct model_end *end)
 {
-    if (is_2xx(end))
+    if (end->success == SUCCESS_YES)
         delivery->worked_off = true;
 }
 
-void model_request_ended(struct model_delivery *delivery, const struct attempt_end *end)
+static void tally_end(const struct model_end *end)
 {
+    tally(end->success == SUCCESS_YES   ? TALLY_ANSWERS_SUCCESS
+          : is_ambiguous(end)           ? TALLY_ANSWERS_AMBIGUOUS
+          : end->end.http_status == 410 ? TALLY_ANSWERS_410
+                                        : TALLY_ANSWERS_FAILED);
+    if (end->success == SUCCESS_YES && !is_2xx(&end->end))
+        tally(TALLY_SUCCESS_NOT_2XX);
+    if (end->success == SUCCESS_NO && is_2xx(&end->end))
+        tally(TALLY_FAILED_2XX);
+    if (end->success == SUCCESS_UNKNOWN)
+        tally(TALLY_BODY_UNKNOWN);
+}
+
+void model_request_ended(struct model_delivery *delivery, const struct model_end *how)
+{
+    static const char *const words[] = {[SUCCESS_YES] = "a success",
+        [SUCCESS_NO] = "no success",
+        [SUCCESS_UNKNOWN] = "cannot be judged"};
+    const struct attempt_end *end = &how->end;
     char name[NAME_BYTES];
     model_name(delivery, name);
-    trace("%s ends: status %d, %s, %s", name, end->http_status, err_name(end->error),
-        end->request_begun ? "begun" : "not begun");
+    trace("%s ends: status %d, %s, %s, %s", name, end->http_status, err_name(end->error),
+        end->request_begun ? "begun" : "not begun", words[how->success]);
     fail_unless(delivery->in_flight, BROKEN_SIM, "a request ends that was not sent");
     delivery->in_flight = false;
     model_attempt_took(sim_mono_us() - delivery->sent_mono_us);
-    model_flow_ended(delivery, end);
-    if (is_2xx(end))
-        delivery->seen_2xx = true;
-    else if (!is_ambiguous(end))
+    model_flow_ended(delivery, how);
+    if (how->success == SUCCESS_YES)
+        delivery->seen_success = true;
+    else if (!is_ambiguous(how))
         delivery->spent = false;
     if (end->error == ERR_CANCELLED) {
         tally(TALLY_CANCELLED);
         return;
     }
     delivery->ends_seen++;
-    tally(is_2xx(end)               ? TALLY_ANSWERS_2XX
-          : is_ambiguous(end)       ? TALLY_ANSWERS_AMBIGUOUS
-          : end->http_status == 410 ? TALLY_ANSWERS_410
-                                    : TALLY_ANSWERS_FAILED);
+    tally_end(how);
 }
 
 void model_sends_ended(void)
 {
+    model_questions_forgotten();
     for (unsigned i = 0; i < model_posts_count(); i++)
         for (unsigned j = 0; j < model_post(i)->deliveries_count; j++) {
             struct model_delivery *delivery = &model_post(i)->deliveries[j];
             delivery->in_flight = false;
-            delivery->seen_2xx = false;
+            delivery->seen_success = false;
             delivery->sends_in_run = 0;
         }
 }

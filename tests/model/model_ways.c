@@ -61,7 +61,8 @@ static bool may_step(const struct model_delivery *delivery, unsigned from, unsig
     if (!delivery_state_may_move(from_state, to_state))
         return false;
     if (delivery->ordered[from_state][to_state] > 0 ||
-        (unseen_actions_count && model_action_is_open(delivery, from_state, to_state)))
+        (unseen_actions_count && (model_action_is_open(delivery, from_state, to_state) ||
+                                     model_resolution_is_open(delivery, from_state, to_state))))
         return true;
     switch (from_state) {
     case DELIVERY_PARKED:

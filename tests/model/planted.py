@@ -6,7 +6,8 @@ A bug replaces some code in a copy of one file of src/. Spaces and line breaks o
 matter. The copy is compiled as the build compiles the file. It is linked in front of the archives,
 into a program of its own in the build directory.
 
-Bugs in what an endpoint gets (FLOW_BUGS) are searched for in seeds with outages.
+Bugs in what an endpoint gets (FLOW_BUGS) are searched for in seeds with outages, and those in how
+answers and doubts are judged (ANSWER_BUGS) in seeds with a time of doubt.
 
 Fails when no seed finds a bug, or when its code does not occur exactly once in the file: the table
 below must follow the sources.
@@ -95,8 +96,8 @@ BUGS = {
     "actions-on-any-state": (
         "an operator action moves a delivery that is not in the state the operator has seen",
         "src/journal/operator_actions.c",
-        ("    if (row->state != action->from)\n        return ERR_MOVED_ON;",
-         "    if (!delivery_row_may_move(row->state, action->to))\n        return ERR_MOVED_ON;")),
+        ("    if (row->state != action->from || is_other_round)",
+         "    if (!delivery_row_may_move(row->state, action->to) || is_other_round)")),
     "failed-replay-is-dead": (
         "a forced replay that fails ends as dead or parked, as if it was never delivered",
         "src/journal/delivery_row.c",
@@ -307,7 +308,104 @@ FLOW_BUGS = {
         ("if (was_waiting(delivery) && delivery->due_us > now_us) {",
          "if (was_waiting(delivery) && delivery->due_us > now_us && delivery->failures < rules->schedule.steps) {")),
 }
-ALL_BUGS = BUGS | FLOW_BUGS
+
+# Success rules, and status probes. These need a time of doubt.
+DOUBTS = ["--doubts", "--steps", "60"]
+ANSWER_BUGS = {
+    "rule-is-ignored": (
+        "every 2xx is a success, whatever the endpoint's rule says",
+        "src/delivery/outcome.c",
+        ("success_rule_judge(endpoint_policy_success(run->policy), status,",
+         "success_rule_judge(NULL, status,")),
+    "first-rule-for-ever": (
+        "an endpoint's rule is read once, and changes of it are ignored",
+        "src/delivery/attempt.c",
+        ("    run->policy = endpoint_policy_ref(endpoint->policy);",
+         "    static struct { uint64_t id; const struct endpoint_policy *policy; } kept[64];\n"
+         "    unsigned at = 0;\n"
+         "    while (kept[at].id != 0 && kept[at].id != endpoint->id)\n        at++;\n"
+         "    if (kept[at].id == 0) {\n        kept[at].id = endpoint->id;\n"
+         "        kept[at].policy = endpoint_policy_ref(endpoint->policy);\n    }\n"
+         "    run->policy = endpoint_policy_ref(kept[at].policy);")),
+    "judged-by-the-new-rule": (
+        "an answer is judged by the present rule, not by the one that the attempt began with",
+        "src/delivery/outcome.c",
+        ("    if (status != 0)\n        terms.success = success_rule_judge(endpoint_policy_success(run->policy), status,",
+         "    const struct endpoint *now = directory_endpoint(run->job->queue->shard->taker.directory, run->job->queue->endpoint);\n"
+         "    if (status != 0)\n        terms.success = success_rule_judge(endpoint_policy_success(now ? now->policy : NULL), status,")),
+    "body-is-not-read": (
+        "the body is not read although the rule looks at it",
+        "src/delivery/attempt.c",
+        ("run->client.answer_wanted = success_rule_wants_body(endpoint_policy_success(run->policy));",
+         "run->client.answer_wanted = false;")),
+    "cut-body-is-whole": (
+        "the beginning of a body is judged as if it was the whole",
+        "src/delivery/outcome.c",
+        ("client->answer_cut || client->end.error != OK, run->record.attempt.rule);",
+         "false, run->record.attempt.rule);")),
+    "doubt-is-success": (
+        "a body that cannot be judged is a success",
+        "src/model/verdict.c",
+        ("if (status != 0 && terms->success == SUCCESS_YES)",
+         "if (status != 0 && terms->success != SUCCESS_NO)")),
+    "doubt-is-failure": (
+        "a guarded delivery is sent again after a body that cannot be judged",
+        "src/model/verdict.c",
+        ("(unknown || verdict_is_ambiguous(end)))", "verdict_is_ambiguous(end))")),
+    "no-is-yes": (
+        "a payout is delivered when a status probe says that it was not processed",
+        "src/delivery/status_probe.c",
+        (".to = answer == PROBE_YES ? DELIVERY_DELIVERED : DELIVERY_PENDING,",
+         ".to = DELIVERY_DELIVERED,")),
+    "yes-is-no": (
+        "a payout is sent again when a status probe says that it was processed",
+        "src/delivery/status_probe.c",
+        (".to = answer == PROBE_YES ? DELIVERY_DELIVERED : DELIVERY_PENDING,",
+         ".to = DELIVERY_PENDING,")),
+    "unknown-is-no": (
+        "a payout is sent again when the client says neither yes nor no",
+        "src/delivery/status_probe.c",
+        ("if (answer != PROBE_UNKNOWN) {", "if (request->end.http_status != 0) {")),
+    "both-is-yes": (
+        "an answer that meets the rule for yes and the rule for no counts as yes",
+        "src/model/endpoint_policy.c",
+        ("if (yes != no) {", "if (yes || no) {")),
+    "not-found-is-no": (
+        "without a rule for no, a 404 is taken as no",
+        "src/model/endpoint_policy.c",
+        ("probe->has_no && success_rule_judge(&probe->no, status, body, cut, why_no) == SUCCESS_YES;",
+         "probe->has_no ? success_rule_judge(&probe->no, status, body, cut, why_no) == SUCCESS_YES : status == 404;")),
+    "old-answer-counts": (
+        "an answer decides about an attempt that was made after the client was asked",
+        "src/delivery/status_probe.c",
+        (".expects_generation = true,", "")),
+    "probe-moves-resolved": (
+        "a status probe moves a delivery that an operator has resolved in the meantime",
+        "src/journal/operator_actions.c",
+        ("if (row->state != action->from || is_other_round)",
+         "if ((row->state != action->from && !action->expects_generation) || is_other_round)")),
+    "asked-once": (
+        "a client that says nothing, or does not answer, is not asked again",
+        "src/delivery/status_probe.c",
+        ("    walk->all_resolved = false;\n    if (flow_is_open(queue)", "    if (flow_is_open(queue)")),
+    "not-asked-while-open": (
+        "clients are not asked while their breaker is open",
+        "src/delivery/status_probe.c",
+        ("if (shard->policy.paused) {", "if (shard->policy.paused || flow_is_open(queue)) {")),
+    "left-behind-is-forgotten": (
+        "after a walk that ended early, what is before its place is not asked about",
+        "src/delivery/status_probe.c",
+        ("    queue->status_left = true;\n    queue->status_turn", "    queue->status_turn")),
+    "new-doubt-is-not-asked": (
+        "a new doubt begins no walk",
+        "src/delivery/outcome.c",
+        ("        if (in_doubt)\n            status_probe_begin(queue);", "        (void)in_doubt;")),
+    "old-doubts-are-not-asked": (
+        "what the last run left in doubt is not asked about",
+        "src/delivery/backlog.c",
+        ("        status_probe_begin(queue);\n", "")),
+}
+ALL_BUGS = BUGS | FLOW_BUGS | ANSWER_BUGS
 
 
 def commands(build):
@@ -361,8 +459,9 @@ def plant(name, build, compile_of, link):
 
 def find(name, program, seeds, jobs):
     """Returns the seed that found the bug and what was broken; None when no seed found it."""
+    options = OUTAGES if name in FLOW_BUGS else DOUBTS if name in ANSWER_BUGS else []
     run = subprocess.run([program, "--quiet", "--seeds", f"1..{seeds}", "--jobs", str(jobs),
-                          *(OUTAGES if name in FLOW_BUGS else [])], capture_output=True, text=True)
+                          *options], capture_output=True, text=True)
     failures = re.findall(r"^FAILED seed=(\d+) broken=(\S+): (.*)$", run.stderr, re.M)
     if run.returncode == 0 or not failures or failures[0][1] == "simulator":
         sys.stderr.write(run.stderr[-4000:])

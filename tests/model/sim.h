@@ -29,6 +29,7 @@ enum sim_stream {
     STREAM_DISK,
     STREAM_SYSTEM,
     STREAM_CLIENTS,
+    STREAM_RULES,
     SIM_STREAMS
 };
 
