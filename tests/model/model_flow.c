@@ -431,17 +431,23 @@ void model_flow_ended(struct model_delivery *delivery, const struct model_end *h
 
 /* Bounds of time. */
 
+/* Whether something can be sent as a probe. What waits for another cause than the endpoint is
+ * chosen only if the journal has nothing else; it does not know what is in flight. */
 static bool has_something(uint64_t endpoint)
 {
+    bool has_other = false, is_hidden = false;
     for (unsigned i = 0; i < model_posts_count(); i++)
         for (unsigned j = 0; j < model_post(i)->deliveries_count; j++) {
             const struct model_delivery *delivery = &model_post(i)->deliveries[j];
-            if (delivery->endpoint == endpoint && exists(delivery) && !delivery->broker_owned &&
-                !delivery->in_flight &&
-                (delivery->state == DELIVERY_WAITING || delivery->state == DELIVERY_PENDING))
+            if (delivery->endpoint != endpoint || !exists(delivery) || delivery->broker_owned)
+                continue;
+            bool is_first = waits_for_endpoint(delivery) || delivery->state == DELIVERY_PENDING;
+            if (is_first && !delivery->in_flight)
                 return true;
+            is_hidden |= is_first;
+            has_other |= delivery->state == DELIVERY_WAITING && !delivery->in_flight;
         }
-    return false;
+    return has_other && !is_hidden;
 }
 
 void model_flow_clients_are_back(void)
