@@ -43,6 +43,8 @@ static void take_backlog(
         refill_leave_replay_in_journal(queue, 1);
     if (backlog->waiting > 0)
         refill_expect_due(queue, backlog->waiting_due_us);
+    if (first && backlog->waiting > 0)
+        rules_check_backlog(queue);
     if (first) {
         status_probe_begin(queue);
         queue->flow.failed_before = backlog->failed > 0;
@@ -71,6 +73,8 @@ static void on_scanned(struct request *request, void *receiver)
         int64_t pending = 0, waiting = 0, unrouted = 0;
         bool first = !shard->scanned;
         shard->scanned = true;
+        if (first)
+            rules_begin(shard);
         for (size_t i = 0; i < scan->ret_count && !shard->taker.stopping; i++) {
             pending += scan->ret_backlogs[i].pending;
             waiting += scan->ret_backlogs[i].waiting;
@@ -83,6 +87,7 @@ static void on_scanned(struct request *request, void *receiver)
                      "waiting=%lld unrouted=%lld",
                 shard->taker.shard, scan->ret_count, (long long)pending, (long long)waiting,
                 (long long)unrouted);
+        rules_record(shard);
         route_walk(shard); /* an endpoint may have been added just before the last stop */
         if (first && !shard->taker.stopping)
             event_source_start(shard->source);

@@ -151,6 +151,7 @@ static void on_policy(struct mail *mail, void *receiver)
         settings_changed(queue);
         shard_touch(queue);
     }
+    rules_record(shard);
 }
 
 static void on_endpoint_changed(struct mail *mail, void *receiver)
@@ -166,6 +167,10 @@ static void on_endpoint_changed(struct mail *mail, void *receiver)
         settings_changed(queue);
         flow_reset(queue); /* of a disabled one as well: what waits is parked now */
         shard_touch(queue);
+    }
+    if (endpoint) {
+        rules_on_endpoint(shard, endpoint);
+        rules_record(shard);
     }
     if (endpoint && endpoint->enabled) {
         status_probe_begin(queue); /* it may have got a status probe */
@@ -255,6 +260,7 @@ enum err delivery_shard_new(
     list_init(&shard->touched);
     list_init(&shard->unrecorded);
     backlog_init(shard);
+    rules_init(shard);
     route_init(shard);
     outcome_init(shard);
     timer_init(&shard->drain_timer, on_drain_timer);

@@ -9,6 +9,7 @@
  *   endpoint_queue.c   one endpoint's lanes, bounds and turn
  *   pace.c             how many attempts of an endpoint end
  *   settings.c         an endpoint's settings, and what waits when they change
+ *   rules.c            which retry rules the due times in the journal follow
  *   flow.c             what an endpoint takes: concurrency, rate, breaker, retry budget
  *   probe.c            the event that tests whether an endpoint is back
  *   job.c              one delivery in memory, and where it is
@@ -181,6 +182,7 @@ struct redue_walk {
     bool running, again;                     /* again: they have changed since */
     bool asking;
     int64_t after_due_us, after_id; /* where the next step begins */
+    int64_t ended_us;               /* the last walk, by the shard's clock; INT64_MIN: none */
     struct list in_shard;           /* in shard->redues: it waits for its turn */
     struct timer timer;             /* armed: the next step */
 };
@@ -233,6 +235,16 @@ struct endpoint_queue {
     struct hmac *macs[ENDPOINT_SECRETS_MAX];
 };
 
+/* Keeps in the journal which rules its due times follow (rules.c). */
+struct rules_record {
+    struct journal_record_rules request;
+    struct journal_rules recorded; /* in the journal, or on the way there */
+    bool is_certain;               /* the journal has not refused it */
+    bool asking;
+    int64_t endpoints_version; /* of the latest change of an endpoint that is known here */
+    struct timer timer;        /* armed: records again */
+};
+
 struct delivery_shard {
     /* Number, loop, mailbox, journal, directory and byte budget: for the event source and for all
      * files here. */
@@ -258,6 +270,7 @@ struct delivery_shard {
     struct list touched; /* of struct endpoint_queue: something has changed in this turn */
     struct list redues;  /* of struct endpoint_queue: one walk at a time (settings.c) */
     bool redueing;
+    struct rules_record rules;
     struct list unrecorded;        /* of struct job: RECORDING, and the disk refused the outcome */
     unsigned in_flight, recording; /* jobs in these places */
     struct timer record_timer, scan_timer, route_timer, drain_timer;
@@ -335,9 +348,26 @@ struct job *endpoint_queue_oldest(struct endpoint_queue *queue);
 void settings_init(struct endpoint_queue *queue);
 /* The endpoint's settings or the gateway's have changed: reads them again. */
 void settings_changed(struct endpoint_queue *queue);
+/* Gives what waits the due times of the present rules, when it is the queue's turn. */
+void settings_redue(struct endpoint_queue *queue);
 void settings_done(struct endpoint_queue *queue);
+/* Returns when the job, which waited, is due. It may have been loaded before a walk that has given
+ * it a new due time in the journal. */
+int64_t settings_due_us(const struct job *job);
 /* Returns the rules of the job's endpoint for its class, as they are now. */
 const struct delivery_rules *settings_of(const struct job *job);
+
+/* rules.c */
+void rules_init(struct delivery_shard *shard);
+/* The backlog is about to be known for the first time. */
+void rules_begin(struct delivery_shard *shard);
+/* The queue has waiting deliveries from an earlier run: their due times follow the present rules
+ * soon, if they do not yet. */
+void rules_check_backlog(struct endpoint_queue *queue);
+/* An endpoint has changed, and its queue knows it. */
+void rules_on_endpoint(struct delivery_shard *shard, const struct endpoint *endpoint);
+/* Rules have changed, or the due times follow them now: has the journal know it. */
+void rules_record(struct delivery_shard *shard);
 
 /* pace.c */
 void pace_count_ended(struct endpoint_queue *queue); /* one attempt */

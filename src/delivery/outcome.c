@@ -182,12 +182,11 @@ bool outcome_was_repeated(const struct delivery *delivery)
  * A wait begins when the attempt was sent. So what hung while the endpoint recovered is due at once
  * when it fails, like everything that failed before.
  */
-static void record_as_early(struct attempt_run *run)
+static void record_as_early(struct attempt_run *run, int64_t due_us)
 {
-    const struct delivery *delivery = &run->job->delivery;
     run->record.to = DELIVERY_WAITING;
-    run->record.due_us = delivery->due_us;
-    run->record.wait_us = delivery->due_us - run->sent_us;
+    run->record.due_us = due_us;
+    run->record.wait_us = due_us - run->sent_us;
     metrics_add(METRIC_ATTEMPTS_RETRY, 1);
 }
 
@@ -227,8 +226,9 @@ static void record_as_failed(struct attempt_run *run)
     struct retry_next next;
     run->record.lane = LANE_RETRY;
     run->record.wait_cause = verdict_wait_cause(&run->client.end);
-    if (was_waiting(delivery) && delivery->due_us > now_us) {
-        record_as_early(run);
+    int64_t due_us = settings_due_us(job);
+    if (was_waiting(delivery) && due_us > now_us) {
+        record_as_early(run, due_us);
         return;
     }
     if (retry_next(&rules->schedule, &failure, shard_random(shard), &next)) {

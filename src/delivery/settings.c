@@ -8,7 +8,7 @@
  * changes nothing that waits: its time was promised. The journal answers requests in order, so an
  * outcome of the old rules is before the walk, or is made by the new ones.
  *
- * What was changed while the gateway was stopped applies to the next failure of each delivery.
+ * What was changed while the gateway was stopped is noticed at the start (rules.c).
  */
 #include "delivery/delivery_internal.h"
 
@@ -18,11 +18,10 @@
 #define REDUE_PAUSE_US (20 * US_PER_MS) /* between two steps: the journal has other work */
 #define REDUE_AGAIN_US US_PER_SECOND    /* after the journal refused */
 
-static int64_t new_due_us(const struct delivery *waiting, const void *context)
+static int64_t due_us_by(
+    const struct delivery *waiting, const struct retry_schedule *schedule, int64_t horizon_us)
 {
-    const struct retry_rules *rules = context;
     const struct event_parts *parts = &waiting->event->parts;
-    const struct retry_rules *of_class = &rules[parts->class];
     const struct retry_wait wait = {
         .step = waiting->failures,
         .began_us = delivery_wait_began_us(waiting->due_us, waiting->wait_us),
@@ -30,8 +29,14 @@ static int64_t new_due_us(const struct delivery *waiting, const void *context)
         .accepted_us = waiting->generation == 0 ? parts->accepted_us : 0,
     };
     /* Not a failure of the client: it waits for us. */
-    return wait.step == 0 ? wait.due_us
-                          : retry_due_us(&of_class->schedule, of_class->horizon_us, &wait);
+    return wait.step == 0 ? wait.due_us : retry_due_us(schedule, horizon_us, &wait);
+}
+
+static int64_t new_due_us(const struct delivery *waiting, const void *context)
+{
+    const struct retry_rules *rules = context;
+    const struct retry_rules *of_class = &rules[waiting->event->parts.class];
+    return due_us_by(waiting, &of_class->schedule, of_class->horizon_us);
 }
 
 static struct retry_rules retry_rules_of(const struct delivery_rules *rules)
@@ -46,7 +51,7 @@ static void begin_walk(struct endpoint_queue *queue)
     struct redue_walk *walk = &queue->redue;
     walk->again = false;
     walk->running = true;
-    walk->after_due_us = INT64_MIN;
+    walk->after_due_us = shard_wall_us(queue->shard); /* the rest is due already */
     walk->after_id = 0;
     queue->shard->redueing = true;
     for (unsigned i = 0; i < EVENT_CLASSES; i++)
@@ -62,6 +67,8 @@ static void begin_next_walk(struct delivery_shard *shard)
     shard->redueing = false;
     if (next)
         begin_walk(next);
+    else
+        rules_record(shard);
 }
 
 static void on_walk_timer(struct timer *timer)
@@ -98,6 +105,7 @@ static void on_step(struct request *request, void *receiver)
         timer_arm(&shard->loop, &walk->timer, REDUE_PAUSE_US);
     } else {
         walk->running = false;
+        walk->ended_us = shard_wall_us(shard);
         begin_next_walk(shard);
     }
     refill_queue(queue);
@@ -139,12 +147,23 @@ void settings_init(struct endpoint_queue *queue)
 {
     timer_init(&queue->redue.timer, on_walk_timer);
     list_init(&queue->redue.in_shard);
+    queue->redue.ended_us = INT64_MIN;
     read_settings(queue);
+}
+
+void settings_redue(struct endpoint_queue *queue)
+{
+    struct redue_walk *walk = &queue->redue;
+    if (walk->running)
+        walk->again = true;
+    else if (!queue->shard->redueing)
+        begin_walk(queue);
+    else if (list_is_empty(&walk->in_shard))
+        list_add_tail(&queue->shard->redues, &walk->in_shard);
 }
 
 void settings_changed(struct endpoint_queue *queue)
 {
-    struct redue_walk *walk = &queue->redue;
     bool shorter = false;
     struct retry_rules before[EVENT_CLASSES];
     for (unsigned i = 0; i < EVENT_CLASSES; i++)
@@ -155,19 +174,25 @@ void settings_changed(struct endpoint_queue *queue)
         const struct retry_rules after = retry_rules_of(&queue->rules[i]);
         shorter = shorter || retry_rules_are_shorter(&before[i], &after);
     }
-    if (!shorter || queue->shard->taker.stopping)
-        return;
-    if (walk->running)
-        walk->again = true;
-    else if (!queue->shard->redueing)
-        begin_walk(queue);
-    else if (list_is_empty(&walk->in_shard))
-        list_add_tail(&queue->shard->redues, &walk->in_shard);
+    if (shorter && !queue->shard->taker.stopping)
+        settings_redue(queue);
 }
 
 const struct delivery_rules *settings_of(const struct job *job)
 {
     return &job->queue->rules[job->delivery.event->parts.class];
+}
+
+int64_t settings_due_us(const struct job *job)
+{
+    const struct delivery_rules *rules = settings_of(job);
+    const struct delivery *delivery = &job->delivery;
+    const struct redue_walk *walk = &job->queue->redue;
+    bool is_walked = walk->running || !list_is_empty(&walk->in_shard) ||
+                     delivery_wait_began_us(delivery->due_us, delivery->wait_us) <= walk->ended_us;
+    if (!is_walked)
+        return delivery->due_us;
+    return due_us_by(delivery, &rules->schedule, rules->horizon_us);
 }
 
 void settings_done(struct endpoint_queue *queue)

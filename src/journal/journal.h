@@ -27,6 +27,7 @@
 #include "model/dedupe_key.h"
 #include "model/delivery_state.h"
 #include "model/event.h"
+#include "model/retry.h"
 #include "model/verdict.h"
 #include "runtime/request.h"
 
@@ -88,6 +89,7 @@ enum journal_kind {
     JOURNAL_SCAN_BACKLOG,    /* which endpoints have something open */
     JOURNAL_RELEASE, /* parked deliveries of one endpoint whose cause has ended: back to pending */
     JOURNAL_REDUE,   /* waiting deliveries of one endpoint whose due times follow new rules */
+    JOURNAL_RECORD_RULES,      /* the retry rules that all due times follow */
     JOURNAL_LIST_PARKED,       /* deliveries of one endpoint that are parked for one reason */
     JOURNAL_ROUTE,             /* gives such deliveries an endpoint: back to pending */
     JOURNAL_RECEIVE,           /* an event that the broker delivered */
@@ -433,6 +435,23 @@ struct journal_redue {
     int64_t ret_earliest_due_us; /* of those that were changed; INT64_MAX: none */
 };
 
+/*
+ * The retry rules that the due times of all waiting deliveries follow. The owner of the deliveries
+ * keeps them here, so that the next start notices what was changed in the meantime. Not known: in a
+ * new file, and while the due times are on their way to new rules.
+ */
+struct journal_rules {
+    bool known;
+    struct retry_rules gateway; /* for what an endpoint's own rules do not say */
+    /* Changes of endpoints up to this version of the accounts are in the due times. */
+    int64_t endpoints_version;
+};
+
+struct journal_record_rules {
+    struct request request;
+    struct journal_rules rules;
+};
+
 /* A parked delivery, and what its event says. */
 struct journal_parked {
     int64_t delivery;
@@ -500,6 +519,7 @@ struct journal_found {
     int64_t open;         /* deliveries pending, sending or waiting that are the journal's own */
     int64_t broker_owned; /* events that are the broker's */
     int64_t outbox;       /* events that wait for the broker */
+    struct journal_rules rules;
 };
 
 struct journal {

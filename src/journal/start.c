@@ -174,7 +174,7 @@ static enum err look_around(struct store *store)
             SLICE_ARGS(sql_column_slice(&use, 0)));
     store->found.outbox = store->outbox.count;
     sql_finalize(id);
-    return result;
+    return result ? result : store_read_rules(store->db, &store->found.rules);
 }
 
 enum err store_open(struct store *store, const struct store_options *options, char *ret_detail)

@@ -129,3 +129,13 @@ bool retry_rules_are_shorter(const struct retry_rules *before, const struct retr
             return true;
     return false;
 }
+
+bool retry_rules_are_equal(const struct retry_rules *a, const struct retry_rules *b)
+{
+    if (a->horizon_us != b->horizon_us || a->schedule.steps != b->schedule.steps)
+        return false;
+    for (unsigned i = 0; i < a->schedule.steps; i++)
+        if (a->schedule.steps_us[i] != b->schedule.steps_us[i])
+            return false;
+    return true;
+}

@@ -79,5 +79,6 @@ struct retry_rules {
  * shorter. If not, retry_due_us would change nothing but waits that clients asked for, and the
  * waiting deliveries need not be read. */
 bool retry_rules_are_shorter(const struct retry_rules *before, const struct retry_rules *after);
+bool retry_rules_are_equal(const struct retry_rules *a, const struct retry_rules *b);
 
 #endif

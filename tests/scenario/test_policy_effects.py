@@ -144,6 +144,67 @@ def test_shorter_wait_applies_to_what_waits_already(gateway, sink, shorter):
     assert all([d.status for d in sink.of(event)] == [500, 200] for event in events)
 
 
+@pytest.mark.parametrize("stop", ["restart", "kill"])
+def test_shorter_schedule_of_the_gateway_applies_to_what_waited_before_the_start(make_gateway, sink, stop):
+    """404 is about the event, so no recovery of the endpoint makes it due."""
+    gateway = make_gateway(HOUR)
+    sink.behave(statuses=[404])
+    sink.behave("/own", statuses=[404])
+    deployment = Deployment(gateway, sink.url())
+    own = Deployment(gateway, sink.url("/own"), "own", policy={"retry_schedule": ["2h"]})
+    events, [other] = deployment.post(250), own.post()
+    wait_until_all(deployment, events, "waiting")
+    wait_until_all(own, [other], "waiting")
+    if stop == "kill":
+        gateway.kill9()
+    else:
+        assert gateway.terminate() == 0
+    gateway.environment = {**HOUR, "PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[2s, 1h]"}
+    gateway.start()
+    wait_until_delivered(deployment, events)
+    assert own.states([other]) == ["waiting"] and due_in_s(own, other) > 4000
+
+
+def test_walk_that_kills_interrupt_begins_again(make_gateway, sink):
+    gateway = make_gateway(HOUR)
+    sink.behave(statuses=[404])
+    deployment = Deployment(gateway, sink.url())
+    events = [event for _ in range(4) for event in deployment.post(500)]
+    wait_until_all(deployment, events[-1:], "waiting")
+    assert gateway.terminate() == 0
+    gateway.environment = {**HOUR, "PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[100ms, 1h]"}
+    for _ in range(3):
+        gateway.start()
+        gateway.kill9()
+    gateway.start()
+    wait_until_delivered(deployment, events, seconds=60)
+
+
+def test_change_of_an_endpoint_right_before_a_kill_applies_to_what_waits(gateway, sink):
+    sink.behave(statuses=[404])
+    deployment = Deployment(gateway, sink.url())
+    events = deployment.post(500)
+    wait_until_all(deployment, events, "waiting")
+    deployment.change(policy={"retry_schedule": ["100ms", "1h"]})
+    gateway.kill9()
+    gateway.start()
+    wait_until_delivered(deployment, events)
+
+
+def test_longer_schedule_of_the_gateway_changes_nothing_that_waited_before_the_start(make_gateway, sink):
+    gateway = make_gateway(HOUR)
+    sink.behave(statuses=[404])
+    deployment = Deployment(gateway, sink.url())
+    [event] = deployment.post()
+    wait_until_all(deployment, [event], "waiting")
+    due_at = deployment.timelines([event])[0]["due_at"]
+    assert gateway.terminate() == 0
+    gateway.environment = {**HOUR, "PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[2h, 2h]"}
+    gateway.start()
+    wait_until_all(deployment, deployment.post(), "waiting")
+    assert deployment.timelines([event])[0]["due_at"] == due_at
+
+
 def test_longer_wait_changes_nothing_that_waits(make_gateway, sink):
     gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[2s, 2s]"})
     sink.behave(statuses=[500])

@@ -26,8 +26,9 @@
 
 extern struct delivery_policy policy; /* may be changed before begin_shard */
 extern struct delivery_shard *shard;
-extern size_t body_bytes;          /* of what is handed over; 0: BODY */
-extern int64_t accepted_before_us; /* how long ago the next deliveries were accepted */
+extern size_t body_bytes;                  /* of what is handed over; 0: BODY */
+extern int64_t accepted_before_us;         /* how long ago the next deliveries were accepted */
+extern struct journal_rules journal_rules; /* what the journal says at the start; not known */
 /* Both are of account acc_1, and lead to the sink: /in and /other. Deliveries are made for
  * `endpoint`. */
 extern uint64_t endpoint, other_endpoint;
@@ -52,7 +53,7 @@ struct journal_load *journal_load_at(unsigned index);
 void journal_answer(struct request *request, enum err result);
 void journal_answer_scan(unsigned index, const struct journal_backlog *backlog);
 struct request *journal_take(
-    void); /* the next one of any kind that was not taken yet; NULL: none */
+    void); /* the next one that was not taken yet and is answered by hand; NULL: none */
 /* From now on every request of this kind is answered OK at once (loads: nothing there). */
 void journal_answer_at_once(enum journal_kind kind);
 void journal_answer_by_hand(enum journal_kind kind); /* again */

@@ -309,6 +309,7 @@ Test(delivery_recovery, what_was_accepted_shortly_before_the_recovery_is_loaded_
         journal_answer_load(load, 50, found ? 50 : 49, DELIVERY_PENDING, false);
     }
     cr_assert(found);
+    WAIT_UNTIL(sink_count() >= 12);
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 0);
     cr_assert_eq(sink_count(), 12, "the ten failures, the probe, and this one");
 }
