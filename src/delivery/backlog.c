@@ -73,7 +73,7 @@ static void on_scanned(struct request *request, void *receiver)
         int64_t pending = 0, waiting = 0, unrouted = 0;
         bool first = !shard->scanned;
         shard->scanned = true;
-        if (first)
+        if (first && !shard->taker.stopping) /* else the journal may be gone */
             rules_begin(shard);
         for (size_t i = 0; i < scan->ret_count && !shard->taker.stopping; i++) {
             pending += scan->ret_backlogs[i].pending;

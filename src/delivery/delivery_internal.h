@@ -77,6 +77,7 @@ struct job {
     enum queue_lane lane;    /* of a queued one */
     bool is_probe;           /* STARTING, SENDING: it tests whether the endpoint is back */
     bool is_stuck;           /* SENDING: it takes no part of the endpoint's limit (flow.c) */
+    int64_t made_mono_us;    /* when it was handed over or loaded */
     int64_t started_mono_us; /* STARTING, SENDING: since when */
     struct endpoint_queue *queue;
     struct delivery delivery;
@@ -182,7 +183,7 @@ struct redue_walk {
     bool running, again;                     /* again: they have changed since */
     bool asking;
     int64_t after_due_us, after_id; /* where the next step begins */
-    int64_t ended_us;               /* the last walk, by the shard's clock; INT64_MIN: none */
+    int64_t ended_mono_us;          /* the last walk; INT64_MIN: none */
     struct list in_shard;           /* in shard->redues: it waits for its turn */
     struct timer timer;             /* armed: the next step */
 };
@@ -224,6 +225,11 @@ struct endpoint_queue {
 
     struct journal_load probe_load; /* looks for an event to probe with (probe.c) */
     bool probe_loading;
+    /* Guarded probes that may end in doubt (probe.c). */
+    int64_t doubt_pause_us;        /* after the last one; 0: there is none */
+    int64_t doubt_mono_us;         /* when the last one was sent */
+    int64_t unguarded_after_id;    /* the search for an unguarded event continues behind it */
+    unsigned unguarded_looks_left; /* of this search */
 
     /* Its pace: attempts that ended in this half second and in the one before it. */
     int64_t pace_interval;
@@ -407,6 +413,8 @@ void flow_reset(struct endpoint_queue *queue);
 /* probe.c */
 /* Sends the event that tests whether the endpoint is back, if that is still unknown. */
 void probe_send(struct endpoint_queue *queue);
+/* A guarded attempt has ended, and nobody doubts how; or the endpoint is back. */
+void probe_end_doubt(struct endpoint_queue *queue);
 
 /* status_probe.c */
 void status_probe_init(struct endpoint_queue *queue);

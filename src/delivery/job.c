@@ -94,7 +94,11 @@ struct job *job_new(
     struct endpoint_queue *queue, const struct delivery *delivery, enum queue_lane lane)
 {
     struct job *job = memory_new_raw(sizeof *job);
-    *job = (struct job){.queue = queue, .delivery = *delivery, .place = JOB_NOWHERE, .lane = lane};
+    *job = (struct job){.queue = queue,
+        .delivery = *delivery,
+        .place = JOB_NOWHERE,
+        .lane = lane,
+        .made_mono_us = queue->shard->loop.now_mono_us};
     list_init(&job->in_lane);
     list_init(&job->sourced.in_event);
     job->sourced.delivery = delivery->id;

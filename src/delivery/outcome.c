@@ -226,9 +226,9 @@ static void record_as_failed(struct attempt_run *run)
     struct retry_next next;
     run->record.lane = LANE_RETRY;
     run->record.wait_cause = verdict_wait_cause(&run->client.end);
-    int64_t due_us = settings_due_us(job);
-    if (was_waiting(delivery) && due_us > now_us) {
-        record_as_early(run, due_us);
+    if (was_waiting(delivery) && delivery->due_us > now_us) {
+        int64_t due_us = settings_due_us(job);
+        record_as_early(run, due_us > now_us ? due_us : now_us);
         return;
     }
     if (retry_next(&rules->schedule, &failure, shard_random(shard), &next)) {
@@ -448,6 +448,8 @@ void outcome_of_attempt(struct attempt_run *run)
         (struct journal_record){.lane = job->delivery.lane, .failures = job->delivery.failures};
     fill_attempt(run);
     enum verdict verdict = failpoint_verdict(run, judge(run));
+    if (event->parts.guarded && verdict != VERDICT_PARK_AMBIGUOUS)
+        probe_end_doubt(job->queue);
     bool repeats = verdict == VERDICT_RETRY && was_lost_with_kept_connection(&run->client);
     if (repeats)
         flow_on_probe_lost(job);

@@ -8,6 +8,15 @@
  *
  * What the broker owns is not in the journal's answer. It is looked for in memory.
  *
+ * A guarded probe that is not answered leaves its delivery in doubt, for a person to resolve. While
+ * one is in flight, and after it has ended so, the others are held back: the next probe is an
+ * unguarded event, also one that was tried already. The journal is searched for it in steps. Only
+ * when there is none, another guarded one is sent, after a pause that doubles from one such probe
+ * to the next, up to DOUBT_PAUSE_US_MAX. After this time a guarded one may also take the place of
+ * unguarded ones that were all tried, since these may be the reason of their failures. The doubt
+ * ends when a guarded attempt fails without doubt, and with the recovery. An endpoint that is
+ * idempotent or has a status probe is never in doubt.
+ *
  * A probe is an attempt like any other. When it is sent before its delivery is due and fails, the
  * delivery keeps its due time and uses up no step of its schedule (outcome.c): otherwise the oldest
  * event of a long outage would die of probes.
@@ -23,6 +32,9 @@
 #define LOOK_AGAIN_US (200 * US_PER_MS) /* the shard has no free slot */
 #define FAILED_US US_PER_SECOND         /* the journal refused */
 #define NOTHING_WAITS_US (5 * US_PER_SECOND)
+#define UNGUARDED_LOOKS_MAX 4 /* loads of one search, which continues at the next probe */
+/* A client is back within 2 to 5 minutes, by the service levels: it must not wait for longer. */
+#define DOUBT_PAUSE_US_MAX (120 * US_PER_SECOND)
 
 static void look_again_after(struct endpoint_queue *queue, int64_t delay_us)
 {
@@ -86,8 +98,46 @@ static bool may_probe(struct endpoint_queue *queue)
     return queue->in_flight == queue->stuck && flow_has_place(queue) && flow_may_send(queue);
 }
 
+/* How long no guarded one may be sent; 0: it may. */
+static int64_t doubt_left_us(const struct endpoint_queue *queue)
+{
+    int64_t left_us = queue->doubt_mono_us + queue->doubt_pause_us - queue->shard->loop.now_mono_us;
+    return queue->doubt_pause_us == 0 || left_us < 0 ? 0 : left_us;
+}
+
+static bool prefers_unguarded(const struct endpoint_queue *queue)
+{
+    return queue->doubt_pause_us != 0 &&
+           queue->shard->loop.now_mono_us - queue->doubt_mono_us < DOUBT_PAUSE_US_MAX;
+}
+
+void probe_end_doubt(struct endpoint_queue *queue)
+{
+    queue->doubt_pause_us = 0;
+    queue->unguarded_after_id = 0;
+}
+
+/* Whether the job's delivery is parked for a person when its answer is lost. */
+static bool may_end_in_doubt(const struct job *job)
+{
+    const struct endpoint *endpoint =
+        directory_endpoint(job->queue->shard->taker.directory, job->queue->endpoint);
+    return job->delivery.event->parts.guarded && endpoint && !endpoint->idempotent &&
+           !endpoint_policy_probe(endpoint->policy);
+}
+
+static void note_doubt(struct endpoint_queue *queue)
+{
+    int64_t pause_us =
+        queue->doubt_pause_us ? 2 * queue->doubt_pause_us : breaker_policy_default.probe_us_max;
+    queue->doubt_pause_us = pause_us < DOUBT_PAUSE_US_MAX ? pause_us : DOUBT_PAUSE_US_MAX;
+    queue->doubt_mono_us = queue->shard->loop.now_mono_us;
+}
+
 static void send_probe(struct endpoint_queue *queue, struct job *job)
 {
+    if (may_end_in_doubt(job))
+        note_doubt(queue);
     if (flow_is_open(queue))
         attempt_begin_probe(job);
     else
@@ -101,6 +151,15 @@ static bool fits(const struct endpoint_queue *queue, const struct delivery *cand
 {
     enum event_class class = candidate->event->parts.class;
     return flow_is_open(queue) || queue->class_in_flight[class] < queue->rules[class].in_flight_max;
+}
+
+/* What the broker owns. NULL: there is none, or only what was not asked for. */
+static struct job *choose_in_memory(struct endpoint_queue *queue)
+{
+    struct job *oldest = endpoint_queue_oldest(queue);
+    if (!oldest || (queue->probe_load.unguarded && oldest->delivery.event->parts.guarded))
+        return NULL;
+    return fits(queue, &oldest->delivery) ? oldest : NULL;
 }
 
 /* Takes over the references to the events of the candidates. */
@@ -123,8 +182,27 @@ static struct job *choose(struct endpoint_queue *queue, struct delivery *candida
             return job;
         }
     }
-    struct job *oldest = endpoint_queue_oldest(queue);
-    return oldest && fits(queue, &oldest->delivery) ? oldest : NULL;
+    return choose_in_memory(queue);
+}
+
+static void look(struct endpoint_queue *queue, bool unguarded);
+
+/* The journal has no unguarded event in this part. */
+static void look_on(struct endpoint_queue *queue)
+{
+    struct job *job = choose_in_memory(queue);
+    int64_t after_id = queue->probe_load.ret_after_probe_id, left_us = doubt_left_us(queue);
+    queue->unguarded_after_id = after_id == INT64_MAX ? 0 : after_id;
+    if (job)
+        send_probe(queue, job);
+    else if (after_id != INT64_MAX && --queue->unguarded_looks_left > 0)
+        look(queue, true);
+    else if (left_us == 0)
+        look(queue, false);
+    else
+        look_again_after(queue, left_us < breaker_policy_default.probe_us_max
+                                    ? left_us
+                                    : breaker_policy_default.probe_us_max);
 }
 
 static void on_candidates(struct request *request, void *receiver)
@@ -137,6 +215,11 @@ static void on_candidates(struct request *request, void *receiver)
         shard_log_refused(shard, "no event could be loaded for a probe", request->result);
     bool may = !shard->taker.stopping && flow_needs_probe(queue) && may_probe(queue);
     queue->probe_loading = false;
+    if (may && request->result == OK && queue->probe_load.unguarded && count == 0) {
+        free(candidates);
+        look_on(queue);
+        return;
+    }
     struct job *job = may ? choose(queue, candidates, count) : NULL;
     for (unsigned i = 0; !may && i < count; i++)
         event_unref(candidates[i].event);
@@ -149,6 +232,24 @@ static void on_candidates(struct request *request, void *receiver)
                                                       : LOOK_AGAIN_US);
 }
 
+static void look(struct endpoint_queue *queue, bool unguarded)
+{
+    queue->probe_load = (struct journal_load){
+        .endpoint = queue->endpoint,
+        .probe = true,
+        .unguarded = unguarded,
+        .after_probe_id = unguarded ? queue->unguarded_after_id : 0,
+        .pending_lanes = PENDING_ALL,
+        .count_max = CANDIDATES_MAX,
+        .bytes_max = CANDIDATES_MAX * (int64_t)EVENT_BYTES_MAX,
+        .budget = queue->shard->taker.budget,
+        .budget_share_percent = 90,
+        .ret_deliveries = memory_new_raw(CANDIDATES_MAX * sizeof *queue->probe_load.ret_deliveries),
+    };
+    queue->probe_loading = true;
+    shard_ask(queue->shard, &queue->probe_load.request, JOURNAL_LOAD, on_candidates);
+}
+
 void probe_send(struct endpoint_queue *queue)
 {
     struct delivery_shard *shard = queue->shard;
@@ -158,16 +259,6 @@ void probe_send(struct endpoint_queue *queue)
         look_again_after(queue, flow_is_open(queue) ? LOOK_AGAIN_US : NOTHING_WAITS_US);
         return;
     }
-    queue->probe_load = (struct journal_load){
-        .endpoint = queue->endpoint,
-        .probe = true,
-        .pending_lanes = PENDING_ALL,
-        .count_max = CANDIDATES_MAX,
-        .bytes_max = CANDIDATES_MAX * (int64_t)EVENT_BYTES_MAX,
-        .budget = shard->taker.budget,
-        .budget_share_percent = 90,
-        .ret_deliveries = memory_new_raw(CANDIDATES_MAX * sizeof *queue->probe_load.ret_deliveries),
-    };
-    queue->probe_loading = true;
-    shard_ask(shard, &queue->probe_load.request, JOURNAL_LOAD, on_candidates);
+    queue->unguarded_looks_left = UNGUARDED_LOOKS_MAX;
+    look(queue, prefers_unguarded(queue));
 }

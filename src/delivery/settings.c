@@ -105,7 +105,7 @@ static void on_step(struct request *request, void *receiver)
         timer_arm(&shard->loop, &walk->timer, REDUE_PAUSE_US);
     } else {
         walk->running = false;
-        walk->ended_us = shard_wall_us(shard);
+        walk->ended_mono_us = shard->loop.now_mono_us;
         begin_next_walk(shard);
     }
     refill_queue(queue);
@@ -147,7 +147,7 @@ void settings_init(struct endpoint_queue *queue)
 {
     timer_init(&queue->redue.timer, on_walk_timer);
     list_init(&queue->redue.in_shard);
-    queue->redue.ended_us = INT64_MIN;
+    queue->redue.ended_mono_us = INT64_MIN;
     read_settings(queue);
 }
 
@@ -189,7 +189,7 @@ int64_t settings_due_us(const struct job *job)
     const struct delivery *delivery = &job->delivery;
     const struct redue_walk *walk = &job->queue->redue;
     bool is_walked = walk->running || !list_is_empty(&walk->in_shard) ||
-                     delivery_wait_began_us(delivery->due_us, delivery->wait_us) <= walk->ended_us;
+                     job->made_mono_us <= walk->ended_mono_us;
     if (!is_walked)
         return delivery->due_us;
     return due_us_by(delivery, &rules->schedule, rules->horizon_us);

@@ -281,7 +281,7 @@ enum err delivery_rows_list_load(
 }
 
 enum err delivery_rows_list_oldest(
-    struct delivery_rows *rows, uint64_t endpoint, struct delivery_list *list)
+    struct delivery_rows *rows, uint64_t endpoint, int64_t after_id, struct delivery_list *list)
 {
     const struct journal_load rest = {.endpoint = endpoint,
         .pending_lanes = PENDING_REPLAY,
@@ -294,12 +294,14 @@ enum err delivery_rows_list_oldest(
         .began_by_us = INT64_MAX};
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_OLDEST]);
     sql_bind_int(&use, (int64_t)endpoint);
-    sql_bind_int(&use, -1);
+    sql_bind_int(&use, after_id);
     enum err result = list_part(&use, &oldest, list);
     for (unsigned i = 0; i < list->count; i++)
         if (list->rows[i].row.state == DELIVERY_PENDING)
             list->rows[i].part = LOAD_PENDING;
-    if (!result && list->count == 0)
+    if (result || after_id > 0)
+        return result;
+    if (list->count == 0)
         result = list_due(rows, &rest, list);
     if (!result && list->count == 0)
         result = list_pending(rows, &rest, list);

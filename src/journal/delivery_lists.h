@@ -47,10 +47,10 @@ void delivery_list_done(struct delivery_list *list);
 /* The rows of all parts that `load` asks for. */
 enum err delivery_rows_list_load(struct delivery_rows *rows, const struct journal_load *load,
     struct delivery_list *list) MUST_CHECK;
-/* The oldest rows of an endpoint that are pending or wait because of it, as far as there is room.
- * When there is none, those that wait for another cause, else replays. */
-enum err delivery_rows_list_oldest(
-    struct delivery_rows *rows, uint64_t endpoint, struct delivery_list *list) MUST_CHECK;
+/* The oldest rows of an endpoint behind `after_id` that are pending or wait because of it, as far
+ * as there is room. When there is none at all, those that wait for another cause, else replays. */
+enum err delivery_rows_list_oldest(struct delivery_rows *rows, uint64_t endpoint, int64_t after_id,
+    struct delivery_list *list) MUST_CHECK;
 
 /* When the earliest waiting one behind both the cursor and `due_by_us` of `load` is due; INT64_MAX:
  * there is none. */

@@ -353,12 +353,15 @@ enum pending_lanes {
  * With `probe` the answer has candidates for a probe instead, the best first: what is waiting or
  * pending, at most LOAD_PROBE_LOOKED of the oldest; unguarded ones of critical class, then other
  * unguarded ones, then the rest, each in order of id. Replays, and what waits for another cause
- * than the endpoint, count only when there is nothing else. The cursors are not used.
+ * than the endpoint, count only when there is nothing else. The cursors are not used. With
+ * `unguarded` as well, guarded ones are left out, and the oldest are those behind
+ * `after_probe_id`: so a search may continue at `ret_after_probe_id`.
  */
 struct journal_load {
     struct request request;
     uint64_t endpoint;
-    bool probe;
+    bool probe, unguarded;
+    int64_t after_probe_id; /* 0: from the beginning */
     enum pending_lanes pending_lanes;
     int64_t after_pending_id;
     int64_t recovered_us, after_recovered_id;
@@ -373,7 +376,8 @@ struct journal_load {
     bool ret_more_of[LOAD_PARTS]; /* ... of this part */
     /* Where the next load of LOAD_RECOVERED continues: behind what was returned or passed over. */
     int64_t ret_after_recovered_id;
-    int64_t ret_next_due_us; /* the earliest waiting one that is due later; INT64_MAX: none */
+    int64_t ret_after_probe_id; /* INT64_MAX: there are no more */
+    int64_t ret_next_due_us;    /* the earliest waiting one that is due later; INT64_MAX: none */
     struct delivery *ret_deliveries;
 };
 

@@ -132,15 +132,18 @@ static enum err rank_probe(struct store *store, int64_t delivery, unsigned *ret_
 static enum err load_probes(
     struct store *store, struct journal_load *load, struct delivery_list *list)
 {
-    enum { RANKS = 3 };
+    enum { RANKS = 3, RANK_GUARDED = 2 };
     struct delivery_listed ranked[LOAD_PROBE_LOOKED];
     unsigned ranks[LOAD_PROBE_LOOKED], count = 0;
-    enum err result = delivery_rows_list_oldest(&store->deliveries, load->endpoint, list);
+    enum err result = delivery_rows_list_oldest(
+        &store->deliveries, load->endpoint, load->unguarded ? load->after_probe_id : 0, list);
     for (unsigned i = 0; i < list->count && !result; i++)
         result = rank_probe(store, list->rows[i].row.id, &ranks[i]);
     if (result)
         return result;
-    for (unsigned rank = 0; rank < RANKS; rank++)
+    if (list->more_of[LOAD_RECOVERED])
+        load->ret_after_probe_id = list->rows[list->count - 1].row.id;
+    for (unsigned rank = 0; rank < (load->unguarded ? RANK_GUARDED : RANKS); rank++)
         for (unsigned i = 0; i < list->count; i++)
             if (ranks[i] == rank)
                 ranked[count++] = list->rows[i];
@@ -153,7 +156,7 @@ enum err store_load(struct store *store, struct request *request)
     struct journal_load *load = CONTAINER_OF(request, struct journal_load, request);
     struct delivery_list list;
     load->ret_count = 0;
-    load->ret_next_due_us = INT64_MAX;
+    load->ret_next_due_us = load->ret_after_probe_id = INT64_MAX;
     load->ret_after_recovered_id = load->after_recovered_id;
     memset(load->ret_more_of, 0, sizeof load->ret_more_of);
     delivery_list_init(&list, load->probe ? LOAD_PROBE_LOOKED : load->count_max);

@@ -233,7 +233,7 @@ FLOW_BUGS = {
     "probe-uses-a-step": (
         "a probe that fails uses up a step of the schedule",
         "src/delivery/outcome.c",
-        ("if (was_waiting(delivery) && due_us > now_us) {", "if (false) {")),
+        ("if (was_waiting(delivery) && delivery->due_us > now_us) {", "if (false) {")),
     "guarded-probe-uses-a-step": (
         "a guarded probe that fails uses up a step of the schedule",
         "src/delivery/outcome.c",
@@ -305,8 +305,8 @@ FLOW_BUGS = {
     "dies-of-probes": (
         "a delivery that fails as a probe, after its last step, is dead",
         "src/delivery/outcome.c",
-        ("if (was_waiting(delivery) && due_us > now_us) {",
-         "if (was_waiting(delivery) && due_us > now_us && delivery->failures < rules->schedule.steps) {")),
+        ("if (was_waiting(delivery) && delivery->due_us > now_us) {",
+         "if (was_waiting(delivery) && delivery->due_us > now_us && delivery->failures < rules->schedule.steps) {")),
 }
 
 # Success rules, and status probes. These need a time of doubt.

@@ -2,6 +2,7 @@
 """How much an endpoint gets, and when: endpoints that hang leave room for others, one that fails gets single probes until it is back, and what
 failed then moves without waiting for its schedule."""
 import concurrent.futures
+import datetime
 import re
 import time
 
@@ -310,3 +311,23 @@ def test_hundreds_of_replays_do_not_delay_a_fresh_event(make_gateway, sink):
     sink.behave()
     deployment.change(policy=None)
     wait_for(lambda: sink.count() == 2 * len(events) + 5, "all replays")
+
+
+def test_a_hang_leaves_few_payouts_in_doubt(make_gateway, sink):
+    """Only payouts wait, so the second test of the endpoint is 10 s after the first one, and not 2 s. A payout
+    that was not sent yet is delivered when another event shows that the client is back."""
+    gateway = make_gateway()
+    sink.behave(mode="hang")
+    deployment = Deployment(gateway, sink.url(), policy={"guarded_answer_timeout": "200ms", "in_flight_max": 1})
+    payouts = deployment.post(16, type="payout")
+
+    def attempts_began():
+        return sorted(attempt["started_at"] for delivery in deployment.timelines(payouts) for attempt in delivery["attempts"])
+
+    wait_for(lambda: len(attempts_began()) >= 12, lambda: f"two tests were sent: {deployment.states(payouts)}", 60)
+    began = [datetime.datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp() for at in attempts_began()]
+    assert max(after - before for before, after in zip(began, began[1:])) > 9, began
+    sink.behave()
+    wait_until_delivered(deployment, deployment.post(type="notification"))
+    wait_for(lambda: set(deployment.states(payouts)) == {"parked", "delivered"}, lambda: f"{deployment.states(payouts)}")
+    assert deployment.states(payouts).count("delivered") >= 2, deployment.states(payouts)

@@ -163,7 +163,7 @@ void journal_answer_load(
             delivery->due_us = load->due_by_us; /* due when the load was sent */
     }
     load->ret_more = more;
-    load->ret_next_due_us = INT64_MAX;
+    load->ret_next_due_us = load->ret_after_probe_id = INT64_MAX;
     journal_answer(&load->request, OK);
 }
 

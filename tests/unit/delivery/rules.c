@@ -153,9 +153,9 @@ Test(delivery_rules, what_was_loaded_under_old_rules_keeps_no_old_due_time_when_
     sink_set(SINK_ANSWER, 500);
     journal_answer_by_hand(JOURNAL_LOAD);
     policy.rules.schedule = rules_of(US_PER_DAY, 0).gateway.schedule;
-    journal_answer_at_once(JOURNAL_REDUE);
     begin_shard(&(struct journal_backlog){
         .endpoint = endpoint, .waiting = 1, .waiting_due_us = clock_wall_us(), .failed = 1});
+    struct journal_redue *step = walk_step(0); /* it has not come to the row yet */
     struct journal_load *load;
     unsigned loads = 0;
     do {
@@ -170,5 +170,7 @@ Test(delivery_rules, what_was_loaded_under_old_rules_keeps_no_old_due_time_when_
     delivery->wait_us = 10 * US_PER_DAY; /* by the rules of before */
     delivery->due_us = began_us + delivery->wait_us;
     journal_answer(&load->request, OK);
+    WAIT_UNTIL(sink_count() == 1);
+    journal_answer(&step->request, OK);
     cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->due_us, began_us + US_PER_DAY);
 }

@@ -337,6 +337,30 @@ Test(load, offers_what_is_left_as_a_probe_when_nothing_better_waits)
     shelf_free(shelf);
 }
 
+Test(load, searches_for_an_unguarded_probe_in_parts)
+{
+    struct shelf *shelf = shelf_new();
+    for (unsigned i = 0; i < LOAD_PROBE_LOOKED; i++)
+        accept_as(shelf, CLASS_CRITICAL, true);
+    int64_t optional = accept_as(shelf, CLASS_OPTIONAL, false);
+    accept_as(shelf, CLASS_CRITICAL, true);
+    int64_t critical = accept_as(shelf, CLASS_CRITICAL, false);
+    struct loaded loaded;
+    loaded_init(&loaded);
+    loaded.load.probe = loaded.load.unguarded = true;
+    loaded.load.count_max = 4;
+    load(shelf, &loaded);
+    cr_expect_eq(loaded.load.ret_count, 0);
+    cr_assert_lt(loaded.load.ret_after_probe_id, optional);
+    loaded.load.after_probe_id = loaded.load.ret_after_probe_id;
+    load(shelf, &loaded);
+    cr_assert_eq(loaded.load.ret_count, 2);
+    cr_expect_eq(loaded.deliveries[0].id, critical);
+    cr_expect_eq(loaded.deliveries[1].id, optional);
+    cr_expect_eq(loaded.load.ret_after_probe_id, INT64_MAX);
+    shelf_free(shelf);
+}
+
 Test(load, looks_at_a_bounded_number_of_candidates_for_a_probe)
 {
     struct shelf *shelf = shelf_new();
