@@ -109,8 +109,9 @@ json_t *admin_endpoint_label(const struct admin *admin, uint64_t id)
 
 static json_t *action_view(const struct admin *admin, const struct timeline_action *action)
 {
-    json_t *view = json_pack("{s:o, s:s, s:s, s:s}", "at", admin_time(action->at_us), "from",
-        delivery_state_name(action->from), "to", delivery_state_name(action->to), "note",
+    const char *by = action->actor == ACTION_BY_STATUS_PROBE ? "status-probe" : "operator";
+    json_t *view = json_pack("{s:o, s:s, s:s, s:s, s:s}", "at", admin_time(action->at_us), "by", by,
+        "from", delivery_state_name(action->from), "to", delivery_state_name(action->to), "note",
         action->note);
     if (action->from_endpoint != action->to_endpoint) {
         json_object_set_new(

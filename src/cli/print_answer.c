@@ -106,8 +106,12 @@ static void print_attempt(const json_t *attempt)
 
 static void print_action(const json_t *action)
 {
-    printf("    %s  operator action, from %s to %s", show_text(action, "at"),
-        show_text(action, "from"), show_text(action, "to"));
+    const char *who = "operator action";
+    if (strcmp(show_text(action, "by"), "status-probe") == 0)
+        who = strcmp(show_text(action, "to"), "delivered") == 0 ? "status probe answers yes"
+                                                                : "status probe answers no";
+    printf("    %s  %s, from %s to %s", show_text(action, "at"), who, show_text(action, "from"),
+        show_text(action, "to"));
     const json_t *before = json_object_get(action, "from_endpoint"),
                  *after = json_object_get(action, "to_endpoint");
     if (after)

@@ -14,10 +14,10 @@
  * 2 min, 10 min, and then every hour, while something is in doubt. A new doubt and a change of the
  * endpoint begin again at 5 s.
  *
- * The answer moves the delivery in the way that an operator would (operator_action.c), with a note
- * that says what the client answered. If an operator was faster, nothing is moved. This holds as
- * well if the operator has sent it again and it is in doubt once more: the answer may be older than
- * the new attempt, so the client is asked again.
+ * The answer moves the delivery in the way that an operator would (operator_action.c). The record
+ * says that it was a status probe, and what the client answered. If an operator was faster, nothing
+ * is moved. This holds as well if the operator has sent it again and it is in doubt once more: the
+ * answer may be older than the new attempt, so the client is asked again.
  *
  * While the breaker of the endpoint is open, a walk ends at the first answer that shows that the
  * client fails, and the next walk continues behind it after 30 s. Walks do not wait until the
@@ -131,8 +131,9 @@ static void resolve(struct status_walk *walk, enum probe_answer answer, const ch
         .to = answer == PROBE_YES ? DELIVERY_DELIVERED : DELIVERY_PENDING,
         .expects_generation = true,
         .expected_generation = parked->generation,
+        .actor = ACTION_BY_STATUS_PROBE,
     };
-    snprintf(walk->action.note, sizeof walk->action.note, "status probe: status %d, %.100s",
+    snprintf(walk->action.note, sizeof walk->action.note, "status %d, %.100s",
         walk->client.end.http_status, why);
     walk->action.ask.reply_to = &shard->mailbox;
     walk->action.ask.on_done = on_resolved;

@@ -39,7 +39,7 @@ static const char *const texts[AUDIT_STATEMENTS] = {
                      " FROM attempts WHERE (delivery, number) > (?, ?) AND delivery < ?"
                      " ORDER BY delivery, number",
     [ASK_ACTIONS] = "SELECT delivery, at_us, from_state, to_state, generation, from_endpoint, "
-                    "to_endpoint, note, crc, seq"
+                    "to_endpoint, actor, note, crc, seq"
                     " FROM operator_actions WHERE seq > ? ORDER BY seq",
     [ASK_CONFLICTS] = "SELECT " CONFLICT_COLUMNS " FROM conflicts WHERE seq > ? ORDER BY seq",
     [ASK_LOST] = "SELECT " LOST_COLUMNS " FROM lost WHERE id NOT IN (SELECT id FROM events)"

@@ -82,7 +82,8 @@ enum err audit_check_attempts(struct audit_run *run, bool *ret_more)
     return result;
 }
 
-/* delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, note, crc, seq */
+/* delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, actor, note, crc,
+ * seq */
 static bool action_is_good(const struct sql_use *use)
 {
     const struct delivery_row before = {
@@ -95,8 +96,8 @@ static bool action_is_good(const struct sql_use *use)
         .generation = (uint32_t)sql_column_int(use, 4),
         .endpoint = (uint64_t)sql_column_int(use, 6),
     };
-    return action_row_checksum(&before, &after, sql_column_slice(use, 7), sql_column_int(use, 1)) ==
-           sql_column_int(use, 8);
+    return action_row_checksum(&before, &after, (enum action_actor)sql_column_int(use, 7),
+               sql_column_slice(use, 8), sql_column_int(use, 1)) == sql_column_int(use, 9);
 }
 
 enum err audit_check_actions(struct audit_run *run, bool *ret_more)
@@ -106,7 +107,7 @@ enum err audit_check_actions(struct audit_run *run, bool *ret_more)
     enum err result;
     sql_bind_int(&use, run->at);
     for (unsigned rows = 1; !(result = sql_step(&use, &row)) && row; rows++) {
-        run->at = sql_column_int(&use, 9);
+        run->at = sql_column_int(&use, 10);
         if (!action_is_good(&use)) {
             char place[AUDIT_PLACE_BYTES];
             snprintf(place, sizeof place, "operator_actions, seq %lld", (long long)run->at);

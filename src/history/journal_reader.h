@@ -35,11 +35,12 @@ struct timeline_delivery {
     bool damaged;      /* the row is not what was written */
 };
 
-/* What an operator did to a delivery, and why. */
+/* What an operator or a status probe did to a delivery, and why. */
 struct timeline_action {
     int64_t delivery;
     int64_t at_us;
     enum delivery_state from, to;
+    enum action_actor actor;
     uint64_t from_endpoint, to_endpoint;
     char note[ACTION_NOTE_BYTES_MAX + 1];
 };

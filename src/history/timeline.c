@@ -22,7 +22,7 @@ static const char *const texts[TIMELINE_STATEMENTS] = {
         " SELECT " DELIVERED_ATTEMPT_COLUMNS
         " FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND started_us <> 0 ORDER BY 1, 2",
     [TIMELINE_ACTIONS] = "SELECT delivery, at_us, from_state, to_state, from_endpoint, "
-                         "to_endpoint, note FROM operator_actions"
+                         "to_endpoint, note, actor FROM operator_actions"
                          " WHERE delivery BETWEEN ? AND ? ORDER BY seq",
     [TIMELINE_COUNTS] =
         "SELECT 0, (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0"
@@ -172,6 +172,7 @@ static enum err read_actions(struct timeline_source *source, int64_t seq, struct
             .to = (enum delivery_state)sql_column_int(&use, 3),
             .from_endpoint = (uint64_t)sql_column_int(&use, 4),
             .to_endpoint = (uint64_t)sql_column_int(&use, 5),
+            .actor = (enum action_actor)sql_column_int(&use, 7),
         };
         snprintf(action->note, sizeof action->note, "%.*s", SLICE_ARGS(sql_column_slice(&use, 6)));
     }

@@ -203,9 +203,9 @@ bool attempt_row_take(const struct sql_use *use, int64_t *ret_delivery, struct a
 }
 
 uint32_t action_row_checksum(const struct delivery_row *before, const struct delivery_row *after,
-    struct slice note, int64_t at_us)
+    enum action_actor actor, struct slice note, int64_t at_us)
 {
     const int64_t numbers[] = {after->id, at_us, before->state, after->state, after->generation,
-        (int64_t)before->endpoint, (int64_t)after->endpoint};
+        (int64_t)before->endpoint, (int64_t)after->endpoint, actor};
     return checksum_columns(numbers, ARRAY_LENGTH(numbers), &note, 1);
 }

@@ -107,6 +107,6 @@ uint32_t attempt_row_checksum(int64_t delivery, const struct attempt *attempt);
 
 /* Of an operator's action: the delivery before it and after it. */
 uint32_t action_row_checksum(const struct delivery_row *before, const struct delivery_row *after,
-    struct slice note, int64_t at_us);
+    enum action_actor actor, struct slice note, int64_t at_us);
 
 #endif

@@ -38,7 +38,7 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
     [DELIVERIES_DROP_ATTEMPT] = "DELETE FROM attempts WHERE delivery = ? AND number = ?",
     [DELIVERIES_ADD_ACTIONS] = "INSERT INTO operator_actions(delivery, at_us, from_state, "
                                "to_state, generation, from_endpoint,"
-                               " to_endpoint, note, crc) VALUES(?,?,?,?,?,?,?,?,?)",
+                               " to_endpoint, actor, note, crc) VALUES(?,?,?,?,?,?,?,?,?,?)",
     [DELIVERIES_LIST_SENDING] = "SELECT id FROM deliveries INDEXED BY deliveries_sending WHERE "
                                 "state = 1 AND id > ? LIMIT ?",
     [DELIVERIES_LIST_PARKED] =
@@ -325,7 +325,7 @@ enum err delivery_rows_park_damaged(struct delivery_rows *rows, int64_t id, int6
 }
 
 enum err delivery_rows_add_action(struct delivery_rows *rows, const struct delivery_row *before,
-    const struct delivery_row *after, struct slice note, int64_t now_us)
+    const struct delivery_row *after, enum action_actor actor, struct slice note, int64_t now_us)
 {
     struct sql_use use = sql_use(rows->statements[DELIVERIES_ADD_ACTIONS]);
     sql_bind_int(&use, after->id);
@@ -335,7 +335,8 @@ enum err delivery_rows_add_action(struct delivery_rows *rows, const struct deliv
     sql_bind_int(&use, after->generation);
     sql_bind_int(&use, (int64_t)before->endpoint);
     sql_bind_int(&use, (int64_t)after->endpoint);
+    sql_bind_int(&use, actor);
     sql_bind_text(&use, note);
-    sql_bind_int(&use, action_row_checksum(before, after, note, now_us));
+    sql_bind_int(&use, action_row_checksum(before, after, actor, note, now_us));
     return sql_execute(&use);
 }

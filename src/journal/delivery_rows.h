@@ -100,8 +100,9 @@ enum err delivery_rows_park_damaged(
 enum err delivery_rows_adopt(struct delivery_rows *rows, int64_t event, int64_t now_us,
     struct delivery_row ret_pending[ACCOUNT_ENDPOINTS_MAX], unsigned *ret_count) MUST_CHECK;
 
-/* What an operator did, and why: kept as long as the delivery. */
+/* What an operator or a status probe did, and why: kept as long as the delivery. */
 enum err delivery_rows_add_action(struct delivery_rows *rows, const struct delivery_row *before,
-    const struct delivery_row *after, struct slice note, int64_t now_us) MUST_CHECK;
+    const struct delivery_row *after, enum action_actor actor, struct slice note,
+    int64_t now_us) MUST_CHECK;
 
 #endif

@@ -304,12 +304,16 @@ enum operator_action_refusal {
     ACTION_WAS_DELIVERED      /* what an endpoint has had stays that endpoint's */
 };
 
+/* Who moved the delivery; the numbers are in the file. */
+enum action_actor { ACTION_BY_OPERATOR, ACTION_BY_STATUS_PROBE };
+
 struct journal_operator_action {
     struct request request; /* the owner's to the journal */
     struct request ask;     /* the operator's to the owner: delivery_shard_operator_action */
     struct event_id event;
     unsigned index;
     enum delivery_state from, to;
+    enum action_actor actor;
     uint64_t endpoint; /* of a way to pending: where to; 0: to its own */
     bool looks;
     uint64_t expected_endpoint; /* unless it looks */
@@ -319,7 +323,8 @@ struct journal_operator_action {
     enum operator_action_refusal ret_refusal;
     char ret_account[NAME_BYTES_MAX + 1]; /* of what could be sent */
     unsigned ret_index;
-    char note[ACTION_NOTE_BYTES_MAX + 1]; /* why, in the operator's words */
+    /* Why, in the operator's words; of a status probe, what the client has answered. */
+    char note[ACTION_NOTE_BYTES_MAX + 1];
     int64_t ret_delivery;
     uint64_t ret_endpoint;
     enum delivery_state ret_state;

@@ -2,7 +2,8 @@
 /*
  * JOURNAL_OPERATOR_ACTION: an operator resolves, resends, discards or replays one delivery. The
  * journal makes the move only if the delivery is in the state that the operator has seen, and
- * writes down who asked for it in the same transaction. What could only be parked again is refused.
+ * writes down who asked for it in the same transaction. A status probe is such a one as well. What
+ * could only be parked again is refused.
  */
 #include "journal/store.h"
 
@@ -96,8 +97,8 @@ static enum err action_on(
     if (!result)
         result = delivery_rows_move_row(&store->deliveries, row, &move, store->now_us);
     if (!result)
-        result = delivery_rows_add_action(
-            &store->deliveries, &before, row, slice_from_string(action->note), store->now_us);
+        result = delivery_rows_add_action(&store->deliveries, &before, row, action->actor,
+            slice_from_string(action->note), store->now_us);
     if (!result) {
         action->ret_state = row->state;
         action->ret_endpoint = row->endpoint;

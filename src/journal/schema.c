@@ -66,8 +66,8 @@ static const char tables[] =
     "CREATE TABLE operator_actions(seq INTEGER PRIMARY KEY, delivery INTEGER NOT NULL, at_us "
     "INTEGER NOT NULL,"
     " from_state INTEGER NOT NULL, to_state INTEGER NOT NULL, generation INTEGER NOT NULL,"
-    " from_endpoint INTEGER NOT NULL, to_endpoint INTEGER NOT NULL, note TEXT NOT NULL, crc "
-    "INTEGER NOT NULL);"
+    " from_endpoint INTEGER NOT NULL, to_endpoint INTEGER NOT NULL, actor INTEGER NOT NULL,"
+    " note TEXT NOT NULL, crc INTEGER NOT NULL);"
     "CREATE INDEX operator_actions_by_delivery ON operator_actions(delivery);"
 
     "CREATE TABLE conflicts(seq INTEGER PRIMARY KEY, first_event BLOB NOT NULL, at_us INTEGER NOT "

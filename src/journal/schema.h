@@ -11,7 +11,8 @@
  *                  index. The attempt that delivered is in the row: a success at the first try
  *                  costs one UPDATE and no INSERT
  *   attempts       those that did not deliver
- *   operator_actions   what operators did to deliveries and why, with the endpoint before and after
+ *   operator_actions   what operators and status probes did to deliveries and why, with the
+ *                  endpoint before and after
  *   conflicts      events with the key of another and other money: kept, never delivered
  *   aliases        ids of duplicates that were found late, each with the id of the first event
  *   outbox         numbers of events that wait for the broker; they have no deliveries (outbox.h)
@@ -30,7 +31,7 @@
  * due as soon as it recovers.
  *
  * The file says what it is: application_id PNSJ and user_version. Migrations will lead forward
- * only, each in a transaction of its own. There is none yet: formats 1 to 5 were never released,
+ * only, each in a transaction of its own. There is none yet: formats 1 to 6 were never released,
  * and are refused. So is a file of another application or of another shard, and nothing in it is
  * touched.
  */
@@ -41,7 +42,7 @@
 #include "sqlite/database.h"
 
 #define SCHEMA_APPLICATION_ID 0x504e534a /* "PNSJ" */
-#define SCHEMA_VERSION 6
+#define SCHEMA_VERSION 7
 
 #define SCHEMA_DETAIL_BYTES SQL_REASON_BYTES
 

@@ -85,7 +85,7 @@ def test_a_parked_payout_is_resolved_and_never_sent_again(gateway, sink, end):
     found = show(gateway, delivery_of(event))
     assert (found["state"], found["event"], found["amount"]) == (end, event, "129.90")
     [done] = found["operator_actions"]
-    assert (done["from"], done["to"], done["note"]) == ("parked", end, "the client says so: café")
+    assert (done["by"], done["from"], done["to"], done["note"]) == ("operator", "parked", end, "the client says so: café")
     assert gateway.timeline(event)["deliveries"][0]["operator_actions"] == [done]
     marker = post(gateway, 2)
     wait_for(lambda: sink.of(marker), "a later event")

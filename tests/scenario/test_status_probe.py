@@ -52,7 +52,13 @@ def test_client_says_what_became_of_a_payout_in_doubt(make_gateway, sink):
     [delivery] = deployment.timelines([yes])
     assert [attempt["error"] for attempt in delivery["attempts"]] == ["answer-lost"]
     shown = gateway.tool("event", "show", yes)
-    assert "status probe: status 200, the answer meets the rule for yes" in shown.stdout, shown.stdout + shown.stderr
+    assert "status probe answers yes, from parked to delivered: status 200, the answer meets the rule for yes" in shown.stdout, \
+        shown.stdout + shown.stderr
+    assert "operator" not in shown.stdout
+    shown = gateway.tool("event", "show", no)
+    assert "status probe answers no, from parked to pending: status 404, the answer meets the rule for no" in shown.stdout, shown.stdout
+    [resolved] = delivery["operator_actions"]
+    assert (resolved["by"], resolved["from"], resolved["to"]) == ("status-probe", "parked", "delivered") and resolved["at"]
     # A new doubt asks about the old one as well.
     sink.behave(f"/status/{unknown}", **YES)
     [other] = lose_answers(deployment, sink, [YES])

@@ -195,6 +195,7 @@ Test(audit, names_each_kind_of_loss_and_damage)
         {"DELETE FROM totals WHERE endpoint = 2", K(TOTALS), 1, 0, -1},
         {"UPDATE totals SET accepted_sum = '4.4' WHERE endpoint = -1", K(DAMAGED_TOTAL), 1, 0, -1},
         {"DELETE FROM totals WHERE endpoint = -1", K(TOTALS), 1, 0, -1},
+        {"UPDATE operator_actions SET actor = 1", K(DAMAGED_ACTION), 1, 3, 0},
         {"UPDATE operator_actions SET to_endpoint = 2", K(DAMAGED_ACTION), 1, 3, 0},
         {"UPDATE dedupe_c_20260216 SET amount = '7' WHERE row = 2", K(DAMAGED_DEDUPE), 1, 2, -1},
         {"DELETE FROM dedupe_c_20260216 WHERE row = 2", 0, 0, 0,

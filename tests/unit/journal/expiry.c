@@ -128,8 +128,8 @@ Test(expiry, conflicts_and_operator_actions_expire_with_the_history)
     snprintf(text, sizeof text,
         "INSERT INTO operator_actions(delivery, at_us, from_state, to_state, generation, "
         "from_endpoint, to_endpoint, "
-        "note, crc)"
-        " VALUES(%lld, 1, 3, 4, 0, 1, 1, '', 0)",
+        "actor, note, crc)"
+        " VALUES(%lld, 1, 3, 4, 0, 1, 1, 0, '', 0)",
         (long long)placement_first_delivery(seq));
     shelf_sql(shelf, text);
     for (int old = 0; old < 2; old++) {

@@ -59,6 +59,25 @@ Test(actions, go_the_operators_ways_and_are_kept_with_their_reason)
     }
 }
 
+Test(actions, say_whether_an_operator_or_a_status_probe_made_the_move)
+{
+    struct shelf *shelf = shelf_new();
+    for (int actor = ACTION_BY_OPERATOR; actor <= ACTION_BY_STATUS_PROBE; actor++) {
+        int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
+        cr_assert(shelf_move(shelf, seq, 0, DELIVERY_PENDING, DELIVERY_PARKED) == OK);
+        struct journal_operator_action resolve = {.request.kind = JOURNAL_OPERATOR_ACTION,
+            .event = shelf_id_of(shelf, seq),
+            .from = DELIVERY_PARKED,
+            .to = DELIVERY_DELIVERED,
+            .actor = (enum action_actor)actor};
+        cr_assert(shelf_call(shelf, store_action, &resolve.request) == OK);
+        cr_expect_eq(
+            shelf_sql_int(shelf, "SELECT actor FROM operator_actions ORDER BY seq DESC LIMIT 1"),
+            actor);
+    }
+    shelf_free(shelf);
+}
+
 Test(actions, on_a_missing_delivery_or_without_an_endpoint_are_refused)
 {
     struct shelf *shelf = shelf_new();
