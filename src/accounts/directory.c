@@ -196,14 +196,6 @@ void directory_each_account(const struct directory *directory,
         on_each(account, context);
 }
 
-void directory_each_endpoint(const struct directory *directory,
-    void (*on_each)(const struct endpoint *endpoint, void *context), void *context)
-{
-    struct walk walk = walk_begin(directory, KIND_ENDPOINT);
-    for (const struct endpoint *endpoint; (endpoint = walk_next(&walk));)
-        on_each(endpoint, context);
-}
-
 void directory_each_credential(const struct directory *directory,
     void (*on_each)(const struct credential *credential, void *context), void *context)
 {

@@ -110,8 +110,6 @@ void directory_each_partner(const struct directory *directory,
     void (*on_each)(const struct partner *partner, void *context), void *context);
 void directory_each_account(const struct directory *directory,
     void (*on_each)(const struct account *account, void *context), void *context);
-void directory_each_endpoint(const struct directory *directory,
-    void (*on_each)(const struct endpoint *endpoint, void *context), void *context);
 void directory_each_credential(const struct directory *directory,
     void (*on_each)(const struct credential *credential, void *context), void *context);
 void directory_each_grant(const struct directory *directory,

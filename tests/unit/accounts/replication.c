@@ -122,7 +122,7 @@ static void add_account_line(const struct account *account, void *context)
     add_line(line);
 }
 
-static void add_endpoint_line(const struct endpoint *endpoint, void *context)
+static void add_endpoint_line(const struct endpoint *endpoint)
 {
     char *line, types[512] = "";
     for (unsigned i = 0; i < endpoint->types.count; i++)
@@ -133,6 +133,14 @@ static void add_endpoint_line(const struct endpoint *endpoint, void *context)
             endpoint->account, endpoint->name, endpoint->url, endpoint->enabled,
             endpoint->idempotent, endpoint->final_4xx, (long long)endpoint->version, types) > 0);
     add_line(line);
+}
+
+/* The endpoints that an account names are those that get its events. */
+static void add_endpoint_lines(const struct account *account, void *context)
+{
+    const struct directory *directory = context;
+    for (unsigned i = 0; i < account->endpoints_count; i++)
+        add_endpoint_line(directory_endpoint(directory, account->endpoints[i]));
 }
 
 static void add_credential_line(const struct credential *credential, void *context)
@@ -164,7 +172,7 @@ static struct buffer shown_directory(const struct accounts *whose)
     rcu_go_online();
     directory_each_partner(directory, add_partner_line, NULL);
     directory_each_account(directory, add_account_line, NULL);
-    directory_each_endpoint(directory, add_endpoint_line, NULL);
+    directory_each_account(directory, add_endpoint_lines, (void *)(uintptr_t)directory);
     directory_each_credential(directory, add_credential_line, NULL);
     directory_each_grant(directory, add_grant_line, NULL);
     rcu_go_offline();
