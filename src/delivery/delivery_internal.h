@@ -226,8 +226,8 @@ struct endpoint_queue {
     struct journal_load probe_load; /* looks for an event to probe with (probe.c) */
     bool probe_loading;
     /* Guarded probes that may end in doubt (probe.c). */
-    int64_t doubt_pause_us;        /* after the last one; 0: there is none */
-    int64_t doubt_mono_us;         /* when the last one was sent */
+    bool in_doubt;                 /* the last one has no answer (yet) */
+    int64_t doubt_mono_us;         /* when it was sent */
     int64_t unguarded_after_id;    /* the search for an unguarded event continues behind it */
     unsigned unguarded_looks_left; /* of this search */
 

@@ -11,11 +11,12 @@
  * A guarded probe that is not answered leaves its delivery in doubt, for a person to resolve. While
  * one is in flight, and after it has ended so, the others are held back: the next probe is an
  * unguarded event, also one that was tried already. The journal is searched for it in steps. Only
- * when there is none, another guarded one is sent, after a pause that doubles from one such probe
- * to the next, up to DOUBT_PAUSE_US_MAX. After this time a guarded one may also take the place of
- * unguarded ones that were all tried, since these may be the reason of their failures. The doubt
- * ends when a guarded attempt fails without doubt, and with the recovery. An endpoint that is
- * idempotent or has a status probe is never in doubt.
+ * when there is none, another guarded one is sent, 10 s after the last one: a longer pause would
+ * leave fewer of them in doubt, but the return of an endpoint must be noticed within 15 s. After
+ * UNGUARDED_FIRST_US a guarded one may also take the place of unguarded ones that were all tried,
+ * since these may be the reason of their failures. The doubt ends when a guarded attempt fails
+ * without doubt, and with the recovery. An endpoint that is idempotent or has a status probe is
+ * never in doubt.
  *
  * A probe is an attempt like any other. When it is sent before its delivery is due and fails, the
  * delivery keeps its due time and uses up no step of its schedule (outcome.c): otherwise the oldest
@@ -33,8 +34,7 @@
 #define FAILED_US US_PER_SECOND         /* the journal refused */
 #define NOTHING_WAITS_US (5 * US_PER_SECOND)
 #define UNGUARDED_LOOKS_MAX 4 /* loads of one search, which continues at the next probe */
-/* A client is back within 2 to 5 minutes, by the service levels: it must not wait for longer. */
-#define DOUBT_PAUSE_US_MAX (120 * US_PER_SECOND)
+#define UNGUARDED_FIRST_US (120 * US_PER_SECOND)
 
 static void look_again_after(struct endpoint_queue *queue, int64_t delay_us)
 {
@@ -101,19 +101,20 @@ static bool may_probe(struct endpoint_queue *queue)
 /* How long no guarded one may be sent; 0: it may. */
 static int64_t doubt_left_us(const struct endpoint_queue *queue)
 {
-    int64_t left_us = queue->doubt_mono_us + queue->doubt_pause_us - queue->shard->loop.now_mono_us;
-    return queue->doubt_pause_us == 0 || left_us < 0 ? 0 : left_us;
+    int64_t left_us =
+        queue->doubt_mono_us + breaker_policy_default.probe_us_max - queue->shard->loop.now_mono_us;
+    return !queue->in_doubt || left_us < 0 ? 0 : left_us;
 }
 
 static bool prefers_unguarded(const struct endpoint_queue *queue)
 {
-    return queue->doubt_pause_us != 0 &&
-           queue->shard->loop.now_mono_us - queue->doubt_mono_us < DOUBT_PAUSE_US_MAX;
+    return queue->in_doubt &&
+           queue->shard->loop.now_mono_us - queue->doubt_mono_us < UNGUARDED_FIRST_US;
 }
 
 void probe_end_doubt(struct endpoint_queue *queue)
 {
-    queue->doubt_pause_us = 0;
+    queue->in_doubt = false;
     queue->unguarded_after_id = 0;
 }
 
@@ -126,18 +127,12 @@ static bool may_end_in_doubt(const struct job *job)
            !endpoint_policy_probe(endpoint->policy);
 }
 
-static void note_doubt(struct endpoint_queue *queue)
-{
-    int64_t pause_us =
-        queue->doubt_pause_us ? 2 * queue->doubt_pause_us : breaker_policy_default.probe_us_max;
-    queue->doubt_pause_us = pause_us < DOUBT_PAUSE_US_MAX ? pause_us : DOUBT_PAUSE_US_MAX;
-    queue->doubt_mono_us = queue->shard->loop.now_mono_us;
-}
-
 static void send_probe(struct endpoint_queue *queue, struct job *job)
 {
-    if (may_end_in_doubt(job))
-        note_doubt(queue);
+    if (may_end_in_doubt(job)) {
+        queue->in_doubt = true;
+        queue->doubt_mono_us = queue->shard->loop.now_mono_us;
+    }
     if (flow_is_open(queue))
         attempt_begin_probe(job);
     else
@@ -200,9 +195,7 @@ static void look_on(struct endpoint_queue *queue)
     else if (left_us == 0)
         look(queue, false);
     else
-        look_again_after(queue, left_us < breaker_policy_default.probe_us_max
-                                    ? left_us
-                                    : breaker_policy_default.probe_us_max);
+        look_again_after(queue, left_us);
 }
 
 static void on_candidates(struct request *request, void *receiver)
