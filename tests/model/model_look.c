@@ -31,7 +31,7 @@ enum statement { VERSION, ACTIONS, EVENTS, DELIVERIES, ALIASES, CONFLICTS, ROW, 
 static const char *const texts[STATEMENTS] = {
     [VERSION] = "PRAGMA data_version",
     [ACTIONS] = "SELECT delivery, from_state, to_state, from_endpoint, to_endpoint, "
-                "note LIKE 'status probe: %' FROM operator_actions ORDER BY seq",
+                "actor = 1 FROM operator_actions ORDER BY seq",
     [EVENTS] = "SELECT e.seq, e.id, e.amount, e.currency, e.guarded, b.seq IS NOT NULL, "
                "e.deliveries, d.state, d.reason"
                " FROM events e LEFT JOIN bodies b ON b.seq = e.seq LEFT JOIN deliveries d ON d.id "
