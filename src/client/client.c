@@ -119,7 +119,7 @@ static struct client_request *retire(struct client_transfer *transfer, enum err 
     list_remove(&transfer->nudge_link);
     list_remove(&transfer->link);
     if (client->idle_count < TRANSFERS_IDLE_MAX && !client->closing) {
-        list_add_head(&client->idle, &transfer->link); /* the caches still hold it */
+        list_add_head(&client->idle, &transfer->link); /* the CPU's caches still hold it */
         client->idle_count++;
     } else {
         transfer_free(transfer);
@@ -215,7 +215,7 @@ static void enter_again(struct client_transfer *transfer)
         finish(transfer, e);
 }
 
-/* They have all left their connections, so the table knows how many streams these could have. */
+/* All refused requests have left their connections, so the table has the new limits of streams. */
 static void repeat_refused(struct client *client)
 {
     struct client_transfer *transfer;

@@ -46,12 +46,12 @@ struct evidence {
 };
 
 void evidence_begin(struct evidence *evidence, const struct client_request *request);
-/* The request is sent again, as if it had not been sent. Keeps only the look-up. */
+/* The request is sent again. Removes what was noted about the last one, except the look-up. */
 void evidence_begin_again(struct evidence *evidence, struct client_request *request);
 /* libcurl gets the request, again if it was taken back. */
 void evidence_note_load(struct evidence *evidence);
-/* TCP was connected then. For a handshake that fails: libcurl 7.88 reports this time only when the
- * whole connection is made. */
+/* TCP was connected at this time. Needed for a handshake that fails: libcurl 7.88 reports the time
+ * only when the handshake is complete. */
 void evidence_note_tcp(struct evidence *evidence, int64_t mono_us);
 /* `warm`: something was answered on the connection before. */
 void evidence_note_send(struct evidence *evidence, CURL *easy, bool warm);

@@ -45,7 +45,7 @@ static bool has_route(int family)
     return has;
 }
 
-/* Then unreadable CA certificates are the endpoint's, not this machine's. */
+/* If these cannot be read, the cause is the endpoint's settings and not this machine. */
 static bool has_own_ca(const struct client_transfer *transfer)
 {
     const struct client_tls *tls = transfer->request->tls;
@@ -156,7 +156,8 @@ enum err explain_result(struct client_transfer *transfer, CURLcode code)
     transfer->stream_failed = code == CURLE_HTTP2_STREAM;
     if (error == ERR_TLS) {
         tls_explain(&transfer->tls, code, transfer->request->evidence.tls_problem);
-        if (transfer->tls.begun_mono_us == 0) /* settings that cannot be used: it is about to */
+        /* Settings that cannot be used: TCP is connected, and the handshake was about to begin. */
+        if (transfer->tls.begun_mono_us == 0)
             transfer->tls.begun_mono_us = clock_mono_us();
     }
     bool is_whole = code == CURLE_OK || transfer->request->answer_cut;

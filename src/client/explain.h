@@ -3,9 +3,9 @@
  * Why a request ended: from libcurl's result, the system's error and the notes of the transfer to
  * enum err, and to the missing resource if this machine is the cause (ERR_SHORTAGE).
  *
- * What counts first is whether the request was sent. If it was not, the result is the step that
- * failed: the name, TCP, TLS. If it was, the answer is late, lost or malformed, unless the peer
- * provably did not read the request (tls.h, refusal.h).
+ * What counts first is whether the request was sent. If it was not, the result names the step that
+ * failed: the name, TCP, TLS. If it was, the answer is late, lost or malformed. The exception is a
+ * TLS handshake that the peer rejected: it cannot have read the request (tls.h).
  */
 #ifndef PENSTOCK_CLIENT_EXPLAIN_H
 #define PENSTOCK_CLIENT_EXPLAIN_H
@@ -16,14 +16,15 @@
 
 struct client_transfer;
 
-/* Converts libcurl's result. ERR_SHORTAGE sets transfer->shortage. Has no effect if the transfer is
- * answered. */
+/* Converts libcurl's result. Sets transfer->stream_failed; with ERR_SHORTAGE transfer->shortage;
+ * with ERR_TLS the evidence of the handshake. OK: the answer is complete, or is longer than the
+ * request has room for. */
 enum err explain_result(struct client_transfer *transfer, CURLcode code);
-/* Returns the error for a deadline that has passed, by the step that it was for. */
+/* Returns the error for a deadline that has passed: it depends on the step of the transfer. */
 enum err explain_deadline(const struct client_transfer *transfer);
 
-/* Returns the resource that an errno is about. NULL: the error says something about the peer, or is
- * unknown. */
+/* Returns the resource that is missing on this machine according to an errno. NULL: the error is
+ * about the peer, or is unknown. */
 const char *explain_shortage(int error);
 
 #endif

@@ -22,8 +22,8 @@
  * The table does not see what a connection is allowed: the peer's limit of streams, and GOAWAY. It
  * learns them when libcurl opens a socket for a request that was to join: that is refused, and the
  * request enters again. Then the connection has no room until another stream ends. It also learns
- * them when the peer refuses a request that was sent. Then libcurl uses the connection no more, so
- * it is closed, and the request enters again.
+ * them when the peer refuses a request that was sent. libcurl does not use that connection again,
+ * so the table closes it, and the request enters again.
  *
  * libcurl knows the limit only after the peer's SETTINGS. Many peers close a connection with more
  * streams, or refuse them. So a new connection gets as many as the last one could have, until

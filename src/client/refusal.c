@@ -6,14 +6,14 @@
 #include <dlfcn.h>
 #include <nghttp2/nghttp2.h>
 
-/* libnghttp2 is libcurl's: nothing of it is linked here. */
+/* libcurl links libnghttp2. Nothing of it is linked here. */
 typedef void set_on_stream_close_fn(
     nghttp2_session_callbacks *callbacks, nghttp2_on_stream_close_callback on_stream_close);
 typedef void *get_stream_user_data_fn(nghttp2_session *session, int32_t stream);
 
 static _Atomic(nghttp2_on_stream_close_callback) libcurls_on_stream_close;
 
-/* libcurl's data of a stream is its easy handle. NULL: the stream has none any more. */
+/* Returns the easy handle, which libcurl stores with each stream. NULL: it has been removed. */
 static CURL *easy_of(nghttp2_session *session, int32_t stream)
 {
     static _Atomic(get_stream_user_data_fn *) found;

@@ -21,8 +21,9 @@
  *
  * The client refuses each repeat by libcurl, which also repeats for other reasons. So this module
  * listens to libnghttp2 itself: libcurl registers its callback for closed streams with a function
- * that the dynamic linker resolves, and the function of that name in refusal.c replaces it. If it
- * did not (refusal_is_seen), nothing would be repeated, and the attempt would fail.
+ * that the dynamic linker resolves, and the function of that name in refusal.c replaces it. If the
+ * replacement is not in effect, no request is repeated, and the attempt fails. refusal_is_seen
+ * reports it.
  *
  * A request is repeated only if libcurl has reported no byte of an answer. A guarded request is
  * never repeated, because nobody can check what the peer says. An attempt has up to REFUSALS_MAX
@@ -39,10 +40,10 @@ struct client_transfer;
 
 /* Returns whether the peer says that it has not processed the request. */
 bool refusal_is_proven(const struct client_transfer *transfer);
-/* Returns whether the request is then to be sent again. */
+/* Returns whether the request was refused and may be sent again. */
 bool refusal_allows_repeat(const struct client_transfer *transfer);
 
-/* Returns whether libcurl calls this module. */
+/* Returns whether libcurl calls the function of this module. For tests. */
 bool refusal_is_seen(void);
 
 #endif

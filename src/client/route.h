@@ -9,7 +9,7 @@
  * look-up by libcurl is refused. The guard checks the socket's address again.
  *
  * A kept connection leads to the address that its name had when it was made, with the TLS settings
- * of then. So a connection is identified by its route (address_set.h), by the id of its TLS
+ * of that time. So a connection is identified by its route (address_set.h), by the id of its TLS
  * settings, and for HTTP/2 by its number (multiplex.h), not only by its host. libcurl connects to a
  * host name that is made from them (CURLOPT_CONNECT_TO), and that name is pinned. TLS and the Host
  * field use the URL. When an address is removed from a name, no request uses an older connection.

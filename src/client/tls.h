@@ -27,7 +27,7 @@ struct tls_notes {
     char subject[TLS_SUBJECT_BYTES];
     char date[sizeof "2026-11-03"]; /* when it expired or begins, if that is the error; or "" */
     char said[CURL_ERROR_SIZE];     /* libcurl's sentence */
-    int64_t begun_mono_us;          /* the handshake, so TCP is connected; 0: it is not begun */
+    int64_t begun_mono_us;          /* the handshake, after TCP was connected; 0: not begun */
     bool own_settings;              /* the handle has the settings of an endpoint */
 };
 

@@ -99,8 +99,8 @@ enum err transfer_load(struct client_transfer *transfer) MUST_CHECK;
 /* The easy handle was taken out of the multi handle, to be loaded again. */
 void transfer_unload(struct client_transfer *transfer);
 
-/* Begins as if the request had not been sent: the peer has not processed it (refusal.h). The
- * transfer is out of the multi handle. */
+/* Prepares to send a request again that the peer has not processed (refusal.h). The transfer is out
+ * of the multi handle. */
 void transfer_begin_again(struct client_transfer *transfer);
 
 /* Call it when the socket of a request in flight is readable, before libcurl reads it. */

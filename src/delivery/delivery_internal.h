@@ -183,7 +183,7 @@ struct redue_walk {
     bool running, again;                     /* again: they have changed since */
     bool asking;
     int64_t after_due_us, after_id; /* where the next step begins */
-    int64_t ended_mono_us;          /* the last walk; INT64_MIN: none */
+    int64_t ended_mono_us;          /* when the last walk ended; INT64_MIN: none did */
     struct list in_shard;           /* in shard->redues: it waits for its turn */
     struct timer timer;             /* armed: the next step */
 };
@@ -226,7 +226,7 @@ struct endpoint_queue {
     struct journal_load probe_load; /* looks for an event to probe with (probe.c) */
     bool probe_loading;
     /* Guarded probes that may end in doubt (probe.c). */
-    bool in_doubt;                 /* the last one has no answer (yet) */
+    bool in_doubt;                 /* the last one has no answer, or none yet */
     int64_t doubt_mono_us;         /* when it was sent */
     int64_t unguarded_after_id;    /* the search for an unguarded event continues behind it */
     unsigned unguarded_looks_left; /* of this search */
@@ -241,7 +241,7 @@ struct endpoint_queue {
     struct hmac *macs[ENDPOINT_SECRETS_MAX];
 };
 
-/* Keeps in the journal which rules its due times follow (rules.c). */
+/* Which rules the due times in the journal follow (rules.c). */
 struct rules_record {
     struct journal_record_rules request;
     struct journal_rules recorded; /* in the journal, or on the way there */
@@ -354,25 +354,25 @@ struct job *endpoint_queue_oldest(struct endpoint_queue *queue);
 void settings_init(struct endpoint_queue *queue);
 /* The endpoint's settings or the gateway's have changed: reads them again. */
 void settings_changed(struct endpoint_queue *queue);
-/* Gives what waits the due times of the present rules, when it is the queue's turn. */
+/* Gives what waits due times by the present rules, after the walks that began before. */
 void settings_redue(struct endpoint_queue *queue);
 void settings_done(struct endpoint_queue *queue);
-/* Returns when the job, which waited, is due. It may have been loaded before a walk that has given
- * it a new due time in the journal. */
+/* Returns when the job, which waited, is due. A walk may have changed its due time in the journal
+ * after it was loaded. */
 int64_t settings_due_us(const struct job *job);
 /* Returns the rules of the job's endpoint for its class, as they are now. */
 const struct delivery_rules *settings_of(const struct job *job);
 
 /* rules.c */
 void rules_init(struct delivery_shard *shard);
-/* The backlog is about to be known for the first time. */
+/* Takes the rules that the journal had at the start. Call it before the first backlog is taken. */
 void rules_begin(struct delivery_shard *shard);
-/* The queue has waiting deliveries from an earlier run: their due times follow the present rules
- * soon, if they do not yet. */
+/* The queue has waiting deliveries from an earlier run. Starts a walk if their due times may follow
+ * other rules than the present ones. */
 void rules_check_backlog(struct endpoint_queue *queue);
-/* An endpoint has changed, and its queue knows it. */
+/* An endpoint has changed, and its queue has the new settings. */
 void rules_on_endpoint(struct delivery_shard *shard, const struct endpoint *endpoint);
-/* Rules have changed, or the due times follow them now: has the journal know it. */
+/* Records in the journal which rules the due times follow now, if it does not have them. */
 void rules_record(struct delivery_shard *shard);
 
 /* pace.c */
@@ -413,7 +413,7 @@ void flow_reset(struct endpoint_queue *queue);
 /* probe.c */
 /* Sends the event that tests whether the endpoint is back, if that is still unknown. */
 void probe_send(struct endpoint_queue *queue);
-/* A guarded attempt has ended, and nobody doubts how; or the endpoint is back. */
+/* A guarded attempt has ended without doubt, or the endpoint is back. */
 void probe_end_doubt(struct endpoint_queue *queue);
 
 /* status_probe.c */

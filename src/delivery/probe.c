@@ -9,14 +9,14 @@
  * What the broker owns is not in the journal's answer. It is looked for in memory.
  *
  * A guarded probe that is not answered leaves its delivery in doubt, for a person to resolve. While
- * one is in flight, and after it has ended so, the others are held back: the next probe is an
- * unguarded event, also one that was tried already. The journal is searched for it in steps. Only
- * when there is none, another guarded one is sent, 10 s after the last one: a longer pause would
+ * one is in flight, and after it has ended in doubt, no other guarded one is sent: the next probe
+ * is an unguarded event, also one that was tried already. The journal is searched for it in steps.
+ * Only if there is none, another guarded one is sent, 10 s after the last one: a longer pause would
  * leave fewer of them in doubt, but the return of an endpoint must be noticed within 15 s. After
- * UNGUARDED_FIRST_US a guarded one may also take the place of unguarded ones that were all tried,
- * since these may be the reason of their failures. The doubt ends when a guarded attempt fails
- * without doubt, and with the recovery. An endpoint that is idempotent or has a status probe is
- * never in doubt.
+ * UNGUARDED_FIRST_US a guarded one may also be sent when all unguarded ones were tried, because
+ * these events may themselves be the reason why they fail. The doubt ends when a guarded attempt
+ * ends without doubt, and with the recovery. An endpoint that is idempotent or has a status probe
+ * is never in doubt.
  *
  * A probe is an attempt like any other. When it is sent before its delivery is due and fails, the
  * delivery keeps its due time and uses up no step of its schedule (outcome.c): otherwise the oldest
@@ -98,7 +98,7 @@ static bool may_probe(struct endpoint_queue *queue)
     return queue->in_flight == queue->stuck && flow_has_place(queue) && flow_may_send(queue);
 }
 
-/* How long no guarded one may be sent; 0: it may. */
+/* Returns how long no guarded one may be sent; 0: one may be sent now. */
 static int64_t doubt_left_us(const struct endpoint_queue *queue)
 {
     int64_t left_us =
@@ -118,7 +118,7 @@ void probe_end_doubt(struct endpoint_queue *queue)
     queue->unguarded_after_id = 0;
 }
 
-/* Whether the job's delivery is parked for a person when its answer is lost. */
+/* Returns whether the job's delivery is parked for a person when its answer is lost. */
 static bool may_end_in_doubt(const struct job *job)
 {
     const struct endpoint *endpoint =
@@ -148,7 +148,7 @@ static bool fits(const struct endpoint_queue *queue, const struct delivery *cand
     return flow_is_open(queue) || queue->class_in_flight[class] < queue->rules[class].in_flight_max;
 }
 
-/* What the broker owns. NULL: there is none, or only what was not asked for. */
+/* Returns a job that the broker owns. NULL: there is none of the kind that was asked for. */
 static struct job *choose_in_memory(struct endpoint_queue *queue)
 {
     struct job *oldest = endpoint_queue_oldest(queue);

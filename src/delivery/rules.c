@@ -7,10 +7,10 @@
  *   - a walk of settings.c that a stop or a crash has interrupted
  *   - a change of an endpoint that was committed right before a crash
  *
- * Endpoints with waiting deliveries that this concerns are walked, one after the other. While there
- * are walks, the journal has the rules of before, or none if the gateway's have changed. When the
- * last walk has ended, the present rules are recorded. So a crash in between has the next start
- * walk again.
+ * Each affected endpoint that has waiting deliveries is walked, one after the other. During the
+ * walks, the journal keeps the previous rules, or none if the gateway's rules have changed. When
+ * the last walk has ended, the present rules are recorded. So after a crash in between, the next
+ * start walks again.
  */
 #include "delivery/delivery_internal.h"
 
@@ -32,7 +32,7 @@ static bool are_equal(const struct journal_rules *a, const struct journal_rules 
            retry_rules_are_equal(&a->gateway, &b->gateway);
 }
 
-/* What the journal is to have now. */
+/* Returns what the journal must have now. */
 static struct journal_rules wanted(const struct delivery_shard *shard)
 {
     const struct rules_record *self = &shard->rules;
@@ -95,7 +95,7 @@ void rules_begin(struct delivery_shard *shard)
         self->endpoints_version = self->recorded.endpoints_version;
 }
 
-/* Whether the gateway's rules were changed so that something of the endpoint may be due earlier. */
+/* Returns whether a change of the gateway's rules makes deliveries of the endpoint due earlier. */
 static bool are_shorter(const struct endpoint_queue *queue, const struct endpoint *endpoint)
 {
     const struct delivery_shard *shard = queue->shard;

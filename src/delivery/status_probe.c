@@ -16,7 +16,7 @@
  *
  * The answer moves the delivery in the way that an operator would (operator_action.c). The record
  * says that it was a status probe, and what the client answered. If an operator was faster, nothing
- * is moved. This holds as well if the operator has sent it again and it is in doubt once more: the
+ * is moved, even if the operator has sent the delivery again and it is in doubt once more: the
  * answer may be older than the new attempt, so the client is asked again.
  *
  * While the breaker of the endpoint is open, a walk ends at the first answer that shows that the
@@ -90,7 +90,7 @@ static void end_walk(struct status_walk *walk, bool again)
     queue->status_again = false;
 }
 
-/* The client still fails: asking about the rest would hang as well, or fail. */
+/* The client still fails: questions about the rest would fail or hang as well. */
 static void end_failing(struct status_walk *walk)
 {
     struct endpoint_queue *queue = walk->queue;

@@ -21,8 +21,8 @@
  *                                             '--------------------------------------'
  *
  * A trial that changes nothing doubles the period before the next one, up to
- * COMMIT_PACE_PERIOD_MAX_US. So trials cost little, and a change is noticed within two periods: the
- * one in which the clients change counts both.
+ * COMMIT_PACE_PERIOD_MAX_US. So trials cost little. A change of the clients is noticed within two
+ * periods, because the period in which they change counts requests from before and after.
  *
  * Sources: PostgreSQL (commit_delay, and commit_siblings: no delay for a lone client); MySQL
  * (binlog_group_commit_sync_delay).

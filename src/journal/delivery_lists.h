@@ -27,7 +27,7 @@ enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint,
     enum park_reason reason, unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
 
 /* Parked ones of one endpoint and reason with an id beyond `after_id`. `ret_ids` and
- * `ret_generations` have room for count_max. NULL: the generations are not wanted. */
+ * `ret_generations` have room for count_max. `ret_generations` may be NULL. */
 enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint,
     enum park_reason reason, int64_t after_id, unsigned count_max, int64_t *ret_ids,
     uint32_t *ret_generations, unsigned *ret_count) MUST_CHECK;
@@ -48,7 +48,8 @@ void delivery_list_done(struct delivery_list *list);
 enum err delivery_rows_list_load(struct delivery_rows *rows, const struct journal_load *load,
     struct delivery_list *list) MUST_CHECK;
 /* The oldest rows of an endpoint behind `after_id` that are pending or wait because of it, as far
- * as there is room. When there is none at all, those that wait for another cause, else replays. */
+ * as there is room. If there is none, and `after_id` is 0: those that wait for another cause, else
+ * replays. */
 enum err delivery_rows_list_oldest(struct delivery_rows *rows, uint64_t endpoint, int64_t after_id,
     struct delivery_list *list) MUST_CHECK;
 

@@ -304,7 +304,7 @@ enum operator_action_refusal {
     ACTION_WAS_DELIVERED      /* what an endpoint has had stays that endpoint's */
 };
 
-/* Who moved the delivery; the numbers are in the file. */
+/* Who moved the delivery; the numbers are stored in the file. */
 enum action_actor { ACTION_BY_OPERATOR, ACTION_BY_STATUS_PROBE };
 
 struct journal_operator_action {
@@ -317,7 +317,7 @@ struct journal_operator_action {
     uint64_t endpoint; /* of a way to pending: where to; 0: to its own */
     bool looks;
     uint64_t expected_endpoint; /* unless it looks */
-    /* Only in this generation: ERR_MOVED_ON if it was sent again since. False: in any. */
+    /* The move is made only in this generation; ERR_MOVED_ON: it was sent again since. */
     bool expects_generation;
     uint32_t expected_generation;
     enum operator_action_refusal ret_refusal;
@@ -358,9 +358,9 @@ enum pending_lanes {
  * With `probe` the answer has candidates for a probe instead, the best first: what is waiting or
  * pending, at most LOAD_PROBE_LOOKED of the oldest; unguarded ones of critical class, then other
  * unguarded ones, then the rest, each in order of id. Replays, and what waits for another cause
- * than the endpoint, count only when there is nothing else. The cursors are not used. With
- * `unguarded` as well, guarded ones are left out, and the oldest are those behind
- * `after_probe_id`: so a search may continue at `ret_after_probe_id`.
+ * than the endpoint, count only when there is nothing else. The cursors are not used. If
+ * `unguarded` is set as well, guarded ones are left out, and the oldest are those behind
+ * `after_probe_id`. A search continues at `ret_after_probe_id`.
  */
 struct journal_load {
     struct request request;
@@ -446,13 +446,13 @@ struct journal_redue {
 
 /*
  * The retry rules that the due times of all waiting deliveries follow. The owner of the deliveries
- * keeps them here, so that the next start notices what was changed in the meantime. Not known: in a
- * new file, and while the due times are on their way to new rules.
+ * keeps them here, so that the next start notices what was changed in the meantime. They are not
+ * known in a new file, and while the due times are being changed to new rules.
  */
 struct journal_rules {
     bool known;
-    struct retry_rules gateway; /* for what an endpoint's own rules do not say */
-    /* Changes of endpoints up to this version of the accounts are in the due times. */
+    struct retry_rules gateway; /* used where an endpoint has no rules of its own */
+    /* The due times follow the changes of endpoints up to this version of the accounts. */
     int64_t endpoints_version;
 };
 

@@ -109,7 +109,7 @@ static const struct {
     [JOURNAL_CLEAR_OUTBOX] = {store_clear_outbox, NULL},
 };
 
-/* The handover comes before the answers to the same thread. */
+/* A thread that gets the handover gets it before its answers. */
 static void post_answers(struct journal_sqlite *self)
 {
     for (unsigned i = 0; i < self->batch_len; i++)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JOURNAL_OPERATOR_ACTION: an operator resolves, resends, discards or replays one delivery. The
- * journal makes the move only if the delivery is in the state that the operator has seen, and
- * writes down who asked for it in the same transaction. A status probe is such a one as well. What
- * could only be parked again is refused.
+ * JOURNAL_OPERATOR_ACTION: an operator resolves, resends, discards or replays one delivery, or a
+ * status probe resolves or resends it. The journal makes the move only if the delivery is in the
+ * state that the operator or the probe has seen, and records in the same transaction who asked for
+ * it. What could only be parked again is refused.
  */
 #include "journal/store.h"
 

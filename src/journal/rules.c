@@ -6,7 +6,7 @@
  *   retry_rules    "ENDPOINTS_VERSION HORIZON_US STEP_US STEP_US ..."
  *
  * Rules that are not known have no row. A text that cannot be read counts as not known: the owner
- * then looks at all that waits, which is always right.
+ * then walks all waiting deliveries, which is always correct.
  */
 #include "journal/store.h"
 

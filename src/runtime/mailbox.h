@@ -35,8 +35,8 @@ struct mailbox {
     atomic_bool hurry; /* shared: the receiver must not rest */
 };
 
-/* Mail of one mailbox: what one splice took, or what is to be posted together. Of one thread. Must
- * not move. */
+/* Mail of one mailbox: what one splice took, or what is to be posted together. One thread owns it.
+ * It must not be copied or moved. */
 struct mail_batch {
     struct cds_wfcq_head head;
     struct cds_wfcq_tail tail;
@@ -50,7 +50,7 @@ void mailbox_done(struct mailbox *mailbox);
 void mailbox_post(struct mailbox *mailbox, struct mail *mail);
 
 /* Posts all mail of the batch, in the order in which it was added, and leaves the batch empty. The
- * receiver is woken once at most, so that it does not fall asleep between two of them. */
+ * receiver is woken at most once, so that it does not fall asleep between two of them. */
 void mail_batch_init(struct mail_batch *ret_batch);
 void mail_batch_add(struct mail_batch *batch, struct mail *mail);
 void mailbox_post_batch(struct mailbox *mailbox, struct mail_batch *batch);

@@ -37,7 +37,7 @@ void request_answer(struct request *request, enum err result);
 
 /*
  * The answers to requests of several threads, collected to be given together. Each thread is woken
- * once at most, and not for each answer. A `reply_to` of NULL is answered at once.
+ * at most once, and not for each answer. A request without `reply_to` is answered at once.
  */
 #define REQUEST_ANSWERS_THREADS 8
 struct request_answers {
@@ -45,7 +45,7 @@ struct request_answers {
     struct {
         struct mailbox *mailbox;
         struct mail_batch mail;
-    } to[REQUEST_ANSWERS_THREADS]; /* if there are more, the first of them are woken earlier */
+    } to[REQUEST_ANSWERS_THREADS]; /* of more threads, the first ones get their answers earlier */
 };
 
 /* Collects an answer. The service must not use the request any more. */
@@ -53,6 +53,7 @@ void request_answers_add(struct request_answers *answers, struct request *reques
 /* Collects a mail that is no answer, in the same order. */
 void request_answers_add_mail(
     struct request_answers *answers, struct mailbox *mailbox, struct mail *mail);
+/* Posts all that was collected. */
 void request_answers_give(struct request_answers *answers);
 
 /*
