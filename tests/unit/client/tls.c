@@ -380,7 +380,7 @@ Test(tls, handshake_that_does_not_end_has_the_time_of_its_connection)
 }
 
 /* Its address has accepted the connection: the other one is not tried. */
-Test(tls, slow_handshake_is_no_silent_address)
+Test(tls, slow_handshake_does_not_make_its_address_silent)
 {
     static struct h2_server h2;
     h2_server_start(&h2, (const char *const[]){"alpn=http/1.1", "handshake_delay=1.2", NULL});

@@ -94,7 +94,7 @@ Test(delivery_doubt, the_search_for_an_unguarded_event_takes_four_steps_and_cont
     cr_assert_geq(clock_mono_us() - searched_us, US_PER_SECOND);
 }
 
-Test(delivery_doubt, a_guarded_probe_that_fails_without_doubt_is_followed_by_any)
+Test(delivery_doubt, any_event_may_follow_a_guarded_probe_that_fails_without_doubt)
 {
     send_guarded_probe(SINK_ANSWER, 500);
     cr_assert_not(next_probe()->unguarded);

@@ -48,7 +48,7 @@ static void answer_step(unsigned index, bool more)
     journal_answer(&step->request, OK);
 }
 
-/* What the thread has to do it does within this time. */
+/* The thread finishes its work within this time. */
 static void wait_a_little(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
@@ -71,7 +71,7 @@ Test(delivery_rules, a_shorter_schedule_is_recorded_when_what_waits_follows_it)
     cr_assert_eq(recorded(1)->endpoints_version, INT64_MAX);
 }
 
-Test(delivery_rules, the_steps_of_the_walk_are_by_the_new_rules)
+Test(delivery_rules, the_walk_uses_the_new_rules)
 {
     begin_with_backlog(MINUTE_US, rules_of(US_PER_DAY, INT64_MAX));
     struct delivery waiting = make_delivery(1, "note", DELIVERY_WAITING);
@@ -148,7 +148,7 @@ Test(delivery_rules, a_change_while_the_gateway_runs_is_recorded_after_its_walk)
     cr_assert_eq(recorded(1)->gateway.schedule.steps_us[0], MINUTE_US);
 }
 
-Test(delivery_rules, what_was_loaded_under_old_rules_keeps_no_old_due_time_when_it_fails)
+Test(delivery_rules, a_delivery_loaded_under_old_rules_gets_a_new_due_time_when_it_fails)
 {
     sink_set(SINK_ANSWER, 500);
     journal_answer_by_hand(JOURNAL_LOAD);

@@ -312,7 +312,7 @@ static void park_again(struct shelf *shelf, int64_t seq, unsigned index)
 }
 
 /* A status probe asks about what was sent before. Its answer says nothing about a later attempt. */
-Test(actions, that_expect_a_generation_find_nothing_in_a_later_one)
+Test(actions, that_expect_a_generation_are_refused_in_a_later_one)
 {
     struct shelf *shelf = shelf_new();
     int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 2});

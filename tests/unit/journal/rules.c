@@ -22,7 +22,7 @@ static void record(struct shelf *shelf, struct journal_rules rules)
     cr_assert_eq(shelf_call(shelf, store_record_rules, &request.request), OK);
 }
 
-/* As the next start finds them. */
+/* Returns the rules that the next start finds. */
 static struct journal_rules found(struct shelf *shelf)
 {
     shelf_crash(shelf);
@@ -30,7 +30,7 @@ static struct journal_rules found(struct shelf *shelf)
     return shelf->store.found.rules;
 }
 
-Test(rules, a_new_file_knows_none)
+Test(rules, a_new_file_has_no_known_rules)
 {
     struct shelf *shelf = shelf_new();
     cr_assert_not(shelf->store.found.rules.known);

@@ -105,7 +105,7 @@ Test(request_answers, more_threads_than_there_is_room_for_get_their_answers)
     }
 }
 
-Test(request_answers, nothing_to_give_wakes_nobody)
+Test(request_answers, without_answers_no_thread_is_woken)
 {
     request_answers_give(&answers);
     cr_assert_eq(answers.count, 0);
