@@ -116,7 +116,7 @@ static void publish_change(struct accounts *accounts, struct change *change)
     request->ret_endpoint = change->endpoint.id;
     if (accounts->listener.on_endpoint_changed)
         accounts->listener.on_endpoint_changed(accounts->listener.context, change->endpoint.id,
-            slice_from_string(change->endpoint.account));
+            slice_from_string(change->endpoint.account), change->version);
 }
 
 static void on_request(struct mail *mail, void *receiver)

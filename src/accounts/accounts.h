@@ -13,8 +13,10 @@
 struct accounts;
 
 struct accounts_listener {
-    /* On the accounts thread, after an endpoint was published or taken away. */
-    void (*on_endpoint_changed)(void *context, uint64_t endpoint, struct slice account);
+    /* On the accounts thread, after an endpoint was published or taken away. `version`: of the
+     * change. */
+    void (*on_endpoint_changed)(
+        void *context, uint64_t endpoint, struct slice account, int64_t version);
     void *context;
 };
 

@@ -15,9 +15,9 @@
 
 #include "base/memory.h"
 #include "client/explain.h"
-#include "client/refusal.h"
 #include "client/sockets.h"
 #include "client/transfer.h"
+#include "client/unprocessed.h"
 #include "runtime/loop.h"
 
 #include <pthread.h>
@@ -329,7 +329,7 @@ void client_send(struct client *client, struct client_request *request)
 {
     request->end = (struct attempt_end){0};
     request->evidence = (struct attempt_evidence){0};
-    request->sends = request->refusals = 0;
+    request->sends = request->unprocessed_sends = 0;
     request->shortage = NULL;
     request->duration_us = request->retry_after_us = 0;
     request->answer_len = 0;
@@ -386,7 +386,7 @@ static void collect(struct client *client)
             transfer->join_refused = false; /* the connection takes no more */
             take_back(transfer, MULTIPLEX_REFUSED);
             enter_again(transfer);
-        } else if (refusal_allows_repeat(transfer)) {
+        } else if (unprocessed_may_repeat(transfer)) {
             take_back(transfer, MULTIPLEX_UNPROCESSED);
             transfer_begin_again(transfer);
             list_add_tail(&client->to_repeat, &transfer->repeat_link);

@@ -82,9 +82,9 @@ struct client_request {
     /* the result */
     struct attempt_end end;
     struct attempt_evidence evidence; /* of the last send; see the limits in evidence.h */
-    unsigned sends;    /* 0 or 1: a byte of it may have been sent; libcurl may not repeat it */
-    unsigned refusals; /* earlier sends that the peer did not process (refusal.h), not in `sends` */
-    const char *shortage; /* with ERR_SHORTAGE: the missing resource, in words */
+    unsigned sends; /* 0 or 1: a byte of it may have been sent; libcurl may not repeat it */
+    unsigned unprocessed_sends; /* earlier ones, not in `sends`: see unprocessed.h */
+    const char *shortage;       /* with ERR_SHORTAGE: the missing resource, in words */
     int64_t duration_us;
     int64_t retry_after_us; /* the longest Retry-After; 0: none */
     size_t answer_len;      /* in `answer` */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/explain.h"
 
-#include "client/refusal.h"
 #include "client/transfer.h"
+#include "client/unprocessed.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -139,7 +139,7 @@ static enum err explain(struct client_transfer *transfer, CURLcode code)
     if (transfer->not_http)
         return ERR_ANSWER_MALFORMED;
     if (transfer->request->sends > 0 &&
-        (refusal_is_proven(transfer) || was_sent_away(transfer, code)))
+        (unprocessed_is_proven(transfer) || was_sent_away(transfer, code)))
         return ERR_ANSWER_LOST;
     if (transfer->request->sends > 0)
         return was_unread(transfer) ? ERR_TLS : explain_begun(code);

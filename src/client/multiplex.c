@@ -18,6 +18,7 @@ struct multiplex_connection {
     unsigned streams; /* requests that use it, sent or about to be */
     unsigned sent;    /* of them, sent */
     unsigned streams_max;
+    unsigned origins_max;     /* the origin's, before the first was left unprocessed; 0: none was */
     int64_t answered_mono_us; /* the last answer; 0: none yet */
 };
 
@@ -278,6 +279,17 @@ static void note_full(struct multiplex_connection *connection)
     connection->origin->streams_max = connection->sent;
 }
 
+/* A peer that leaves all streams of a connection unprocessed ends it. That shows no limit. */
+static void note_unprocessed(struct multiplex_connection *connection)
+{
+    if (connection->origins_max == 0)
+        connection->origins_max = connection->origin->streams_max;
+    if (connection->sent > 0)
+        note_full(connection);
+    else
+        connection->origin->streams_max = connection->origins_max;
+}
+
 /* Nothing uses a number twice, so a connection that is not made is freed with its only stream. */
 bool multiplex_leave(
     struct multiplex *multiplex, struct multiplex_stream *stream, enum multiplex_end end)
@@ -293,7 +305,9 @@ bool multiplex_leave(
     struct multiplex_origin *origin = connection->origin;
     connection->streams--;
     connection->sent -= stream->sent;
-    if ((end == MULTIPLEX_REFUSED || end == MULTIPLEX_UNPROCESSED) && connection->sent > 0)
+    if (end == MULTIPLEX_UNPROCESSED)
+        note_unprocessed(connection);
+    else if (end == MULTIPLEX_REFUSED && connection->sent > 0)
         note_full(connection);
     connection->closed |=
         !connection->made || end == MULTIPLEX_LOST || end == MULTIPLEX_UNPROCESSED ||

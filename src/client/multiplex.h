@@ -65,7 +65,7 @@ enum multiplex_end {
     MULTIPLEX_LOST,       /* the connection or the stream failed */
     MULTIPLEX_SILENT,     /* timed out */
     MULTIPLEX_REFUSED,    /* libcurl did not let it join */
-    MULTIPLEX_UNPROCESSED /* it was sent, and the peer refused it (refusal.h) */
+    MULTIPLEX_UNPROCESSED /* it was sent, and the peer refused it (unprocessed.h) */
 };
 
 struct multiplex {

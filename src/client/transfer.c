@@ -194,7 +194,8 @@ enum err transfer_aim(struct client_transfer *transfer, struct client_request *r
     transfer->started_mono_us = transfer->connect_from_mono_us = clock_mono_us();
     transfer->shortage = NULL;
     transfer->address_refused = transfer->join_refused = transfer->stream_failed =
-        transfer->refused = transfer->in_headers = transfer->answered = transfer->not_http = false;
+        transfer->unprocessed = transfer->in_headers = transfer->answered = transfer->not_http =
+            false;
     transfer->status = 0;
     transfer->turns = 0;
     transfer->address_us = ADDRESS_US_MAX;
@@ -219,9 +220,9 @@ enum err transfer_aim(struct client_transfer *transfer, struct client_request *r
 void transfer_begin_again(struct client_transfer *transfer)
 {
     struct client_request *request = transfer->request;
-    request->refusals++;
+    request->unprocessed_sends++;
     request->sends = 0;
-    transfer->refused = false;
+    transfer->unprocessed = false;
     transfer->connect_from_mono_us = clock_mono_us();
     evidence_begin_again(&transfer->evidence, request);
     timer_disarm(transfer->loop, &transfer->turn);

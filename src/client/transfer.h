@@ -9,7 +9,7 @@
  *
  * This module owns the handle, its options, libcurl's callbacks, and the steps above. route.h says
  * where the request is sent, answer.h reads the answer, evidence.h and tls.h note how far it got,
- * refusal.h and explain.h say what its end means. All of them work on the struct below.
+ * unprocessed.h and explain.h say what its end means. All of them work on the struct below.
  */
 #ifndef PENSTOCK_CLIENT_TRANSFER_H
 #define PENSTOCK_CLIENT_TRANSFER_H
@@ -53,7 +53,7 @@ struct client_transfer {
     /* set by libcurl's callbacks */
     bool address_refused;
     bool stream_failed;   /* HTTP/2: the stream was reset, and not the connection */
-    bool refused;         /* HTTP/2: the peer says that it has not processed it (refusal.h) */
+    bool unprocessed;     /* HTTP/2: the peer says that it has not processed it (unprocessed.h) */
     bool join_refused;    /* the connection that the request was to join takes no more */
     const char *shortage; /* the missing resource when a socket was opened; NULL: none */
     bool in_headers;      /* of a response, final or not */
@@ -99,8 +99,8 @@ enum err transfer_load(struct client_transfer *transfer) MUST_CHECK;
 /* The easy handle was taken out of the multi handle, to be loaded again. */
 void transfer_unload(struct client_transfer *transfer);
 
-/* Prepares to send a request again that the peer has not processed (refusal.h). The transfer is out
- * of the multi handle. */
+/* Prepares to send a request again that the peer has not processed (unprocessed.h). The transfer is
+ * out of the multi handle. */
 void transfer_begin_again(struct client_transfer *transfer);
 
 /* Call it when the socket of a request in flight is readable, before libcurl reads it. */

@@ -44,7 +44,7 @@ static void take_backlog(
     if (backlog->waiting > 0)
         refill_expect_due(queue, backlog->waiting_due_us);
     if (first && backlog->waiting > 0)
-        rules_check_backlog(queue);
+        rule_changes_check_backlog(queue);
     if (first) {
         status_probe_begin(queue);
         queue->flow.failed_before = backlog->failed > 0;
@@ -74,7 +74,7 @@ static void on_scanned(struct request *request, void *receiver)
         bool first = !shard->scanned;
         shard->scanned = true;
         if (first && !shard->taker.stopping) /* else the journal may be gone */
-            rules_begin(shard);
+            rule_changes_begin(shard);
         for (size_t i = 0; i < scan->ret_count && !shard->taker.stopping; i++) {
             pending += scan->ret_backlogs[i].pending;
             waiting += scan->ret_backlogs[i].waiting;
@@ -87,8 +87,8 @@ static void on_scanned(struct request *request, void *receiver)
                      "waiting=%lld unrouted=%lld",
                 shard->taker.shard, scan->ret_count, (long long)pending, (long long)waiting,
                 (long long)unrouted);
-        rules_record(shard);
-        route_walk(shard); /* an endpoint may have been added just before the last stop */
+        rule_changes_record(shard);
+        unrouted_walk(shard); /* an endpoint may have been added just before the last stop */
         if (first && !shard->taker.stopping)
             event_source_start(shard->source);
         free(scan->ret_backlogs);

@@ -15,6 +15,7 @@ struct shard_order {
     struct mail mail;
     struct delivery_policy policy;
     uint64_t endpoint;
+    int64_t version; /* of the change */
     int64_t drain_us;
 };
 
@@ -109,7 +110,7 @@ static void expect_pending(struct event_taker *taker, uint64_t endpoint, int64_t
 
 static void look_again(struct event_taker *taker, const struct event *event)
 {
-    route_look_again(shard_of(taker), event);
+    unrouted_look_again(shard_of(taker), event);
 }
 
 static void scan_backlog(struct event_taker *taker)
@@ -151,7 +152,7 @@ static void on_policy(struct mail *mail, void *receiver)
         settings_changed(queue);
         shard_touch(queue);
     }
-    rules_record(shard);
+    rule_changes_record(shard);
 }
 
 static void on_endpoint_changed(struct mail *mail, void *receiver)
@@ -169,13 +170,13 @@ static void on_endpoint_changed(struct mail *mail, void *receiver)
         shard_touch(queue);
     }
     if (endpoint) {
-        rules_on_endpoint(shard, endpoint);
-        rules_record(shard);
+        rule_changes_on_endpoint(shard, order->version);
+        rule_changes_record(shard);
     }
     if (endpoint && endpoint->enabled) {
         status_probe_begin(queue); /* it may have got a status probe */
         refill_release(queue);
-        route_walk(shard);
+        unrouted_walk(shard);
     }
     free(order);
 }
@@ -213,9 +214,11 @@ void delivery_shard_set_policy(struct delivery_shard *shard, const struct delive
     post_order(shard, &(struct shard_order){.policy = *policy}, on_policy);
 }
 
-void delivery_shard_endpoint_changed(struct delivery_shard *shard, uint64_t endpoint)
+void delivery_shard_endpoint_changed(
+    struct delivery_shard *shard, uint64_t endpoint, int64_t version)
 {
-    post_order(shard, &(struct shard_order){.endpoint = endpoint}, on_endpoint_changed);
+    post_order(shard, &(struct shard_order){.endpoint = endpoint, .version = version},
+        on_endpoint_changed);
 }
 
 void delivery_shard_stop(struct delivery_shard *shard, int64_t drain_us)
@@ -260,8 +263,8 @@ enum err delivery_shard_new(
     list_init(&shard->touched);
     list_init(&shard->unrecorded);
     backlog_init(shard);
-    rules_init(shard);
-    route_init(shard);
+    rule_changes_init(shard);
+    unrouted_init(shard);
     outcome_init(shard);
     timer_init(&shard->drain_timer, on_drain_timer);
     shard->mailbox.event_fd = -1;

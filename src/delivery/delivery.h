@@ -72,7 +72,9 @@ enum err delivery_shard_start(struct delivery_shard *shard, struct journal *jour
 
 /* Any thread. */
 void delivery_shard_set_policy(struct delivery_shard *shard, const struct delivery_policy *policy);
-void delivery_shard_endpoint_changed(struct delivery_shard *shard, uint64_t endpoint);
+/* `version`: of the change. The directory may already have a later one. */
+void delivery_shard_endpoint_changed(
+    struct delivery_shard *shard, uint64_t endpoint, int64_t version);
 
 /*
  * Sends an operator action on one delivery of this shard. Any thread. The caller fills in the

@@ -9,7 +9,7 @@
  *   endpoint_queue.c   one endpoint's lanes, bounds and turn
  *   pace.c             how many attempts of an endpoint end
  *   settings.c         an endpoint's settings, and what waits when they change
- *   rules.c            which retry rules the due times in the journal follow
+ *   rule_changes.c     which retry rules the due times in the journal follow
  *   flow.c             what an endpoint takes: concurrency, rate, breaker, retry budget
  *   probe.c            the event that tests whether an endpoint is back
  *   job.c              one delivery in memory, and where it is
@@ -38,7 +38,7 @@
 #include "runtime/thread.h"
 
 struct endpoint_queue;
-struct route_walk;
+struct unrouted_walk;
 struct status_walk;
 
 /*
@@ -241,11 +241,11 @@ struct endpoint_queue {
     struct hmac *macs[ENDPOINT_SECRETS_MAX];
 };
 
-/* Which rules the due times in the journal follow (rules.c). */
-struct rules_record {
-    struct journal_record_rules request;
-    struct journal_rules recorded; /* in the journal, or on the way there */
-    bool is_certain;               /* the journal has not refused it */
+/* Which rules the due times in the journal follow (rule_changes.c). */
+struct rule_changes {
+    struct journal_record_retry_rules request;
+    struct journal_retry_rules recorded; /* in the journal, or on the way there */
+    bool is_certain;                     /* the journal has not refused it */
     bool asking;
     int64_t endpoints_version; /* of the latest change of an endpoint that is known here */
     struct timer timer;        /* armed: records again */
@@ -276,13 +276,14 @@ struct delivery_shard {
     struct list touched; /* of struct endpoint_queue: something has changed in this turn */
     struct list redues;  /* of struct endpoint_queue: one walk at a time (settings.c) */
     bool redueing;
-    struct rules_record rules;
+    struct rule_changes rule_changes;
+    unsigned status_walks;         /* of all queues, see status_probe.c */
     struct list unrecorded;        /* of struct job: RECORDING, and the disk refused the outcome */
     unsigned in_flight, recording; /* jobs in these places */
-    struct timer record_timer, scan_timer, route_timer, drain_timer;
-    struct route_walk *walk; /* NULL: none is running */
-    bool walk_again;         /* an endpoint appeared after the walk began */
-    bool scanned;            /* the backlog is known */
+    struct timer record_timer, scan_timer, unrouted_timer, drain_timer;
+    struct unrouted_walk *walk; /* NULL: none is running */
+    bool walk_again;            /* an endpoint appeared after the walk began */
+    bool scanned;               /* the backlog is known */
     /* The journal refused a `sending` or an outcome. Nothing is sent until it accepts one again. */
     bool journal_refuses;
     int64_t wall_offset_us;
@@ -363,17 +364,17 @@ int64_t settings_due_us(const struct job *job);
 /* Returns the rules of the job's endpoint for its class, as they are now. */
 const struct delivery_rules *settings_of(const struct job *job);
 
-/* rules.c */
-void rules_init(struct delivery_shard *shard);
+/* rule_changes.c */
+void rule_changes_init(struct delivery_shard *shard);
 /* Takes the rules that the journal had at the start. Call it before the first backlog is taken. */
-void rules_begin(struct delivery_shard *shard);
+void rule_changes_begin(struct delivery_shard *shard);
 /* The queue has waiting deliveries from an earlier run. Starts a walk if their due times may follow
  * other rules than the present ones. */
-void rules_check_backlog(struct endpoint_queue *queue);
+void rule_changes_check_backlog(struct endpoint_queue *queue);
 /* An endpoint has changed, and its queue has the new settings. */
-void rules_on_endpoint(struct delivery_shard *shard, const struct endpoint *endpoint);
+void rule_changes_on_endpoint(struct delivery_shard *shard, int64_t version);
 /* Records in the journal which rules the due times follow now, if it does not have them. */
-void rules_record(struct delivery_shard *shard);
+void rule_changes_record(struct delivery_shard *shard);
 
 /* pace.c */
 void pace_count_ended(struct endpoint_queue *queue); /* one attempt */
@@ -413,8 +414,10 @@ void flow_reset(struct endpoint_queue *queue);
 /* probe.c */
 /* Sends the event that tests whether the endpoint is back, if that is still unknown. */
 void probe_send(struct endpoint_queue *queue);
-/* A guarded attempt has ended without doubt, or the endpoint is back. */
+/* The endpoint is back, or has changed. */
 void probe_end_doubt(struct endpoint_queue *queue);
+/* The attempt has ended, and it is certain how: so would a guarded one that began as late. */
+void probe_note_certain_end(const struct job *job);
 
 /* status_probe.c */
 void status_probe_init(struct endpoint_queue *queue);
@@ -450,11 +453,11 @@ void refill_take_handover(struct endpoint_queue *queue, const struct delivery *d
 void refill_unload(struct endpoint_queue *queue);
 
 /* unrouted.c */
-void route_init(struct delivery_shard *shard);
+void unrouted_init(struct delivery_shard *shard);
 /* Looks through all unrouted deliveries for those that an endpoint wants now. */
-void route_walk(struct delivery_shard *shard);
+void unrouted_walk(struct delivery_shard *shard);
 /* The event was committed as unrouted. Starts a walk if an endpoint takes it now. */
-void route_look_again(struct delivery_shard *shard, const struct event *event);
+void unrouted_look_again(struct delivery_shard *shard, const struct event *event);
 
 /* attempt.c */
 void attempt_begin(struct job *job);

@@ -151,7 +151,8 @@ static void end_without_success(const struct job *job, enum metric metric)
 /*
  * A kept connection broke before any answer. Usually the client had closed it while the request was
  * on its way, and nobody failed. So the next attempt is made at once, on a new connection, and uses
- * no step of the schedule. This cannot repeat: a new connection is not a kept one.
+ * no step of the schedule. This happens once in a row only: over HTTP/2, the next connection may be
+ * a kept one as well.
  */
 static bool was_lost_with_kept_connection(const struct client_request *client)
 {
@@ -338,11 +339,12 @@ static void withdraw(struct attempt_run *run, int64_t wait_us)
     const struct delivery *delivery = &run->job->delivery;
     int64_t due_us = shard_wall_us(run->job->queue->shard) + wait_us;
     bool early = was_waiting(delivery) && delivery->due_us > due_us;
+    int64_t early_us = early ? settings_due_us(run->job) : 0; /* the rules may have changed */
     run->record = (struct journal_record){.to = DELIVERY_WAITING,
         .lane = delivery->lane,
         .wait_cause = early ? delivery->wait_cause : WAIT_OURSELVES,
         .failures = delivery->failures,
-        .due_us = early ? delivery->due_us : due_us,
+        .due_us = early_us > due_us ? early_us : due_us,
         .wait_us = early ? delivery->wait_us : wait_us};
     record_outcome(run);
 }
@@ -448,9 +450,10 @@ void outcome_of_attempt(struct attempt_run *run)
         (struct journal_record){.lane = job->delivery.lane, .failures = job->delivery.failures};
     fill_attempt(run);
     enum verdict verdict = failpoint_verdict(run, judge(run));
-    if (event->parts.guarded && verdict != VERDICT_PARK_AMBIGUOUS)
-        probe_end_doubt(job->queue);
-    bool repeats = verdict == VERDICT_RETRY && was_lost_with_kept_connection(&run->client);
+    if (!verdict_is_ambiguous(&run->client.end))
+        probe_note_certain_end(job);
+    bool repeats = verdict == VERDICT_RETRY && was_lost_with_kept_connection(&run->client) &&
+                   !outcome_was_repeated(&job->delivery);
     if (repeats)
         flow_on_probe_lost(job);
     else

@@ -14,9 +14,9 @@
  * Only if there is none, another guarded one is sent, 10 s after the last one: a longer pause would
  * leave fewer of them in doubt, but the return of an endpoint must be noticed within 15 s. After
  * UNGUARDED_FIRST_US a guarded one may also be sent when all unguarded ones were tried, because
- * these events may themselves be the reason why they fail. The doubt ends when a guarded attempt
- * ends without doubt, and with the recovery. An endpoint that is idempotent or has a status probe
- * is never in doubt.
+ * these events may themselves be the reason why they fail. The doubt ends when a later attempt has
+ * an answer or could not be sent, because a guarded one would end in the same way, and with the
+ * recovery. An endpoint that is idempotent or has a status probe is never in doubt.
  *
  * A probe is an attempt like any other. When it is sent before its delivery is due and fails, the
  * delivery keeps its due time and uses up no step of its schedule (outcome.c): otherwise the oldest
@@ -118,6 +118,12 @@ void probe_end_doubt(struct endpoint_queue *queue)
     queue->unguarded_after_id = 0;
 }
 
+void probe_note_certain_end(const struct job *job)
+{
+    if (job->started_mono_us >= job->queue->doubt_mono_us)
+        probe_end_doubt(job->queue);
+}
+
 /* Returns whether the job's delivery is parked for a person when its answer is lost. */
 static bool may_end_in_doubt(const struct job *job)
 {
@@ -182,7 +188,7 @@ static struct job *choose(struct endpoint_queue *queue, struct delivery *candida
 
 static void look(struct endpoint_queue *queue, bool unguarded);
 
-/* The journal has no unguarded event in this part. */
+/* The journal has no unguarded event in this part that can be sent. */
 static void look_on(struct endpoint_queue *queue)
 {
     struct job *job = choose_in_memory(queue);
@@ -208,17 +214,14 @@ static void on_candidates(struct request *request, void *receiver)
         shard_log_refused(shard, "no event could be loaded for a probe", request->result);
     bool may = !shard->taker.stopping && flow_needs_probe(queue) && may_probe(queue);
     queue->probe_loading = false;
-    if (may && request->result == OK && queue->probe_load.unguarded && count == 0) {
-        free(candidates);
-        look_on(queue);
-        return;
-    }
     struct job *job = may ? choose(queue, candidates, count) : NULL;
     for (unsigned i = 0; !may && i < count; i++)
         event_unref(candidates[i].event);
     free(candidates);
     if (job)
         send_probe(queue, job);
+    else if (may && request->result == OK && queue->probe_load.unguarded)
+        look_on(queue); /* none, or only those that are in flight */
     else if (!shard->taker.stopping && flow_needs_probe(queue))
         look_again_after(queue, request->result != OK ? FAILED_US
                                 : may                 ? NOTHING_WAITS_US

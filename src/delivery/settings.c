@@ -8,7 +8,7 @@
  * changes nothing that waits: its time was promised. The journal answers requests in order, so an
  * outcome of the old rules is before the walk, or is made by the new ones.
  *
- * What was changed while the gateway was stopped is noticed at the start (rules.c).
+ * What was changed while the gateway was stopped is noticed at the start (rule_changes.c).
  */
 #include "delivery/delivery_internal.h"
 
@@ -68,7 +68,7 @@ static void begin_next_walk(struct delivery_shard *shard)
     if (next)
         begin_walk(next);
     else
-        rules_record(shard);
+        rule_changes_record(shard);
 }
 
 static void on_walk_timer(struct timer *timer)

@@ -23,8 +23,12 @@
  * client fails, and the next walk continues behind it after 30 s. Walks do not wait until the
  * breaker closes: without a delivery to send as a probe it stays open.
  *
- * Limits: one request at a time for each endpoint, with the answer timeout of the endpoint. A walk
- * asks for at most PROBED_MAX deliveries; the next walk continues behind them.
+ * A client that fails may still have the request in a queue of its own. So while the breaker is
+ * open, an answer of no counts only NO_COUNTS_AFTER_US after the doubt began.
+ *
+ * Limits: one request at a time for each endpoint, with the answer timeout of the endpoint, and at
+ * most WALKS_MAX for all endpoints of a shard. A walk asks for at most PROBED_MAX deliveries; the
+ * next walk continues behind them.
  */
 #include "delivery/delivery_internal.h"
 
@@ -36,7 +40,14 @@
 #include <stdio.h>
 
 #define PROBED_MAX 64
-#define FAILING_TURN 1 /* in walks_after_us: while the client fails */
+/* In walks_after_us: while the client fails; while an answer of no does not count yet. */
+#define FAILING_TURN 1
+#define EARLY_TURN 2
+/* Of a shard, at once: each may hold a connection of a client that hangs. */
+#define WALKS_MAX 32
+#define WALK_LATER_US US_PER_SECOND
+/* How long a client that fails may still process what it has received. */
+#define NO_COUNTS_AFTER_US (300 * US_PER_SECOND)
 
 static const int64_t walks_after_us[] = {5 * US_PER_SECOND, 30 * US_PER_SECOND, 120 * US_PER_SECOND,
     600 * US_PER_SECOND, 3600 * US_PER_SECOND};
@@ -49,6 +60,7 @@ struct status_walk {
     struct journal_parked parked[PROBED_MAX];
     unsigned at; /* in `parked` */
     bool all_resolved;
+    bool was_early; /* an answer of no that does not count yet */
     struct client_request client;
     struct client_tls tls;
     struct journal_operator_action action;
@@ -75,6 +87,7 @@ static void walk_free(struct status_walk *walk)
 {
     if (!walk)
         return;
+    walk->queue->shard->status_walks--;
     endpoint_policy_unref(walk->policy);
     free(walk);
 }
@@ -142,6 +155,15 @@ static void resolve(struct status_walk *walk, enum probe_answer answer, const ch
     delivery_shard_operator_action(shard, &walk->action);
 }
 
+/* While the client fails, the request may wait in its own queue. An answer of no is then true, and
+ * the payout would be processed twice if it was sent again. */
+static bool may_still_be_processed(const struct status_walk *walk)
+{
+    int64_t ago_us = shard_wall_us(walk->queue->shard) - walk->parked[walk->at].parked_us;
+    bool is_known = ago_us >= 0; /* else the clock was set back since */
+    return flow_is_open(walk->queue) && is_known && ago_us < NO_COUNTS_AFTER_US;
+}
+
 static void on_answer(struct client_request *request)
 {
     struct status_walk *walk = CONTAINER_OF(request, struct status_walk, client);
@@ -156,6 +178,10 @@ static void on_answer(struct client_request *request)
         answer = status_probe_judge(endpoint_policy_probe(walk->policy), request->end.http_status,
             slice_of(walk->answer, request->answer_len),
             request->answer_cut || request->end.error != OK, why);
+    if (answer == PROBE_NO && may_still_be_processed(walk)) {
+        walk->was_early = true;
+        answer = PROBE_UNKNOWN;
+    }
     if (answer != PROBE_UNKNOWN) {
         resolve(walk, answer, why);
         return;
@@ -217,6 +243,8 @@ static void ask_next(struct status_walk *walk)
         walk->queue->status_left = more && left;
         if (more)
             walk->queue->status_turn = 0; /* the pauses grow at the end of the list only */
+        else if (walk->was_early && walk->queue->status_turn > EARLY_TURN)
+            walk->queue->status_turn = EARLY_TURN;
         end_walk(walk, more || left);
         return;
     }
@@ -254,8 +282,13 @@ static void on_timer(struct timer *timer)
         walk_again_after(queue, 0);
         return;
     }
+    if (shard->status_walks >= WALKS_MAX) {
+        timer_arm(&shard->loop, timer, WALK_LATER_US + shard_random(shard) % WALK_LATER_US);
+        return;
+    }
     struct status_walk *walk;
     MEMORY_NEW(walk);
+    shard->status_walks++;
     walk->queue = queue;
     walk->policy = endpoint_policy_ref(endpoint->policy);
     walk->all_resolved = true;

@@ -9,7 +9,8 @@
  * first one gets it: an event has as many deliveries as when it was accepted.
  *
  * An event may be judged just before an endpoint appears and be committed just after the walk has
- * passed. Therefore each event that is handed over as unrouted is judged again (route_look_again).
+ * passed. Therefore each event that is handed over as unrouted is judged again
+ * (unrouted_look_again).
  */
 #include "delivery/delivery_internal.h"
 
@@ -21,7 +22,7 @@
 #define WALK_AGAIN_US US_PER_SECOND
 
 /* One walk. */
-struct route_walk {
+struct unrouted_walk {
     struct delivery_shard *shard;
     struct journal_list_parked list;
     struct journal_route route;
@@ -43,17 +44,17 @@ static uint64_t find_taker(
     return 0;
 }
 
-void route_look_again(struct delivery_shard *shard, const struct event *event)
+void unrouted_look_again(struct delivery_shard *shard, const struct event *event)
 {
     if (shard->taker.stopping) /* the directory may be gone */
         return;
     if (find_taker(shard, event->parts.account, event->parts.type) != 0)
-        route_walk(shard);
+        unrouted_walk(shard);
 }
 
 static void on_listed(struct request *request, void *receiver);
 
-static void ask_for_more(struct route_walk *walk)
+static void ask_for_more(struct unrouted_walk *walk)
 {
     walk->list.endpoint = 0;
     walk->list.reason = PARK_UNROUTED;
@@ -66,20 +67,20 @@ static void walk_later(struct delivery_shard *shard, enum err error)
 {
     log_error("unrouted deliveries could not be read: tried again in a second shard=%u error=%s",
         shard->taker.shard, err_name(error));
-    timer_arm(&shard->loop, &shard->route_timer, WALK_AGAIN_US);
+    timer_arm(&shard->loop, &shard->unrouted_timer, WALK_AGAIN_US);
 }
 
-static void end_walk(struct route_walk *walk, enum err result)
+static void end_walk(struct unrouted_walk *walk, enum err result)
 {
     struct delivery_shard *shard = walk->shard;
     free(TAKE(shard->walk));
     if (result && !shard->taker.stopping)
         walk_later(shard, result);
     else if (shard->walk_again)
-        route_walk(shard);
+        unrouted_walk(shard);
 }
 
-static void go_on(struct route_walk *walk)
+static void go_on(struct unrouted_walk *walk)
 {
     if (walk->list.ret_after_id == INT64_MAX || walk->shard->taker.stopping) {
         end_walk(walk, OK);
@@ -91,7 +92,7 @@ static void go_on(struct route_walk *walk)
 
 static void on_routed(struct request *request, void *receiver)
 {
-    struct route_walk *walk = CONTAINER_OF(request, struct route_walk, route.request);
+    struct unrouted_walk *walk = CONTAINER_OF(request, struct unrouted_walk, route.request);
     struct delivery_shard *shard = receiver;
     if (request->result != OK) {
         end_walk(walk, request->result);
@@ -108,7 +109,7 @@ static void on_routed(struct request *request, void *receiver)
 
 static void on_listed(struct request *request, void *receiver)
 {
-    struct route_walk *walk = CONTAINER_OF(request, struct route_walk, list.request);
+    struct unrouted_walk *walk = CONTAINER_OF(request, struct unrouted_walk, list.request);
     struct delivery_shard *shard = receiver;
     unsigned count = 0;
     for (unsigned i = 0;
@@ -136,22 +137,22 @@ static void on_listed(struct request *request, void *receiver)
 
 static void on_route_timer(struct timer *timer)
 {
-    route_walk(CONTAINER_OF(timer, struct delivery_shard, route_timer));
+    unrouted_walk(CONTAINER_OF(timer, struct delivery_shard, unrouted_timer));
 }
 
-void route_init(struct delivery_shard *shard)
+void unrouted_init(struct delivery_shard *shard)
 {
-    timer_init(&shard->route_timer, on_route_timer);
+    timer_init(&shard->unrouted_timer, on_route_timer);
 }
 
-void route_walk(struct delivery_shard *shard)
+void unrouted_walk(struct delivery_shard *shard)
 {
     if (shard->taker.stopping || !shard->scanned)
         return;
     shard->walk_again = shard->walk != NULL; /* what it has passed is looked at again */
     if (shard->walk)
         return;
-    struct route_walk *walk;
+    struct unrouted_walk *walk;
     MEMORY_NEW(walk);
     walk->shard = shard;
     shard->walk = walk;

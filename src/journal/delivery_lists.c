@@ -24,7 +24,7 @@ static enum err take_ids(
 
 enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint,
     enum park_reason reason, int64_t after_id, unsigned count_max, int64_t *ret_ids,
-    uint32_t *ret_generations, unsigned *ret_count)
+    struct parking *ret_parkings, unsigned *ret_count)
 {
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_PARKED]);
     unsigned count = 0;
@@ -36,8 +36,9 @@ enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint
     sql_bind_int(&use, count_max);
     while (!(result = sql_step(&use, &row)) && row && count < count_max) {
         ret_ids[count] = sql_column_int(&use, 0);
-        if (ret_generations)
-            ret_generations[count] = (uint32_t)sql_column_int(&use, 1);
+        if (ret_parkings)
+            ret_parkings[count] = (struct parking){
+                .generation = (uint32_t)sql_column_int(&use, 1), .at_us = sql_column_int(&use, 2)};
         count++;
     }
     sql_finish(&use);

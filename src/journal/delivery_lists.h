@@ -26,11 +26,17 @@ enum err delivery_rows_park_interrupted(
 enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint,
     enum park_reason reason, unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
 
-/* Parked ones of one endpoint and reason with an id beyond `after_id`. `ret_ids` and
- * `ret_generations` have room for count_max. `ret_generations` may be NULL. */
+/* When and in which generation a delivery was parked. */
+struct parking {
+    uint32_t generation;
+    int64_t at_us;
+};
+
+/* Parked ones of one endpoint and reason with an id beyond `after_id`. `ret_ids` and `ret_parkings`
+ * have room for count_max. NULL: the parkings are not wanted. */
 enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint,
     enum park_reason reason, int64_t after_id, unsigned count_max, int64_t *ret_ids,
-    uint32_t *ret_generations, unsigned *ret_count) MUST_CHECK;
+    struct parking *ret_parkings, unsigned *ret_count) MUST_CHECK;
 
 /* The rows of a load, in its order. */
 struct delivery_list {

@@ -131,10 +131,10 @@ enum err store_list_parked(struct store *store, struct request *request)
     list->ret_count = 0;
     list->ret_after_id = INT64_MAX;
     int64_t *ids = memory_new_array(list->count_max, sizeof *ids);
-    uint32_t *generations = memory_new_array(list->count_max, sizeof *generations);
+    struct parking *parkings = memory_new_array(list->count_max, sizeof *parkings);
     unsigned count;
     enum err result = delivery_rows_list_parked(&store->deliveries, list->endpoint, list->reason,
-        list->after_id, list->count_max, ids, generations, &count);
+        list->after_id, list->count_max, ids, parkings, &count);
     if (!result && count == list->count_max)
         list->ret_after_id = ids[count - 1];
     for (unsigned i = 0; i < count && !result; i++) {
@@ -144,7 +144,8 @@ enum err store_list_parked(struct store *store, struct request *request)
         if (!result) {
             struct journal_parked *found = &list->ret_parked[list->ret_count++];
             found->delivery = ids[i];
-            found->generation = generations[i];
+            found->generation = parkings[i].generation;
+            found->parked_us = parkings[i].at_us;
             found->event = event->parts.id;
             snprintf(
                 found->account, sizeof found->account, "%.*s", SLICE_ARGS(event->parts.account));
@@ -154,7 +155,7 @@ enum err store_list_parked(struct store *store, struct request *request)
             result = OK; /* the audit names it */
         }
     }
-    free(generations);
+    free(parkings);
     free(ids);
     return result;
 }

@@ -42,8 +42,8 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
     [DELIVERIES_LIST_SENDING] = "SELECT id FROM deliveries INDEXED BY deliveries_sending WHERE "
                                 "state = 1 AND id > ? LIMIT ?",
     [DELIVERIES_LIST_PARKED] =
-        "SELECT id, generation FROM deliveries INDEXED BY deliveries_parked WHERE endpoint = ?"
-        " AND state = 3 AND reason = ? AND id > ? ORDER BY id LIMIT ?",
+        "SELECT id, generation, changed_us FROM deliveries INDEXED BY deliveries_parked"
+        " WHERE endpoint = ? AND state = 3 AND reason = ? AND id > ? ORDER BY id LIMIT ?",
     [DELIVERIES_LIST_FAR_AHEAD] =
         "SELECT id FROM deliveries INDEXED BY deliveries_waiting WHERE state = 2"
         " AND due_us - duration_us > ? LIMIT ?",

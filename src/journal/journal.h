@@ -89,16 +89,16 @@ enum journal_kind {
     JOURNAL_SCAN_BACKLOG,    /* which endpoints have something open */
     JOURNAL_RELEASE, /* parked deliveries of one endpoint whose cause has ended: back to pending */
     JOURNAL_REDUE,   /* waiting deliveries of one endpoint whose due times follow new rules */
-    JOURNAL_RECORD_RULES,      /* the retry rules that all due times follow */
-    JOURNAL_LIST_PARKED,       /* deliveries of one endpoint that are parked for one reason */
-    JOURNAL_ROUTE,             /* gives such deliveries an endpoint: back to pending */
-    JOURNAL_RECEIVE,           /* an event that the broker delivered */
-    JOURNAL_ADOPT,             /* broker-owned events become the journal's */
-    JOURNAL_LIST_BROKER_OWNED, /* broker-owned events that a last run has left */
-    JOURNAL_KEEP_POISON,       /* a message that is no event */
-    JOURNAL_CHECK_CONFIRMED,   /* events that the broker has confirmed: are they here? */
-    JOURNAL_LOAD_OUTBOX,       /* events that wait for the broker */
-    JOURNAL_CLEAR_OUTBOX,      /* the broker has them */
+    JOURNAL_RECORD_RETRY_RULES, /* the retry rules that all due times follow */
+    JOURNAL_LIST_PARKED,        /* deliveries of one endpoint that are parked for one reason */
+    JOURNAL_ROUTE,              /* gives such deliveries an endpoint: back to pending */
+    JOURNAL_RECEIVE,            /* an event that the broker delivered */
+    JOURNAL_ADOPT,              /* broker-owned events become the journal's */
+    JOURNAL_LIST_BROKER_OWNED,  /* broker-owned events that a last run has left */
+    JOURNAL_KEEP_POISON,        /* a message that is no event */
+    JOURNAL_CHECK_CONFIRMED,    /* events that the broker has confirmed: are they here? */
+    JOURNAL_LOAD_OUTBOX,        /* events that wait for the broker */
+    JOURNAL_CLEAR_OUTBOX,       /* the broker has them */
     JOURNAL_KINDS
 };
 
@@ -449,22 +449,23 @@ struct journal_redue {
  * keeps them here, so that the next start notices what was changed in the meantime. They are not
  * known in a new file, and while the due times are being changed to new rules.
  */
-struct journal_rules {
+struct journal_retry_rules {
     bool known;
     struct retry_rules gateway; /* used where an endpoint has no rules of its own */
     /* The due times follow the changes of endpoints up to this version of the accounts. */
     int64_t endpoints_version;
 };
 
-struct journal_record_rules {
+struct journal_record_retry_rules {
     struct request request;
-    struct journal_rules rules;
+    struct journal_retry_rules rules;
 };
 
 /* A parked delivery, and what its event says. */
 struct journal_parked {
     int64_t delivery;
     uint32_t generation;
+    int64_t parked_us;
     struct event_id event;
     char account[NAME_BYTES_MAX + 1], type[EVENT_TYPE_BYTES_MAX + 1];
 };
@@ -528,7 +529,7 @@ struct journal_found {
     int64_t open;         /* deliveries pending, sending or waiting that are the journal's own */
     int64_t broker_owned; /* events that are the broker's */
     int64_t outbox;       /* events that wait for the broker */
-    struct journal_rules rules;
+    struct journal_retry_rules rules;
 };
 
 struct journal {

@@ -97,7 +97,7 @@ static const struct {
     [JOURNAL_SCAN_BACKLOG] = {store_scan_backlog, store_undo_scan},
     [JOURNAL_RELEASE] = {store_release, store_undo_release},
     [JOURNAL_REDUE] = {store_redue, store_undo_redue},
-    [JOURNAL_RECORD_RULES] = {store_record_rules, NULL},
+    [JOURNAL_RECORD_RETRY_RULES] = {store_record_retry_rules, NULL},
     [JOURNAL_LIST_PARKED] = {store_list_parked, store_undo_list_parked},
     [JOURNAL_ROUTE] = {store_route, store_undo_route},
     [JOURNAL_RECEIVE] = {store_receive, store_undo_receive},

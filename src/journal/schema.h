@@ -3,7 +3,7 @@
  * The tables of a journal's file, and how they are made.
  *
  *   meta           journal_id, created_us, shard; how far the totals and the expiry have come; the
- *                  retry rules that the due times follow (rules.c)
+ *                  retry rules that the due times follow (retry_rules.c)
  *   dedupe_*       of the dedupe store, a table for each day and retention (dedupe/store.h)
  *   events         what was accepted: the history, kept longer than the bodies
  *   bodies         by the event's number; apart, so that they expire without touching the history

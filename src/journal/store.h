@@ -87,7 +87,7 @@ enum err store_start(struct store *store, struct request *request) MUST_CHECK;
 enum err store_record_outcome(struct store *store, struct request *request) MUST_CHECK;
 enum err store_release(struct store *store, struct request *request) MUST_CHECK;
 enum err store_redue(struct store *store, struct request *request) MUST_CHECK;
-enum err store_record_rules(struct store *store, struct request *request) MUST_CHECK;
+enum err store_record_retry_rules(struct store *store, struct request *request) MUST_CHECK;
 enum err store_action(struct store *store, struct request *request) MUST_CHECK;
 enum err store_list_parked(struct store *store, struct request *request) MUST_CHECK;
 enum err store_route(struct store *store, struct request *request) MUST_CHECK;
@@ -126,8 +126,8 @@ void store_log_damaged(const struct store *store, int64_t delivery);
 enum err store_transfer_totals(
     struct store *store, int64_t seq, uint64_t from, uint64_t to) MUST_CHECK;
 
-/* Reads what JOURNAL_RECORD_RULES has written. Rules that cannot be read are not known. */
-enum err store_read_rules(struct sqlite3 *db, struct journal_rules *ret_rules) MUST_CHECK;
+/* Reads what JOURNAL_RECORD_RETRY_RULES has written. Rules that cannot be read are not known. */
+enum err store_read_rules(struct sqlite3 *db, struct journal_retry_rules *ret_rules) MUST_CHECK;
 
 /* Whether events of this class are accepted. */
 static inline bool store_admits(const struct store *store, enum event_class class)

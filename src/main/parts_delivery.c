@@ -97,7 +97,8 @@ void free_broker(struct gateway *gateway)
 
 /* Delivery. */
 
-static void on_endpoint_changed(void *context, uint64_t endpoint, struct slice account)
+static void on_endpoint_changed(
+    void *context, uint64_t endpoint, struct slice account, int64_t version)
 {
     struct gateway *gateway = context;
     const struct installation *installation = &gateway->installation;
@@ -106,7 +107,7 @@ static void on_endpoint_changed(void *context, uint64_t endpoint, struct slice a
     unsigned partition =
         placement_partition(&installation->seed, account, installation->partitions);
     delivery_shard_endpoint_changed(
-        gateway->deliveries[placement_shard(partition, installation->shards)], endpoint);
+        gateway->deliveries[placement_shard(partition, installation->shards)], endpoint, version);
 }
 
 static void make_policy(struct gateway *gateway, const struct config *config)

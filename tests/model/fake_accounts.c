@@ -18,7 +18,7 @@ struct accounts {
     struct thread thread;
     struct mail stop;
     bool stopping;
-    void (*on_changed)(uint64_t endpoint);
+    void (*on_changed)(uint64_t endpoint, int64_t version);
 };
 
 struct change_order {
@@ -198,7 +198,7 @@ static void apply_and_publish(
     else if (endpoint->is_there)
         publish_endpoint(self, endpoint);
     publish_account(self, endpoint->account);
-    self->on_changed(endpoint->id);
+    self->on_changed(endpoint->id, version);
 }
 
 /* The coroutine. */
@@ -218,7 +218,7 @@ static void on_stop(struct mail *mail, void *receiver)
     ((struct accounts *)receiver)->stopping = true;
 }
 
-struct accounts *fake_accounts_open(void (*on_changed)(uint64_t endpoint))
+struct accounts *fake_accounts_open(void (*on_changed)(uint64_t endpoint, int64_t version))
 {
     static const struct hash_seed seed = {{7}};
     struct accounts *self = calloc(1, sizeof *self);

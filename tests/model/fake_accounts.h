@@ -63,7 +63,7 @@ void fake_accounts_looked(void);
 
 /* Called at the start and the end of a run of the gateway: fill the directory and start the
  * coroutine; stop it. `on_changed` as in accounts.h. */
-struct accounts *fake_accounts_open(void (*on_changed)(uint64_t endpoint));
+struct accounts *fake_accounts_open(void (*on_changed)(uint64_t endpoint, int64_t version));
 void fake_accounts_close(struct accounts *accounts);
 
 enum fake_change { FAKE_ENABLE, FAKE_DISABLE, FAKE_TAKE_AWAY, FAKE_BRING_BACK, FAKE_CHANGE_RULES };

@@ -182,10 +182,10 @@ void world_action(struct model_delivery *delivery, enum delivery_state from, enu
 
 /* The gateway's parts, in the order of main/gateway.c. */
 
-static void on_endpoint_changed(uint64_t endpoint)
+static void on_endpoint_changed(uint64_t endpoint, int64_t version)
 {
     if (gateway->shard)
-        delivery_shard_endpoint_changed(gateway->shard, endpoint);
+        delivery_shard_endpoint_changed(gateway->shard, endpoint, version);
 }
 
 static void on_journal_failed(void *context, enum err error)

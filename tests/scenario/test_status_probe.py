@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Status probes: the client itself says whether it has processed a payout whose answer was lost. Then no operator has to decide."""
+import time
+
 from support.deployment import Deployment, wait_until_delivered
 from support.wait import wait_for
 
@@ -81,9 +83,13 @@ def test_answer_that_says_neither_yes_nor_no_leaves_the_payout_parked(make_gatew
 def test_client_is_asked_although_its_breaker_is_open_and_nothing_is_left_to_send(make_gateway, sink):
     gateway = make_gateway(HOUR)
     deployment = probed(gateway, sink)
-    events = lose_answers(deployment, sink, [YES] * 12)
+    *events, late = lose_answers(deployment, sink, [YES] * 12 + [NO])
     wait_until_delivered(deployment, events)
     assert sends(sink, events) == [1] * 12
+    wait_for(lambda: asked(sink, late), "it is asked about the last one")
+    time.sleep(1)
+    assert deployment.states([late]) == ["parked"], "a client that fails may still process it: no does not count yet"
+    assert sends(sink, [late]) == [1]
 
 
 def test_payout_that_a_kill_interrupted_is_asked_about_after_the_start(make_gateway, sink):

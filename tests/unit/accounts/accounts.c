@@ -274,7 +274,7 @@ struct heard {
     char url[URL_BYTES_MAX + 1];
 };
 
-static void on_heard(void *context, uint64_t endpoint, struct slice account)
+static void on_heard(void *context, uint64_t endpoint, struct slice account, int64_t version)
 {
     struct heard *heard = context;
     heard->count++;

@@ -197,7 +197,7 @@ struct heard {
     bool was_there, was_named;
 };
 
-static void on_heard(void *context, uint64_t endpoint, struct slice account)
+static void on_heard(void *context, uint64_t endpoint, struct slice account, int64_t version)
 {
     struct heard *heard = context;
     const struct directory *directory = accounts_directory(accounts);

@@ -3,7 +3,7 @@
 #include "unit/client/fixture.h"
 
 #include "base/clock.h"
-#include "client/refusal.h"
+#include "client/unprocessed.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -134,8 +134,8 @@ static const struct {
     struct slice answer;
     unsigned sends_max;
 } refusals[] = {
-    {SLICE_LITERAL(H2_SETTINGS H2_REFUSED_STREAM), 1 + REFUSALS_MAX},
-    {SLICE_LITERAL(H2_SETTINGS H2_GOAWAY), 1 + REFUSALS_MAX},
+    {SLICE_LITERAL(H2_SETTINGS H2_REFUSED_STREAM), 1 + UNPROCESSED_SENDS_MAX},
+    {SLICE_LITERAL(H2_SETTINGS H2_GOAWAY), 1 + UNPROCESSED_SENDS_MAX},
     {SLICE_LITERAL(H2_SETTINGS H2_HTTP_1_1_REQUIRED), 1},
 };
 

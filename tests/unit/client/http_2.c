@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "client/multiplex.h"
-#include "client/refusal.h"
+#include "client/unprocessed.h"
 
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -91,7 +91,7 @@ static unsigned count_refusals(unsigned first)
 {
     unsigned found = 0;
     for (unsigned i = first; i < count; i++)
-        found += exchanges[i].request.refusals;
+        found += exchanges[i].request.unprocessed_sends;
     return found;
 }
 
@@ -101,7 +101,7 @@ static void expect_lost(unsigned i, unsigned refusals)
     cr_expect(request->end.http_status == 0 && request->end.error == ERR_ANSWER_LOST, "%u: %d %s",
         i, request->end.http_status, err_name(request->end.error));
     cr_expect(request->sends == 1 && request->end.request_begun);
-    cr_expect_eq(request->refusals, refusals, "%u: %u", i, request->refusals);
+    cr_expect_eq(request->unprocessed_sends, refusals, "%u: %u", i, request->unprocessed_sends);
     cr_expect_str_eq(request->evidence.http, "2");
     cr_expect_eq(request->evidence.answer_bytes, 0);
 }
@@ -256,8 +256,8 @@ Test(http_2, short_connections_lose_nothing_and_repeat_nothing)
     bench_run(&bench);
     for (unsigned i = 0; i < count; i++)
         if (exchanges[i].request.end.http_status != 200)
-            expect_lost(i, REFUSALS_MAX);
-    cr_expect_geq(count_status(0, 200), 7 * (1 + REFUSALS_MAX));
+            expect_lost(i, UNPROCESSED_SENDS_MAX);
+    cr_expect_geq(count_status(0, 200), 7 * (1 + UNPROCESSED_SENDS_MAX));
     unsigned rounds = 0;
     while (send_failed_again(0) > 0)
         cr_assert_lt(++rounds, 20);
@@ -333,13 +333,13 @@ Test(http_2, request_that_is_refused_again_and_again_is_lost)
     start((const char *const[]){"refuse=1000", NULL});
     send_many(1, false);
     bench_run(&bench);
-    expect_lost(0, REFUSALS_MAX);
-    bench_run_until(&bench, &server.refused, REFUSALS_MAX + 1);
+    expect_lost(0, UNPROCESSED_SENDS_MAX);
+    bench_run_until(&bench, &server.refused, UNPROCESSED_SENDS_MAX + 1);
     cr_expect_eq(server.handled, 0);
     send_many(1, false);
     bench_run(&bench);
-    bench_run_until(&bench, &server.refused, 2 * (REFUSALS_MAX + 1));
-    expect_lost(1, REFUSALS_MAX);
+    bench_run_until(&bench, &server.refused, 2 * (UNPROCESSED_SENDS_MAX + 1));
+    expect_lost(1, UNPROCESSED_SENDS_MAX);
     stop();
 }
 
@@ -351,7 +351,7 @@ Test(http_2, request_whose_answer_began_is_not_sent_again)
     const struct client_request *request = &exchanges[0].request;
     cr_expect_eq(request->end.http_status, 0);
     cr_expect_eq(request->end.error, ERR_ANSWER_LOST, "%s", err_name(request->end.error));
-    cr_expect(request->sends == 1 && request->refusals == 0);
+    cr_expect(request->sends == 1 && request->unprocessed_sends == 0);
     cr_expect_gt(request->evidence.answer_bytes, 0);
     bench_run_until(&bench, &server.refused, 1);
     cr_expect_eq(server.handled, 0);
@@ -360,7 +360,7 @@ Test(http_2, request_whose_answer_began_is_not_sent_again)
 
 Test(http_2, libcurl_reports_refusals)
 {
-    cr_expect(refusal_is_seen());
+    cr_expect(unprocessed_is_seen());
 }
 
 /* The evidence is that of the last send, which made a connection of its own. */
@@ -373,7 +373,7 @@ Test(http_2, evidence_of_a_repeated_request_is_that_of_its_last_send)
     bench_run(&bench);
     expect_all_ok(0);
     const struct client_request *repeated = &exchanges[0].request, *plain = &exchanges[1].request;
-    cr_expect(repeated->refusals == 1 && plain->refusals == 0);
+    cr_expect(repeated->unprocessed_sends == 1 && plain->unprocessed_sends == 0);
     cr_expect(repeated->evidence.request_complete && !repeated->evidence.warm);
     cr_expect_eq(repeated->evidence.request_bytes, plain->evidence.request_bytes, "%u, not %u",
         repeated->evidence.request_bytes, plain->evidence.request_bytes);
@@ -394,7 +394,8 @@ Test(http_2, repeat_without_a_connection_is_not_begun)
     bench_run(&bench);
     const struct client_request *request = &exchanges[0].request;
     cr_expect_eq(request->end.error, ERR_CONNECT, "%s", err_name(request->end.error));
-    cr_expect(request->sends == 0 && !request->end.request_begun && request->refusals == 1);
+    cr_expect(
+        request->sends == 0 && !request->end.request_begun && request->unprocessed_sends == 1);
     cr_expect(request->evidence.request_bytes == 0 && !request->evidence.request_complete);
     cr_expect_str_eq(request->evidence.http, "");
     cr_expect_str_eq(request->evidence.tls, "");
@@ -412,7 +413,7 @@ Test(http_2, late_refusal_leaves_time_to_connect)
     bench_send(&bench, exchange, NAME, server.port);
     bench_run(&bench);
     expect_all_ok(0);
-    cr_expect_eq(exchange->request.refusals, 1);
+    cr_expect_eq(exchange->request.unprocessed_sends, 1);
     stop();
 }
 
@@ -425,7 +426,7 @@ Test(http_2, repeats_end_with_the_time_of_the_attempt)
     bench_run(&bench);
     cr_expect_eq(exchange->request.end.error, ERR_ANSWER_TIMEOUT, "%s",
         err_name(exchange->request.end.error));
-    cr_expect_eq(exchange->request.refusals, 2, "%u", exchange->request.refusals);
+    cr_expect_eq(exchange->request.unprocessed_sends, 2, "%u", exchange->request.unprocessed_sends);
     stop();
 }
 

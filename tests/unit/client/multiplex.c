@@ -211,6 +211,22 @@ Test(multiplex, connection_that_left_a_request_unprocessed_is_closed_and_shows_i
     multiplex_done(&multiplex);
 }
 
+Test(multiplex, connection_that_left_all_requests_unprocessed_shows_no_limit)
+{
+    start();
+    open_connection(0);
+    for (unsigned i = 1; i <= 3; i++) {
+        enter(i);
+        multiplex_note_sent(&streams[i], 1);
+    }
+    for (unsigned i = 0; i <= 3; i++)
+        cr_expect_eq(leave(i, MULTIPLEX_UNPROCESSED), i == 3);
+    open_connection(0);
+    for (unsigned i = 1; i <= 3; i++)
+        cr_expect_eq(enter(i), MULTIPLEX_JOIN);
+    multiplex_done(&multiplex);
+}
+
 Test(multiplex, connection_that_lost_a_request_gets_no_new_ones)
 {
     start();

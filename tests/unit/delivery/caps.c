@@ -110,7 +110,7 @@ Test(delivery_caps, a_pause_holds_back_what_is_in_memory_already)
     policy.paused = true;
     delivery_shard_set_policy(shard, &policy);
     journal_answer_at_once(JOURNAL_RELEASE);
-    delivery_shard_endpoint_changed(shard, endpoint);
+    delivery_shard_endpoint_changed(shard, endpoint, 1);
     /* The mail behind the policy has been worked off. */
     journal_request(JOURNAL_RELEASE, 0);
     sink_release();

@@ -94,6 +94,28 @@ Test(delivery_doubt, the_search_for_an_unguarded_event_takes_four_steps_and_cont
     cr_assert_geq(clock_mono_us() - searched_us, US_PER_SECOND);
 }
 
+Test(delivery_doubt, an_unguarded_event_that_hangs_does_not_keep_others_from_being_probes)
+{
+    send_guarded_probe(SINK_HOLD, 200);
+    struct journal_load *probe = next_probe();
+    cr_assert(probe->unguarded);
+    int64_t hangs = loads;
+    answer_probe(probe, "note", 0);
+    WAIT_UNTIL(metrics_read(METRIC_PROBES) == 2);
+    while ((probe = next_probe())->unguarded) {
+        struct delivery *delivery = &probe->ret_deliveries[0];
+        *delivery = make_delivery(hangs, "note", DELIVERY_WAITING);
+        delivery->wait_cause = WAIT_ENDPOINT;
+        delivery->wait_us = US_PER_DAY;
+        delivery->due_us = clock_wall_us() + US_PER_DAY;
+        probe->ret_count = 1;
+        probe->ret_after_probe_id = INT64_MAX;
+        journal_answer(&probe->request, OK);
+    }
+    answer_probe(probe, "payout", US_PER_SECOND);
+    WAIT_UNTIL(metrics_read(METRIC_PROBES) == 3);
+}
+
 Test(delivery_doubt, any_event_may_follow_a_guarded_probe_that_fails_without_doubt)
 {
     send_guarded_probe(SINK_ANSWER, 500);

@@ -23,7 +23,7 @@ struct delivery_shard *shard;
 uint64_t endpoint, other_endpoint;
 size_t body_bytes;
 int64_t accepted_before_us;
-struct journal_rules journal_rules;
+struct journal_retry_rules journal_retry_rules;
 
 static struct accounts *accounts;
 static struct byte_budget budget;
@@ -397,7 +397,7 @@ void fixture_begin(void)
             .in_flight_max = 4},
         .in_flight_per_shard = 100,
         .active_per_endpoint = 8};
-    journal_answer_at_once(JOURNAL_RECORD_RULES);
+    journal_answer_at_once(JOURNAL_RECORD_RETRY_RULES);
     start_sink();
     cr_assert_eq(accounts_open(directory, &seed, &accounts, detail), OK, "%s", detail);
     change(&(struct accounts_request){.base.kind = ACCOUNTS_ADD_ACCOUNT});
@@ -413,7 +413,7 @@ void begin_shard_unscanned(void)
     options.client.guard.allowed_count = 1;
     cr_assert_eq(delivery_shard_new(&options, &shard), OK);
     delivery_shard_listen_to_journal(shard, &listener);
-    fake.found.rules = journal_rules;
+    fake.found.rules = journal_retry_rules;
     cr_assert_eq(delivery_shard_start(shard, &fake, NULL), OK);
     started = true;
 }

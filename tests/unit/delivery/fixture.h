@@ -26,9 +26,10 @@
 
 extern struct delivery_policy policy; /* may be changed before begin_shard */
 extern struct delivery_shard *shard;
-extern size_t body_bytes;                  /* of what is handed over; 0: BODY */
-extern int64_t accepted_before_us;         /* how long ago the next deliveries were accepted */
-extern struct journal_rules journal_rules; /* what the journal says at the start; not known */
+extern size_t body_bytes;          /* of what is handed over; 0: BODY */
+extern int64_t accepted_before_us; /* how long ago the next deliveries were accepted */
+extern struct journal_retry_rules
+    journal_retry_rules; /* what the journal says at the start; not known */
 /* Both are of account acc_1, and lead to the sink: /in and /other. Deliveries are made for
  * `endpoint`. */
 extern uint64_t endpoint, other_endpoint;

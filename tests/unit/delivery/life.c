@@ -24,7 +24,7 @@ static void answer_release(unsigned index, enum park_reason expected, unsigned c
 static void change_and_tell(bool enabled)
 {
     change_endpoint(ENDPOINT_CHANGE_ENABLED, enabled);
-    delivery_shard_endpoint_changed(shard, endpoint);
+    delivery_shard_endpoint_changed(shard, endpoint, 1);
 }
 
 Test(delivery_life, what_is_disabled_is_parked_unsent_and_released_when_it_is_enabled_again)

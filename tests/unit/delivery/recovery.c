@@ -184,7 +184,7 @@ Test(delivery_recovery, a_change_of_the_endpoint_does_not_cancel_its_recovery)
         hand_over(i, i, "note");
         WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == (unsigned)i);
     }
-    delivery_shard_endpoint_changed(shard, endpoint);
+    delivery_shard_endpoint_changed(shard, endpoint, 1);
     sink_set(SINK_ANSWER, 200);
     journal_answer_at_once(JOURNAL_LIST_PARKED);
     hand_over(7, 7, "note");

@@ -73,7 +73,7 @@ Test(route, an_endpoint_that_changes_during_a_walk_makes_it_begin_again)
 {
     begin_shard(NULL);
     struct journal_list_parked *list = list_at(0);
-    delivery_shard_endpoint_changed(shard, endpoint);
+    delivery_shard_endpoint_changed(shard, endpoint, 1);
     struct request *release = journal_request(JOURNAL_RELEASE, 0);
     cr_assert_eq(journal_count(JOURNAL_LIST_PARKED), 1, "one walk at a time");
     journal_answer_at_once(JOURNAL_RELEASE);

@@ -105,6 +105,32 @@ Test(request_answers, more_threads_than_there_is_room_for_get_their_answers)
     }
 }
 
+static void receive_mail(struct mail *mail, void *receiver)
+{
+    unsigned thread = (unsigned)((struct mailbox *)receiver - mailboxes);
+    received[thread][counts[thread]++] = 99;
+    (void)mail;
+}
+
+Test(request_answers, mail_that_is_no_answer_keeps_its_place)
+{
+    struct mail mail = {.on_receive = receive_mail};
+    struct numbered requests[2];
+    request_answers_add_mail(&answers, &mailboxes[0], &mail);
+    for (unsigned i = 0; i < 2; i++) {
+        make(&requests[i], &mailboxes[i], i);
+        request_answers_add(&answers, &requests[i].request, OK);
+    }
+    request_answers_give(&answers);
+    cr_assert_eq(rings_of(&mailboxes[0]), 1);
+    mailbox_work(&mailboxes[0]);
+    cr_assert_eq(counts[0], 2);
+    cr_assert_eq(received[0][0], 99);
+    cr_assert_eq(received[0][1], 0);
+    mailbox_work(&mailboxes[1]);
+    cr_assert_eq(counts[1], 1);
+}
+
 Test(request_answers, without_answers_no_thread_is_woken)
 {
     request_answers_give(&answers);

@@ -24,7 +24,7 @@ static struct retry_rules gateway_rules(const struct delivery_shard *shard)
     return (struct retry_rules){.schedule = rules->schedule, .horizon_us = rules->horizon_us};
 }
 
-static bool are_equal(const struct journal_rules *a, const struct journal_rules *b)
+static bool are_equal(const struct journal_retry_rules *a, const struct journal_retry_rules *b)
 {
     if (!a->known || !b->known)
         return a->known == b->known;
@@ -33,62 +33,62 @@ static bool are_equal(const struct journal_rules *a, const struct journal_rules 
 }
 
 /* Returns what the journal must have now. */
-static struct journal_rules wanted(const struct delivery_shard *shard)
+static struct journal_retry_rules wanted(const struct delivery_shard *shard)
 {
-    const struct rules_record *self = &shard->rules;
-    struct journal_rules rules = {.known = true,
+    const struct rule_changes *self = &shard->rule_changes;
+    struct journal_retry_rules rules = {.known = true,
         .gateway = gateway_rules(shard),
         .endpoints_version = self->endpoints_version};
     if (!shard->redueing)
         return rules;
     if (!self->recorded.known || !retry_rules_are_equal(&self->recorded.gateway, &rules.gateway))
-        return (struct journal_rules){0};
+        return (struct journal_retry_rules){0};
     return self->recorded;
 }
 
 static void on_recorded(struct request *request, void *receiver)
 {
     struct delivery_shard *shard = receiver;
-    struct rules_record *self = &shard->rules;
+    struct rule_changes *self = &shard->rule_changes;
     self->asking = false;
     self->is_certain = request->result == OK;
     if (shard->taker.stopping)
         return;
     if (request->result == OK) {
-        rules_record(shard);
+        rule_changes_record(shard);
         return;
     }
     shard_log_refused(shard, "the retry rules could not be recorded", request->result);
     timer_arm(&shard->loop, &self->timer, RECORD_AGAIN_US);
 }
 
-void rules_record(struct delivery_shard *shard)
+void rule_changes_record(struct delivery_shard *shard)
 {
-    struct rules_record *self = &shard->rules;
+    struct rule_changes *self = &shard->rule_changes;
     if (!shard->scanned || shard->taker.stopping || self->asking)
         return;
-    const struct journal_rules rules = wanted(shard);
+    const struct journal_retry_rules rules = wanted(shard);
     if (self->is_certain && are_equal(&rules, &self->recorded))
         return;
     self->recorded = rules;
-    self->request = (struct journal_record_rules){.rules = rules};
+    self->request = (struct journal_record_retry_rules){.rules = rules};
     self->asking = true;
-    shard_ask(shard, &self->request.request, JOURNAL_RECORD_RULES, on_recorded);
+    shard_ask(shard, &self->request.request, JOURNAL_RECORD_RETRY_RULES, on_recorded);
 }
 
 static void on_timer(struct timer *timer)
 {
-    rules_record(CONTAINER_OF(timer, struct delivery_shard, rules.timer));
+    rule_changes_record(CONTAINER_OF(timer, struct delivery_shard, rule_changes.timer));
 }
 
-void rules_init(struct delivery_shard *shard)
+void rule_changes_init(struct delivery_shard *shard)
 {
-    timer_init(&shard->rules.timer, on_timer);
+    timer_init(&shard->rule_changes.timer, on_timer);
 }
 
-void rules_begin(struct delivery_shard *shard)
+void rule_changes_begin(struct delivery_shard *shard)
 {
-    struct rules_record *self = &shard->rules;
+    struct rule_changes *self = &shard->rule_changes;
     self->recorded = shard->taker.journal->found.rules;
     self->is_certain = true;
     if (self->endpoints_version < self->recorded.endpoints_version)
@@ -100,8 +100,8 @@ static bool are_shorter(const struct endpoint_queue *queue, const struct endpoin
 {
     const struct delivery_shard *shard = queue->shard;
     struct delivery_rules defaults = shard->policy.rules;
-    defaults.schedule = shard->rules.recorded.gateway.schedule;
-    defaults.horizon_us = shard->rules.recorded.gateway.horizon_us;
+    defaults.schedule = shard->rule_changes.recorded.gateway.schedule;
+    defaults.horizon_us = shard->rule_changes.recorded.gateway.horizon_us;
     for (unsigned i = 0; i < EVENT_CLASSES; i++) {
         struct delivery_rules rules;
         endpoint_policy_rules(endpoint->policy, (enum event_class)i, &defaults, &rules);
@@ -113,21 +113,21 @@ static bool are_shorter(const struct endpoint_queue *queue, const struct endpoin
     return false;
 }
 
-void rules_check_backlog(struct endpoint_queue *queue)
+void rule_changes_check_backlog(struct endpoint_queue *queue)
 {
     struct delivery_shard *shard = queue->shard;
-    const struct journal_rules *recorded = &shard->rules.recorded;
+    const struct journal_retry_rules *recorded = &shard->rule_changes.recorded;
     const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, queue->endpoint);
     if (!endpoint) /* what waits is parked when it is due */
         return;
     if (!recorded->known || endpoint->version > recorded->endpoints_version ||
         are_shorter(queue, endpoint))
         settings_redue(queue);
-    rules_on_endpoint(shard, endpoint);
+    rule_changes_on_endpoint(shard, endpoint->version);
 }
 
-void rules_on_endpoint(struct delivery_shard *shard, const struct endpoint *endpoint)
+void rule_changes_on_endpoint(struct delivery_shard *shard, int64_t version)
 {
-    if (shard->rules.endpoints_version < endpoint->version)
-        shard->rules.endpoints_version = endpoint->version;
+    if (shard->rule_changes.endpoints_version < version)
+        shard->rule_changes.endpoints_version = version;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/refusal.h"
+#include "client/unprocessed.h"
 
 #include "client/transfer.h"
 
@@ -29,7 +29,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
     CURL *easy = error == NGHTTP2_REFUSED_STREAM ? easy_of(session, stream) : NULL;
     struct client_transfer *transfer = easy ? transfer_of(easy) : NULL;
     if (transfer)
-        transfer->refused = true;
+        transfer->unprocessed = true;
     return libcurls_on_stream_close(session, stream, error, context);
 }
 
@@ -46,18 +46,19 @@ void nghttp2_session_callbacks_set_on_stream_close_callback(
     real(callbacks, on_stream_close);
 }
 
-bool refusal_is_proven(const struct client_transfer *transfer)
+bool unprocessed_is_proven(const struct client_transfer *transfer)
 {
-    return transfer->refused && transfer->evidence.first_byte_mono_us == 0;
+    return transfer->unprocessed && transfer->evidence.first_byte_mono_us == 0;
 }
 
-bool refusal_allows_repeat(const struct client_transfer *transfer)
+bool unprocessed_may_repeat(const struct client_transfer *transfer)
 {
     const struct client_request *request = transfer->request;
-    return refusal_is_proven(transfer) && !request->once && request->refusals < REFUSALS_MAX;
+    return unprocessed_is_proven(transfer) && !request->once &&
+           request->unprocessed_sends < UNPROCESSED_SENDS_MAX;
 }
 
-bool refusal_is_seen(void)
+bool unprocessed_is_seen(void)
 {
     return dlsym(RTLD_DEFAULT, "nghttp2_session_callbacks_set_on_stream_close_callback") ==
            (void *)nghttp2_session_callbacks_set_on_stream_close_callback;

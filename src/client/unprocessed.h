@@ -21,29 +21,29 @@
  *
  * The client refuses each repeat by libcurl, which also repeats for other reasons. So this module
  * listens to libnghttp2 itself: libcurl registers its callback for closed streams with a function
- * that the dynamic linker resolves, and the function of that name in refusal.c replaces it. If the
- * replacement is not in effect, no request is repeated, and the attempt fails. refusal_is_seen
- * reports it.
+ * that the dynamic linker resolves, and the function of that name in unprocessed.c replaces it. If
+ * the replacement is not in effect, no request is repeated, and the attempt fails.
+ * unprocessed_is_seen reports it.
  *
  * A request is repeated only if libcurl has reported no byte of an answer. A guarded request is
- * never repeated, because nobody can check what the peer says. An attempt has up to REFUSALS_MAX
- * repeats, within its time. After that it fails with ERR_ANSWER_LOST.
+ * never repeated, because nobody can check what the peer says. An attempt has up to
+ * UNPROCESSED_SENDS_MAX repeats, within its time. After that it fails with ERR_ANSWER_LOST.
  */
-#ifndef PENSTOCK_CLIENT_REFUSAL_H
-#define PENSTOCK_CLIENT_REFUSAL_H
+#ifndef PENSTOCK_CLIENT_UNPROCESSED_H
+#define PENSTOCK_CLIENT_UNPROCESSED_H
 
 #include <stdbool.h>
 
 struct client_transfer;
 
-#define REFUSALS_MAX 3
+#define UNPROCESSED_SENDS_MAX 3
 
 /* Returns whether the peer says that it has not processed the request. */
-bool refusal_is_proven(const struct client_transfer *transfer);
+bool unprocessed_is_proven(const struct client_transfer *transfer);
 /* Returns whether the request was refused and may be sent again. */
-bool refusal_allows_repeat(const struct client_transfer *transfer);
+bool unprocessed_may_repeat(const struct client_transfer *transfer);
 
 /* Returns whether libcurl calls the function of this module. For tests. */
-bool refusal_is_seen(void);
+bool unprocessed_is_seen(void);
 
 #endif

@@ -6,9 +6,9 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-static struct journal_rules rules_of(unsigned steps)
+static struct journal_retry_rules rules_of(unsigned steps)
 {
-    struct journal_rules rules = {
+    struct journal_retry_rules rules = {
         .known = true, .gateway = {.horizon_us = INT64_MAX}, .endpoints_version = INT64_MAX};
     rules.gateway.schedule.steps = steps;
     for (unsigned i = 0; i < steps; i++)
@@ -16,14 +16,14 @@ static struct journal_rules rules_of(unsigned steps)
     return rules;
 }
 
-static void record(struct shelf *shelf, struct journal_rules rules)
+static void record(struct shelf *shelf, struct journal_retry_rules rules)
 {
-    struct journal_record_rules request = {.rules = rules};
-    cr_assert_eq(shelf_call(shelf, store_record_rules, &request.request), OK);
+    struct journal_record_retry_rules request = {.rules = rules};
+    cr_assert_eq(shelf_call(shelf, store_record_retry_rules, &request.request), OK);
 }
 
 /* Returns the rules that the next start finds. */
-static struct journal_rules found(struct shelf *shelf)
+static struct journal_retry_rules found(struct shelf *shelf)
 {
     shelf_crash(shelf);
     shelf_open(shelf);
@@ -41,9 +41,9 @@ Test(rules, a_start_finds_what_was_recorded_last)
 {
     struct shelf *shelf = shelf_new();
     for (unsigned steps = 1; steps <= RETRY_STEPS_MAX; steps++) {
-        struct journal_rules rules = rules_of(steps);
+        struct journal_retry_rules rules = rules_of(steps);
         record(shelf, rules);
-        struct journal_rules after = found(shelf);
+        struct journal_retry_rules after = found(shelf);
         cr_assert(after.known, "%u steps", steps);
         cr_assert_eq(after.endpoints_version, rules.endpoints_version);
         cr_assert(retry_rules_are_equal(&after.gateway, &rules.gateway), "%u steps", steps);
@@ -55,7 +55,7 @@ Test(rules, rules_that_are_not_known_replace_known_ones)
 {
     struct shelf *shelf = shelf_new();
     record(shelf, rules_of(3));
-    record(shelf, (struct journal_rules){0});
+    record(shelf, (struct journal_retry_rules){0});
     cr_assert_not(found(shelf).known);
     shelf_free(shelf);
 }

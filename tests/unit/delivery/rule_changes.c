@@ -6,33 +6,33 @@
 
 TestSuite(delivery_rules, .init = fixture_begin, .fini = fixture_end);
 
-static struct journal_rules rules_of(int64_t step_us, int64_t endpoints_version)
+static struct journal_retry_rules rules_of(int64_t step_us, int64_t endpoints_version)
 {
-    return (struct journal_rules){.known = true,
+    return (struct journal_retry_rules){.known = true,
         .gateway.schedule = {.steps_us = {step_us, step_us}, .steps = 2},
         .endpoints_version = endpoints_version};
 }
 
 /* The gateway's rules are `step_us` now, and were `before` when the journal was written. */
-static void begin_with_backlog(int64_t step_us, struct journal_rules before)
+static void begin_with_backlog(int64_t step_us, struct journal_retry_rules before)
 {
     policy.rules.schedule = rules_of(step_us, 0).gateway.schedule;
-    journal_rules = before;
-    journal_answer_by_hand(JOURNAL_RECORD_RULES);
+    journal_retry_rules = before;
+    journal_answer_by_hand(JOURNAL_RECORD_RETRY_RULES);
     journal_answer_at_once(JOURNAL_LOAD);
     begin_shard(&(struct journal_backlog){
         .endpoint = endpoint, .waiting = 3, .waiting_due_us = clock_wall_us() + US_PER_DAY});
 }
 
-static struct journal_rules *recorded(unsigned index)
+static struct journal_retry_rules *recorded(unsigned index)
 {
-    struct request *request = journal_request(JOURNAL_RECORD_RULES, index);
-    return &CONTAINER_OF(request, struct journal_record_rules, request)->rules;
+    struct request *request = journal_request(JOURNAL_RECORD_RETRY_RULES, index);
+    return &CONTAINER_OF(request, struct journal_record_retry_rules, request)->rules;
 }
 
 static void answer_recorded(unsigned index, enum err result)
 {
-    journal_answer(journal_request(JOURNAL_RECORD_RULES, index), result);
+    journal_answer(journal_request(JOURNAL_RECORD_RETRY_RULES, index), result);
 }
 
 static struct journal_redue *walk_step(unsigned index)
@@ -63,9 +63,9 @@ Test(delivery_rules, a_shorter_schedule_is_recorded_when_what_waits_follows_it)
     answer_step(0, true);
     walk_step(1);
     wait_a_little();
-    cr_assert_eq(journal_count(JOURNAL_RECORD_RULES), 1);
+    cr_assert_eq(journal_count(JOURNAL_RECORD_RETRY_RULES), 1);
     answer_step(1, false);
-    struct journal_rules expected = rules_of(MINUTE_US, INT64_MAX);
+    struct journal_retry_rules expected = rules_of(MINUTE_US, INT64_MAX);
     cr_assert(recorded(1)->known);
     cr_assert(retry_rules_are_equal(&recorded(1)->gateway, &expected.gateway));
     cr_assert_eq(recorded(1)->endpoints_version, INT64_MAX);
@@ -88,7 +88,7 @@ Test(delivery_rules, the_same_rules_cause_no_walk_and_are_not_recorded_again)
     begin_with_backlog(US_PER_DAY, rules_of(US_PER_DAY, INT64_MAX));
     wait_a_little();
     cr_assert_eq(journal_count(JOURNAL_REDUE), 0);
-    cr_assert_eq(journal_count(JOURNAL_RECORD_RULES), 0);
+    cr_assert_eq(journal_count(JOURNAL_RECORD_RETRY_RULES), 0);
 }
 
 Test(delivery_rules, a_longer_schedule_is_recorded_and_changes_nothing_that_waits)
@@ -102,7 +102,7 @@ Test(delivery_rules, a_longer_schedule_is_recorded_and_changes_nothing_that_wait
 
 Test(delivery_rules, rules_that_are_not_known_may_have_been_longer)
 {
-    begin_with_backlog(US_PER_DAY, (struct journal_rules){0});
+    begin_with_backlog(US_PER_DAY, (struct journal_retry_rules){0});
     answer_step(0, false);
     cr_assert(recorded(0)->known);
 }
@@ -112,14 +112,14 @@ Test(delivery_rules, an_endpoint_that_changed_right_before_a_crash_is_walked)
     begin_with_backlog(US_PER_DAY, rules_of(US_PER_DAY, 0));
     walk_step(0);
     wait_a_little();
-    cr_assert_eq(journal_count(JOURNAL_RECORD_RULES), 0, "its version is not recorded yet");
+    cr_assert_eq(journal_count(JOURNAL_RECORD_RETRY_RULES), 0, "its version is not recorded yet");
     answer_step(0, false);
     cr_assert_gt(recorded(0)->endpoints_version, 0);
 }
 
 Test(delivery_rules, without_a_backlog_the_rules_are_recorded_at_once)
 {
-    journal_answer_by_hand(JOURNAL_RECORD_RULES);
+    journal_answer_by_hand(JOURNAL_RECORD_RETRY_RULES);
     begin_shard(NULL);
     cr_assert(recorded(0)->known);
     cr_assert_eq(recorded(0)->gateway.schedule.steps_us[0], policy.rules.schedule.steps_us[0]);
@@ -127,14 +127,14 @@ Test(delivery_rules, without_a_backlog_the_rules_are_recorded_at_once)
 
 Test(delivery_rules, rules_that_the_journal_refuses_are_recorded_again)
 {
-    journal_answer_by_hand(JOURNAL_RECORD_RULES);
+    journal_answer_by_hand(JOURNAL_RECORD_RETRY_RULES);
     begin_shard(NULL);
     recorded(0);
     answer_recorded(0, ERR_DISK_FULL);
     recorded(1);
     answer_recorded(1, OK);
     wait_a_little();
-    cr_assert_eq(journal_count(JOURNAL_RECORD_RULES), 2);
+    cr_assert_eq(journal_count(JOURNAL_RECORD_RETRY_RULES), 2);
 }
 
 Test(delivery_rules, a_change_while_the_gateway_runs_is_recorded_after_its_walk)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JOURNAL_RECORD_RULES: the retry rules that the due times of the file follow, as one text in the
- * table `meta`:
+ * JOURNAL_RECORD_RETRY_RULES: the retry rules that the due times of the file follow, as one text in
+ * the table `meta`:
  *
  *   retry_rules    "ENDPOINTS_VERSION HORIZON_US STEP_US STEP_US ..."
  *
@@ -17,7 +17,7 @@
 #define NUMBER_BYTES_MAX 21 /* of an int64_t, with a space */
 #define TEXT_BYTES ((RETRY_STEPS_MAX + 2) * NUMBER_BYTES_MAX + 1)
 
-static void format(const struct journal_rules *rules, char ret_text[TEXT_BYTES])
+static void format(const struct journal_retry_rules *rules, char ret_text[TEXT_BYTES])
 {
     const struct retry_schedule *schedule = &rules->gateway.schedule;
     int len = snprintf(ret_text, TEXT_BYTES, "%" PRId64 " %" PRId64, rules->endpoints_version,
@@ -27,9 +27,9 @@ static void format(const struct journal_rules *rules, char ret_text[TEXT_BYTES])
             snprintf(ret_text + len, TEXT_BYTES - (size_t)len, " %" PRId64, schedule->steps_us[i]);
 }
 
-static bool parse(const char *text, struct journal_rules *ret_rules)
+static bool parse(const char *text, struct journal_retry_rules *ret_rules)
 {
-    struct journal_rules rules = {.known = true};
+    struct journal_retry_rules rules = {.known = true};
     struct retry_schedule *schedule = &rules.gateway.schedule;
     unsigned count = 0;
     while (*text) {
@@ -52,10 +52,10 @@ static bool parse(const char *text, struct journal_rules *ret_rules)
     return true;
 }
 
-enum err store_record_rules(struct store *store, struct request *request)
+enum err store_record_retry_rules(struct store *store, struct request *request)
 {
-    const struct journal_rules *rules =
-        &CONTAINER_OF(request, struct journal_record_rules, request)->rules;
+    const struct journal_retry_rules *rules =
+        &CONTAINER_OF(request, struct journal_record_retry_rules, request)->rules;
     if (!rules->known)
         return sql_run(store->db, "DELETE FROM meta WHERE key = 'retry_rules'");
     char text[TEXT_BYTES], statement[TEXT_BYTES + 96];
@@ -65,12 +65,12 @@ enum err store_record_rules(struct store *store, struct request *request)
     return sql_run(store->db, statement);
 }
 
-enum err store_read_rules(struct sqlite3 *db, struct journal_rules *ret_rules)
+enum err store_read_rules(struct sqlite3 *db, struct journal_retry_rules *ret_rules)
 {
     struct sqlite3_stmt *statement = NULL;
     char text[TEXT_BYTES] = "";
     bool row = false;
-    *ret_rules = (struct journal_rules){0};
+    *ret_rules = (struct journal_retry_rules){0};
     enum err result =
         sql_prepare(db, "SELECT value FROM meta WHERE key = 'retry_rules'", &statement);
     struct sql_use use = sql_use(statement);
