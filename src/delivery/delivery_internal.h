@@ -218,18 +218,18 @@ struct endpoint_queue {
     /* Deliveries in doubt that the client is asked about (status_probe.c). */
     struct timer status_timer;
     struct status_walk *status_walk; /* NULL: none is running */
-    bool status_again;               /* another doubt came up during the walk */
-    unsigned status_turn;            /* walks since the last doubt */
     int64_t status_after_id;         /* where the next walk begins */
+    unsigned status_turn;            /* walks since the last doubt */
+    bool status_again;               /* another doubt came up during the walk */
     bool status_left;                /* something before status_after_id is still in doubt */
 
-    struct journal_load probe_load; /* looks for an event to probe with (probe.c) */
+    /* Probes, and guarded ones that may end in doubt (probe.c). */
+    bool in_doubt; /* the last guarded one has no answer, or none yet */
     bool probe_loading;
-    /* Guarded probes that may end in doubt (probe.c). */
-    bool in_doubt;                 /* the last one has no answer, or none yet */
-    int64_t doubt_mono_us;         /* when it was sent */
-    int64_t unguarded_after_id;    /* the search for an unguarded event continues behind it */
-    unsigned unguarded_looks_left; /* of this search */
+    struct journal_load probe_load; /* looks for an event to probe with */
+    int64_t doubt_mono_us;          /* when the last guarded one was sent */
+    int64_t unguarded_after_id;     /* the search for an unguarded event continues behind it */
+    unsigned unguarded_looks_left;  /* of this search */
 
     /* Its pace: attempts that ended in this half second and in the one before it. */
     int64_t pace_interval;

@@ -48,24 +48,26 @@ void mailbox_post(struct mailbox *mailbox, struct mail *mail)
         ring(event_fd);
 }
 
-void mail_batch_init(struct mail_batch *ret_batch)
+void outgoing_mail_init(struct outgoing_mail *ret_outgoing, struct mailbox *mailbox)
 {
-    cds_wfcq_init(&ret_batch->head, &ret_batch->tail);
+    ret_outgoing->mailbox = mailbox;
+    ret_outgoing->event_fd = mailbox->event_fd;
+    cds_wfcq_init(&ret_outgoing->head, &ret_outgoing->tail);
 }
 
-void mail_batch_add(struct mail_batch *batch, struct mail *mail)
+void outgoing_mail_add(struct outgoing_mail *outgoing, struct mail *mail)
 {
     cds_wfcq_node_init(&mail->node);
     TSAN_RELEASE(mail);
-    cds_wfcq_enqueue(&batch->head, &batch->tail, &mail->node);
+    cds_wfcq_enqueue(&outgoing->head, &outgoing->tail, &mail->node);
 }
 
-void mailbox_post_batch(struct mailbox *mailbox, struct mail_batch *batch)
+void outgoing_mail_post(struct outgoing_mail *outgoing)
 {
-    int event_fd = mailbox->event_fd;
-    if (__cds_wfcq_splice_blocking(&mailbox->head, &mailbox->tail, &batch->head, &batch->tail) ==
-        CDS_WFCQ_RET_DEST_EMPTY)
-        ring(event_fd);
+    struct mailbox *mailbox = outgoing->mailbox;
+    if (__cds_wfcq_splice_blocking(&mailbox->head, &mailbox->tail, &outgoing->head,
+            &outgoing->tail) == CDS_WFCQ_RET_DEST_EMPTY)
+        ring(outgoing->event_fd);
 }
 
 bool mailbox_take(struct mailbox *mailbox, struct mail_batch *ret_batch)
@@ -75,7 +77,7 @@ bool mailbox_take(struct mailbox *mailbox, struct mail_batch *ret_batch)
     uint64_t rings;
     ssize_t got = read(mailbox->event_fd, &rings, sizeof rings);
     (void)got;
-    mail_batch_init(ret_batch);
+    cds_wfcq_init(&ret_batch->head, &ret_batch->tail);
     enum cds_wfcq_ret spliced = __cds_wfcq_splice_blocking(
         &ret_batch->head, &ret_batch->tail, &mailbox->head, &mailbox->tail);
     return spliced != CDS_WFCQ_RET_SRC_EMPTY;

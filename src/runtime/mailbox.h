@@ -35,9 +35,16 @@ struct mailbox {
     atomic_bool hurry; /* shared: the receiver must not rest */
 };
 
-/* Mail of one mailbox: what one splice took, or what is to be posted together. One thread owns it.
- * It must not be copied or moved. */
+/* The mail that one splice took. */
 struct mail_batch {
+    struct cds_wfcq_head head;
+    struct cds_wfcq_tail tail;
+};
+
+/* Mail for one mailbox that is posted together. One thread owns it. It must not be copied. */
+struct outgoing_mail {
+    struct mailbox *mailbox;
+    int event_fd; /* a copy: the mailbox may be freed when its mail is posted */
     struct cds_wfcq_head head;
     struct cds_wfcq_tail tail;
 };
@@ -49,11 +56,11 @@ void mailbox_done(struct mailbox *mailbox);
 /* Gives `mail` to the receiver. Never blocks, never fails. */
 void mailbox_post(struct mailbox *mailbox, struct mail *mail);
 
-/* Posts all mail of the batch, in the order in which it was added, and leaves the batch empty. The
- * receiver is woken at most once, so that it does not fall asleep between two of them. */
-void mail_batch_init(struct mail_batch *ret_batch);
-void mail_batch_add(struct mail_batch *batch, struct mail *mail);
-void mailbox_post_batch(struct mailbox *mailbox, struct mail_batch *batch);
+/* Posts all mail in the order in which it was added. The receiver is woken at most once, so that it
+ * does not fall asleep between two of them. */
+void outgoing_mail_init(struct outgoing_mail *ret_outgoing, struct mailbox *mailbox);
+void outgoing_mail_add(struct outgoing_mail *outgoing, struct mail *mail);
+void outgoing_mail_post(struct outgoing_mail *outgoing);
 
 /* Receiver only: takes all waiting mail. Returns false if there is none. */
 bool mailbox_take(struct mailbox *mailbox, struct mail_batch *ret_batch);

@@ -34,7 +34,7 @@ void request_answer(struct request *request, enum err result)
 void request_answers_give(struct request_answers *answers)
 {
     for (unsigned i = 0; i < answers->count; i++)
-        mailbox_post_batch(answers->to[i].mailbox, &answers->to[i].mail);
+        outgoing_mail_post(&answers->to[i]);
     answers->count = 0;
 }
 
@@ -49,11 +49,10 @@ void request_answers_add_mail(
         i = 0;
     }
     if (i == answers->count) {
-        answers->to[i].mailbox = mailbox;
-        mail_batch_init(&answers->to[i].mail);
+        outgoing_mail_init(&answers->to[i], mailbox);
         answers->count++;
     }
-    mail_batch_add(&answers->to[i].mail, mail);
+    outgoing_mail_add(&answers->to[i], mail);
 }
 
 void request_answers_add(struct request_answers *answers, struct request *request, enum err result)

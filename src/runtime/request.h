@@ -42,10 +42,8 @@ void request_answer(struct request *request, enum err result);
 #define REQUEST_ANSWERS_THREADS 8
 struct request_answers {
     unsigned count;
-    struct {
-        struct mailbox *mailbox;
-        struct mail_batch mail;
-    } to[REQUEST_ANSWERS_THREADS]; /* of more threads, the first ones get their answers earlier */
+    struct outgoing_mail
+        to[REQUEST_ANSWERS_THREADS]; /* of more threads, the first ones get their answers earlier */
 };
 
 /* Collects an answer. The service must not use the request any more. */

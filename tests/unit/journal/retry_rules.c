@@ -26,7 +26,6 @@ static void record(struct shelf *shelf, struct journal_retry_rules rules)
 static struct journal_retry_rules found(struct shelf *shelf)
 {
     shelf_crash(shelf);
-    shelf_open(shelf);
     return shelf->store.found.rules;
 }
 
