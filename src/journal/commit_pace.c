@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/commit_pace.h"
 
-/* So many times more requests without a rest: it is not chance. */
-#define SLOWED_DOWN 1.5
+/* Requests that arrive by chance vary by the square root of their number: so many of it count. */
+#define DEVIATIONS 2.5
 
 int64_t commit_pace_rest_us(const struct commit_pace *pace, int64_t now_us)
 {
-    int64_t rest_us = pace->began_us + COMMIT_PACE_US - now_us;
-    return pace->without_rest || pace->is_large || rest_us > COMMIT_PACE_US || rest_us < 0
-               ? 0
-               : rest_us;
+    int64_t pace_us = pace->is_large ? COMMIT_PACE_LARGE_US : COMMIT_PACE_US;
+    int64_t rest_us = pace->began_us + pace_us - now_us;
+    return pace->without_rest || rest_us > pace_us || rest_us < 0 ? 0 : rest_us;
 }
 
 static void begin_period(struct commit_pace *pace, bool is_trial, bool without_rest, int64_t now_us)
@@ -25,11 +24,18 @@ static int64_t twice(int64_t length_us)
     return 2 * length_us < COMMIT_PACE_PERIOD_MAX_US ? 2 * length_us : COMMIT_PACE_PERIOD_MAX_US;
 }
 
+/* Returns whether so many more requests arrived without a rest that it is not chance. */
+static bool is_slowed_down(double without, double with, unsigned requests)
+{
+    double gain = without / with - 1;
+    return without > with && gain * gain * requests > DEVIATIONS * DEVIATIONS;
+}
+
 static void end_trial(struct commit_pace *pace, double rate, int64_t now_us)
 {
     double without = pace->without_rest ? rate : pace->rate;
     double with = pace->without_rest ? pace->rate : rate;
-    bool is_better_without = without > with * SLOWED_DOWN;
+    bool is_better_without = is_slowed_down(without, with, pace->requests);
     bool changes = is_better_without == pace->without_rest;
     pace->length_us = changes ? COMMIT_PACE_PERIOD_US : twice(pace->length_us);
     begin_period(pace, false, is_better_without, now_us);
@@ -63,6 +69,9 @@ void commit_pace_begin(struct commit_pace *pace, unsigned requests, unsigned urg
         end_period(pace, now_us);
     }
     pace->requests += urgent;
-    pace->is_large = requests >= COMMIT_PACE_LARGE;
+    pace->lately = now_us - pace->lately_us < COMMIT_PACE_US ? pace->lately + requests : requests;
+    if (pace->lately == requests)
+        pace->lately_us = now_us;
+    pace->is_large = pace->lately >= COMMIT_PACE_LARGE;
     pace->began_us = now_us;
 }

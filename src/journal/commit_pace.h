@@ -5,8 +5,8 @@
  *
  * A commit costs about the same, however much it carries. At 500 events/s, each would find the disk
  * idle and get a commit of its own. So two commits begin at least COMMIT_PACE_US apart. A request
- * after a quiet time is committed at once. Under load the batches are large anyway, and there is no
- * rest.
+ * after a quiet time is committed at once. Under load (COMMIT_PACE_LARGE) the batches are large
+ * anyway, and COMMIT_PACE_LARGE_US is enough.
  *
  * What is about a guarded delivery ends the rest (mailbox_hurry): it must not be in doubt for
  * longer than necessary.
@@ -15,7 +15,7 @@
  * down. They show in the rate: without a rest, more requests arrive. So both are tried in turn:
  *
  *   with rest  500 ms -----> without 50 ms ---.
- *      ^                                      |  without rest, 1.5 times as many requests
+ *      ^                                      |  clearly more requests without a rest
  *      '---- no: the rest costs nothing ------+---- yes ---> without 500 ms ---> with rest 50 ms
  *                                             ^                                      |
  *                                             '--------------------------------------'
@@ -37,7 +37,8 @@
 #include <stdbool.h>
 
 #define COMMIT_PACE_US (10 * US_PER_MS)
-#define COMMIT_PACE_LARGE 32 /* requests: a batch that is large enough without a rest */
+#define COMMIT_PACE_LARGE 128 /* requests in that time: then this distance is enough: */
+#define COMMIT_PACE_LARGE_US (2 * US_PER_MS)
 #define COMMIT_PACE_PERIOD_US (500 * US_PER_MS)
 #define COMMIT_PACE_PERIOD_MAX_US (2 * US_PER_SECOND)
 #define COMMIT_PACE_TRIAL_US (50 * US_PER_MS)
@@ -45,7 +46,9 @@
 
 struct commit_pace {
     int64_t began_us;  /* the last commit */
-    bool is_large;     /* the last one was */
+    int64_t lately_us; /* the first commit of the last COMMIT_PACE_US */
+    unsigned lately;   /* requests since then */
+    bool is_large;     /* there were many */
     bool without_rest; /* in the present period */
     bool is_trial;     /* the present period is the short one */
     int64_t period_us; /* when it began */

@@ -71,11 +71,18 @@ Test(commit_pace, commits_keep_their_distance)
         cr_assert_eq(commit_after(US_PER_MS, 2, 2), COMMIT_PACE_US - US_PER_MS, "commit %u", i);
 }
 
-Test(commit_pace, a_large_batch_needs_no_rest)
+Test(commit_pace, after_many_requests_the_rest_is_short)
 {
     commit_after(0, COMMIT_PACE_LARGE, 1);
-    cr_assert_eq(commit_after(0, COMMIT_PACE_LARGE - 1, 2), 0);
-    cr_assert_eq(commit_after(0, 2, 2), COMMIT_PACE_US);
+    cr_assert_eq(commit_after(0, 2, 2), COMMIT_PACE_LARGE_US, "they were in one batch");
+    now_us += COMMIT_PACE_US;
+    commit_after(0, 2, 2);
+    for (unsigned i = 0; i < 4; i++) {
+        cr_assert_gt(commit_pace_rest_us(&pace, now_us), COMMIT_PACE_LARGE_US, "%u", i);
+        now_us += US_PER_MS; /* a guarded request ends the rest */
+        commit_pace_begin(&pace, COMMIT_PACE_LARGE / 4, 1, now_us);
+    }
+    cr_assert_eq(commit_after(0, 2, 2), COMMIT_PACE_LARGE_US, "they were in several");
 }
 
 Test(commit_pace, at_an_ordinary_rate_a_commit_carries_more_than_one_request)
