@@ -12,9 +12,12 @@ answers and doubts are judged (ANSWER_BUGS) in seeds with a time of doubt.
 Fails when no seed finds a bug, or when its code does not occur exactly once in the file: the table
 below must follow the sources.
 
-    tests/model/planted.py build/dev [--seeds 500] [--jobs 2] [NAME...]
+Several bugs are searched for at once.
+
+    tests/model/planted.py build/dev [--seeds 500] [--at-once 2] [NAME...]
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import re
@@ -457,11 +460,11 @@ def plant(name, build, compile_of, link):
     return program
 
 
-def find(name, program, seeds, jobs):
+def find(name, program, seeds):
     """Returns the seed that found the bug and what was broken; None when no seed found it."""
     options = OUTAGES if name in FLOW_BUGS else DOUBTS if name in ANSWER_BUGS else []
-    run = subprocess.run([program, "--quiet", "--seeds", f"1..{seeds}", "--jobs", str(jobs),
-                          *options], capture_output=True, text=True)
+    run = subprocess.run([program, "--quiet", "--seeds", f"1..{seeds}", *options],
+                         capture_output=True, text=True)
     failures = re.findall(r"^FAILED seed=(\d+) broken=(\S+): (.*)$", run.stderr, re.M)
     if run.returncode == 0 or not failures or failures[0][1] == "simulator":
         sys.stderr.write(run.stderr[-4000:])
@@ -474,23 +477,27 @@ def main():
     parser.add_argument("build")
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--seeds", type=int, default=500)
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--at-once", type=int, default=2)
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(ALL_BUGS)
     if unknown:
         sys.exit(f"no such bug: {', '.join(sorted(unknown))}")
     build = os.path.abspath(arguments.build)
     compile_of, link = commands(build)
+
+    def search(name):
+        started = time.monotonic()
+        found = find(name, plant(name, build, compile_of, link), arguments.seeds)
+        return name, found, time.monotonic() - started
+
     missed = 0
     print(f"{'bug':24} {'seed':>5} {'broken':10} {'s':>5}  what the simulation reports")
-    for name in arguments.names or ALL_BUGS:
-        started = time.monotonic()
-        found = find(name, plant(name, build, compile_of, link), arguments.seeds, arguments.jobs)
-        missed += found is None
-        seed, broken, report = found or (
-            "-", "MISSED", f"nothing in {arguments.seeds} seeds: {ALL_BUGS[name][0]}")
-        seconds = time.monotonic() - started
-        print(f"{name:24} {seed:>5} {broken:10} {seconds:5.1f}  {report}", flush=True)
+    with concurrent.futures.ThreadPoolExecutor(arguments.at_once) as pool:
+        for name, found, seconds in pool.map(search, arguments.names or ALL_BUGS):
+            missed += found is None
+            seed, broken, report = found or (
+                "-", "MISSED", f"nothing in {arguments.seeds} seeds: {ALL_BUGS[name][0]}")
+            print(f"{name:24} {seed:>5} {broken:10} {seconds:5.1f}  {report}", flush=True)
     sys.exit(1 if missed else 0)
 
 
