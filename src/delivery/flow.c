@@ -34,9 +34,8 @@
 /* Between attempts to an endpoint that has failed, while its breaker is closed and no other attempt
  * shows whether it is back. */
 #define LOOK_US (10 * US_PER_SECOND)
-#define LOG_US \
-    (60 * US_PER_SECOND) /* between messages about one endpoint: some fail and recover all the
-                                     * time */
+/* Between messages about one endpoint: some fail and recover all the time. */
+#define LOG_US (60 * US_PER_SECOND)
 #define BURST_US (1 * US_PER_SECOND) /* of a rate: what may be sent at once */
 /* An answer proves that the endpoint works for so many times as long as it took, and the margin. */
 #define PROOF_FACTOR 3

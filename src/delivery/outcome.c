@@ -449,6 +449,7 @@ void outcome_of_attempt(struct attempt_run *run)
     run->record =
         (struct journal_record){.lane = job->delivery.lane, .failures = job->delivery.failures};
     fill_attempt(run);
+    metrics_add(METRIC_SENDS_REPEATED, run->client.unprocessed_sends);
     enum verdict verdict = failpoint_verdict(run, judge(run));
     if (!verdict_is_ambiguous(&run->client.end))
         probe_note_certain_end(job);

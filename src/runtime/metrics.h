@@ -70,7 +70,7 @@
         "result=\"replay_failed\"", "")                                                            \
     X(METRIC_ATTEMPTS_PARKED, counter, "penstock_attempts_total", "result=\"parked\"", "")         \
     X(METRIC_SENDS_REPEATED, counter, "penstock_sends_repeated_total", "",                         \
-        "Attempts repeated at once on a new connection, because a kept-alive one broke")           \
+        "Sends repeated at once: a kept-alive connection broke, or HTTP/2 refused the request")    \
     X(METRIC_SHORTAGES, counter, "penstock_delivery_shortages_total", "",                          \
         "Sends delayed because this machine lacks a resource; no attempt was made")                \
     X(METRIC_IN_FLIGHT, gauge, "penstock_deliveries_in_flight", "",                                \

@@ -410,5 +410,6 @@ def test_http_2_client_that_ends_its_connections_gracefully_does_not_fail(gatewa
         wait_until_delivered(deployment, purchases + payouts)
         assert client.handled(155) == sorted(purchases + payouts)
         assert client.count("ignored") > 0, "no request was behind a GOAWAY"
+        assert gateway.metric("penstock_sends_repeated_total") >= client.count("ignored"), "an operator sees how often"
         for timeline in deployment.timelines(purchases + payouts):
             assert [attempt["status"] for attempt in timeline["attempts"]] == [200]

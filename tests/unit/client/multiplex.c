@@ -192,14 +192,20 @@ Test(multiplex, unused_connection_that_refuses_is_closed)
     multiplex_done(&multiplex);
 }
 
-Test(multiplex, connection_that_left_a_request_unprocessed_is_closed_and_shows_its_limit)
+/* On one connection. */
+static void send_four(void)
 {
-    start();
     open_connection(0);
     for (unsigned i = 1; i <= 3; i++) {
         enter(i);
         multiplex_note_sent(&streams[i], 1);
     }
+}
+
+Test(multiplex, connection_that_left_a_request_unprocessed_is_closed_and_shows_its_limit)
+{
+    start();
+    send_four();
     cr_expect_not(leave(3, MULTIPLEX_UNPROCESSED), "the others end first");
     leave(2, MULTIPLEX_UNPROCESSED);
     open_connection(2);
@@ -214,11 +220,7 @@ Test(multiplex, connection_that_left_a_request_unprocessed_is_closed_and_shows_i
 Test(multiplex, connection_that_left_all_requests_unprocessed_shows_no_limit)
 {
     start();
-    open_connection(0);
-    for (unsigned i = 1; i <= 3; i++) {
-        enter(i);
-        multiplex_note_sent(&streams[i], 1);
-    }
+    send_four();
     for (unsigned i = 0; i <= 3; i++)
         cr_expect_eq(leave(i, MULTIPLEX_UNPROCESSED), i == 3);
     open_connection(0);
