@@ -53,7 +53,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define FAILPOINT_SLEEP_US 50000 /* long enough for a kill to fall into it */
+#define FAILPOINT_SLEEP_US 500000 /* beside the rest of a commit: a kill falls into it */
 #define EXPIRY_PAUSE_MS 10
 #define LOOK_MS 1000      /* at the disk, while something is wrong with it or waits to be written */
 #define LOOK_IDLE_MS 5000 /* otherwise */
