@@ -134,6 +134,9 @@ struct model_delivery {
     int64_t ended_number, ended_us, ended_wall_us;
     bool ended_early;
     int ended_status;
+    const struct fake_endpoint *sent_to; /* as it had changed so often; NULL: it was removed */
+    unsigned sent_changes;
+    bool ended_unchanged; /* since it was sent */
     int64_t sent_number;
 
     /* status probes: what its client has said since it was sent, and how many have moved it */

@@ -81,6 +81,9 @@ struct model_delivery *model_request_sent(const struct model_send *send)
         tally(TALLY_SENDS_AGAIN);
     model_sending();
     delivery->sent_mono_us = sim_mono_us();
+    const struct fake_endpoint *endpoint = fake_endpoint_of_url(send->url);
+    delivery->sent_to = endpoint && endpoint->is_there ? endpoint : NULL;
+    delivery->sent_changes = endpoint ? endpoint->changes : 0;
     model_flow_sent(delivery, guarded, name);
     delivery->sent_number = strtoll(send->attempt.data, NULL, 10);
     delivery->sends++;
@@ -138,6 +141,8 @@ void model_request_ended(struct model_delivery *delivery, const struct model_end
         end->request_begun ? "begun" : "not begun", words[how->success]);
     fail_unless(delivery->in_flight, BROKEN_SIM, "a request ends that was not sent");
     delivery->in_flight = false;
+    delivery->ended_unchanged =
+        delivery->sent_to && delivery->sent_to->changes == delivery->sent_changes;
     model_attempt_took(sim_mono_us() - delivery->sent_mono_us);
     model_flow_ended(delivery, how);
     if (how->success == SUCCESS_YES)

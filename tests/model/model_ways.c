@@ -233,7 +233,6 @@ static void check_horizon(
 static void check_numbers(struct model_delivery *before, const struct model_delivery *row,
     bool first_after_start, const char *name)
 {
-    const struct fake_endpoint *endpoint = fake_endpoint_of_id(row->endpoint);
     fail_unless(row->generation >= before->generation, "P2", "%s is in an earlier round", name);
     fail_unless(row->attempts >= before->attempts, "P2", "%s has lost an attempt", name);
     fail_unless(row->attempts <= before->ends_seen, "P2", "%s has %lld attempts, but %lld ended",
@@ -248,7 +247,7 @@ static void check_numbers(struct model_delivery *before, const struct model_deli
         check_horizon(before, row, name);
     if (row->state == DELIVERY_DEAD && before->state != DELIVERY_DEAD)
         check_death(before, row, name);
-    if (endpoint && endpoint->is_there && endpoint->policy.final_404 &&
+    if (before->ended_unchanged && before->sent_to->policy.final_404 &&
         row->attempts == before->ended_number && row->attempts > before->attempts &&
         before->ended_status == 404)
         fail_unless(row->state != DELIVERY_WAITING, "P2",
