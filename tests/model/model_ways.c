@@ -214,12 +214,12 @@ static void check_death(
 static void check_horizon(
     const struct model_delivery *before, const struct model_delivery *row, const char *name)
 {
-    const struct fake_endpoint *endpoint = fake_endpoint_of_id(row->endpoint);
+    const struct fake_endpoint *endpoint = before->ended_unchanged ? before->sent_to : NULL;
     int64_t accepted_us = before->post->accepted_us;
     bool is_its_end = row->attempts == before->ended_number && !before->ended_early &&
                       row->attempts == before->attempts + 1 && row->state == DELIVERY_WAITING;
-    if (!endpoint || !endpoint->is_there || endpoint->policy.horizon_us == 0 || !is_its_end ||
-        row->generation > 0 || before->ended_us <= accepted_us)
+    if (!endpoint || endpoint->policy.horizon_us == 0 || !is_its_end || row->generation > 0 ||
+        before->ended_us <= accepted_us)
         return;
     /* It counts by the clock that is behind: a clock that was set ahead ends nothing early. */
     int64_t behind_us = before->ended_us - before->ended_wall_us;
