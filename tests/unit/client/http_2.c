@@ -366,7 +366,7 @@ Test(http_2, libcurl_reports_refusals)
 /* The evidence is that of the last send, which made a connection of its own. */
 Test(http_2, evidence_of_a_repeated_request_is_that_of_its_last_send)
 {
-    start((const char *const[]){"refuse=1", "delay=0.05", "handshake_delay=0.2", NULL});
+    start((const char *const[]){"refuse=1", "delay=0.05", "handshake_delay=0.6", NULL});
     send_many(1, false);
     bench_run(&bench);
     send_many(1, false);
@@ -378,11 +378,11 @@ Test(http_2, evidence_of_a_repeated_request_is_that_of_its_last_send)
     cr_expect_eq(repeated->evidence.request_bytes, plain->evidence.request_bytes, "%u, not %u",
         repeated->evidence.request_bytes, plain->evidence.request_bytes);
     cr_expect_eq(repeated->evidence.answer_bytes, plain->evidence.answer_bytes);
-    cr_expect_geq(repeated->evidence.tls_us, 150 * US_PER_MS, "%u", repeated->evidence.tls_us);
+    cr_expect_geq(repeated->evidence.tls_us, 500 * US_PER_MS, "%u", repeated->evidence.tls_us);
     cr_expect_lt(
-        repeated->evidence.connect_us, 100 * US_PER_MS, "%u", repeated->evidence.connect_us);
+        repeated->evidence.connect_us, 500 * US_PER_MS, "%u", repeated->evidence.connect_us);
     cr_expect_lt(
-        repeated->evidence.first_byte_us, 150 * US_PER_MS, "%u", repeated->evidence.first_byte_us);
+        repeated->evidence.first_byte_us, 500 * US_PER_MS, "%u", repeated->evidence.first_byte_us);
     cr_expect_geq(repeated->duration_us, repeated->evidence.tls_us);
     stop();
 }
@@ -407,9 +407,9 @@ Test(http_2, repeat_without_a_connection_is_not_begun)
 /* The connection of a repeat has the whole time to connect, within the time of the attempt. */
 Test(http_2, late_refusal_leaves_time_to_connect)
 {
-    start((const char *const[]){"refuse=1", "refuse_delay=0.4", "handshake_delay=0.1", NULL});
+    start((const char *const[]){"refuse=1", "refuse_delay=1.2", "handshake_delay=0.2", NULL});
     struct exchange *exchange = next_exchange();
-    exchange->request.connect_timeout_us = 300 * US_PER_MS;
+    exchange->request.connect_timeout_us = US_PER_SECOND;
     bench_send(&bench, exchange, NAME, server.port);
     bench_run(&bench);
     expect_all_ok(0);
@@ -417,16 +417,21 @@ Test(http_2, late_refusal_leaves_time_to_connect)
     stop();
 }
 
+/* Each send is refused after 0.4 s, so an attempt of 1 s has time for two refusals, on a slow
+ * machine for fewer. The last send ends with the attempt: in its handshake or in its wait for the
+ * answer. */
 Test(http_2, repeats_end_with_the_time_of_the_attempt)
 {
-    start((const char *const[]){"refuse=1000", "refuse_delay=0.2", NULL});
+    start((const char *const[]){"refuse=1000", "refuse_delay=0.4", NULL});
     struct exchange *exchange = next_exchange();
-    exchange->request.answer_timeout_us = 500 * US_PER_MS;
+    exchange->request.answer_timeout_us = US_PER_SECOND;
     bench_send(&bench, exchange, NAME, server.port);
     bench_run(&bench);
-    cr_expect_eq(exchange->request.end.error, ERR_ANSWER_TIMEOUT, "%s",
-        err_name(exchange->request.end.error));
-    cr_expect_eq(exchange->request.unprocessed_sends, 2, "%u", exchange->request.unprocessed_sends);
+    const struct client_request *request = &exchange->request;
+    cr_expect(request->end.error == ERR_ANSWER_TIMEOUT || request->end.error == ERR_CONNECT_TIMEOUT,
+        "%s", err_name(request->end.error));
+    cr_expect(request->unprocessed_sends == 1 || request->unprocessed_sends == 2, "%u",
+        request->unprocessed_sends);
     stop();
 }
 
