@@ -37,11 +37,10 @@ enum state {
     TRAILER_VALUE,
     TRAILER_LF,
     TRAILER_END_LF,
+    COMPLETE,
 };
 
 enum header { HEADER_OTHER = 0, HEADER_HOST = 1, HEADER_LENGTH = 2, HEADER_ENCODING = 4 };
-
-const char framing_too_large[] = "The body is too large. Send less in one request.";
 
 static const char bare[] = "A line must end with CR LF.";
 static const char bad_line[] =
@@ -214,13 +213,12 @@ static const char *end_head(struct framing *framing)
         return "HTTP/1.0 does not allow Transfer-Encoding.";
     if (!(seen & HEADER_HOST) && !framing->is_http_1_0)
         return "Host is missing.";
-    if ((seen & HEADER_LENGTH) && framing->body_bytes_max &&
-        framing->left > framing->body_bytes_max)
-        return framing_too_large;
+    if (!(seen & HEADER_LENGTH))
+        framing->left = 0;
     if (seen & HEADER_ENCODING)
         framing->state = CHUNK_FIRST;
     else
-        framing->state = (seen & HEADER_LENGTH) && framing->left > 0 ? BODY : START;
+        framing->state = framing->left > 0 ? BODY : COMPLETE;
     return NULL;
 }
 
@@ -363,19 +361,21 @@ static const char *walk_trailer(struct framing *framing, char byte)
         framing->state = TRAILER_FIRST;
         return byte == '\n' ? NULL : bare;
     default: /* TRAILER_END_LF */
-        framing->state = START;
+        framing->state = COMPLETE;
         return byte == '\n' ? NULL : bare;
     }
 }
 
-/* Skips the rest of the body or chunk, then changes to `then`. */
-static void skip_body(struct framing *framing, size_t len, size_t *at, enum state then)
+static enum framing_event body_bytes(
+    struct framing *framing, struct slice bytes, size_t *ret_used, struct slice *ret_data)
 {
-    size_t here = len - *at < framing->left ? len - *at : (size_t)framing->left;
-    *at += here;
+    size_t here = bytes.len < framing->left ? bytes.len : (size_t)framing->left;
+    *ret_data = slice_of(bytes.data, here);
+    *ret_used = here;
     framing->left -= here;
     if (framing->left == 0)
-        framing->state = then;
+        framing->state = framing->state == BODY ? COMPLETE : CHUNK_CR;
+    return FRAMING_DATA;
 }
 
 static const char *step(struct framing *framing, const char *bytes, size_t len, size_t *at)
@@ -384,10 +384,6 @@ static const char *step(struct framing *framing, const char *bytes, size_t len, 
         return walk_name(framing, bytes, len, at);
     if (framing->state == FIELD_VALUE)
         return walk_value(framing, bytes, len, at);
-    if (framing->state == BODY || framing->state == CHUNK_DATA) {
-        skip_body(framing, len, at, framing->state == BODY ? START : CHUNK_CR);
-        return NULL;
-    }
     if (framing->state == TARGET)
         while (*at < len - 1 && is(bytes[*at], IS_TARGET))
             ++*at;
@@ -399,29 +395,56 @@ static const char *step(struct framing *framing, const char *bytes, size_t len, 
     return framing->state < TRAILER_FIRST ? walk_chunk(framing, byte) : walk_trailer(framing, byte);
 }
 
-const char *framing_walk(struct framing *framing, const char *bytes, size_t len, size_t *ret_start)
+static bool is_in_head(const struct framing *framing)
 {
-    *ret_start = 0;
-    for (size_t at = 0; at < len;) {
+    return framing->state > START && framing->state < BODY;
+}
+
+enum framing_event framing_next(
+    struct framing *framing, struct slice bytes, size_t *ret_used, struct slice *ret_data)
+{
+    *ret_used = 0;
+    if (framing->state == COMPLETE) {
+        framing->state = START;
+        return FRAMING_END;
+    }
+    while (*ret_used < bytes.len) {
+        if (framing->state == BODY || framing->state == CHUNK_DATA) {
+            size_t before = *ret_used;
+            enum framing_event event = body_bytes(framing,
+                slice_of(bytes.data + before, bytes.len - before), ret_used, ret_data);
+            *ret_used += before;
+            return event;
+        }
         if (framing->state == START) {
-            *ret_start = at;
-            *framing = (struct framing){.state = bytes[at] == '\r' ? START_LF : METHOD_FIRST,
-                .requests = framing->requests + 1,
-                .body_bytes_max = framing->body_bytes_max};
-            at += bytes[at] == '\r';
+            bool is_empty_line = bytes.data[*ret_used] == '\r';
+            *framing = (struct framing){.state = is_empty_line ? START_LF : METHOD_FIRST};
+            *ret_used += is_empty_line;
             continue;
         }
-        const char *fault = step(framing, bytes, len, &at);
-        if (fault)
-            return fault;
+        bool was_in_head = is_in_head(framing);
+        framing->fault = step(framing, bytes.data, bytes.len, ret_used);
+        if (framing->fault)
+            return FRAMING_FAULT;
+        if (was_in_head && !is_in_head(framing))
+            return FRAMING_HEAD;
+        if (framing->state == COMPLETE) {
+            framing->state = START;
+            return FRAMING_END;
+        }
     }
-    return NULL;
+    return FRAMING_MORE;
+}
+
+uint64_t framing_body_length(const struct framing *framing)
+{
+    return framing->state == CHUNK_FIRST ? FRAMING_CHUNKED : framing->left;
 }
 
 enum framing_phase framing_phase(const struct framing *framing)
 {
     /* An empty line that an old client sends after a body does not begin a request. */
     return framing->state <= METHOD_FIRST ? FRAMING_IDLE
-           : framing->state < BODY        ? FRAMING_HEAD
-                                          : FRAMING_BODY;
+           : framing->state < BODY        ? FRAMING_IN_HEAD
+                                          : FRAMING_IN_BODY;
 }

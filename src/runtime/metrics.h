@@ -26,6 +26,15 @@
     X(METRIC_EVENTS_UNAVAILABLE, counter, "penstock_events_total", "result=\"unavailable\"", "")   \
     X(METRIC_HTTP_SILENT_CLOSED, counter, "penstock_http_silent_connections_closed_total", "",     \
         "Idle connections closed to make room for new ones")                                       \
+    X(METRIC_HTTP_CUT_SLOW, counter, "penstock_http_connections_cut_total", "reason=\"slow\"",       \
+        "Connections or requests that were ended, by reason")                                      \
+    X(METRIC_HTTP_CUT_UNREAD, counter, "penstock_http_connections_cut_total",                      \
+        "reason=\"answer-not-read\"", "")                                                          \
+    X(METRIC_HTTP_CUT_ABUSE, counter, "penstock_http_connections_cut_total", "reason=\"abuse\"",     \
+        "")                                                                                        \
+    X(METRIC_HTTP_CUT_IDLE, counter, "penstock_http_connections_cut_total", "reason=\"idle\"", "")   \
+    X(METRIC_HTTP_NO_ROOM, counter, "penstock_http_no_room_total", "",                             \
+        "Requests refused because requests and answers use all memory that they may have")         \
     X(METRIC_ANSWERS_ORPHANED, counter, "penstock_answers_orphaned_total", "",                     \
         "Answers whose client had disconnected; the events are stored")                            \
     X(METRIC_BYTES_IN_FLIGHT, gauge, "penstock_bytes_in_flight", "",                               \
