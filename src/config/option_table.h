@@ -99,6 +99,13 @@
     X("ingress.connections_max", INTEGER, ingress_connections_max, 1, 1000000, "10000", restart,   \
         "The largest number of connections of partners per ingress thread. At this limit, new "    \
         "connections wait.")                                                                       \
+    X("ingress.proxies", NETWORKS, ingress_proxies, 0, 64, "[]", restart,                          \
+        "The proxies in front of this gateway, such as [10.0.0.0/8]. Only connections from them "  \
+        "may say for whom they are: with the header Forwarded (RFC 7239), or with the PROXY "      \
+        "protocol.")                                                                               \
+    X("ingress.proxy_protocol", BOOLEAN, ingress_proxy_protocol, 0, 1, "false", restart,           \
+        "true: each connection from ingress.proxies must begin with a header of the PROXY "        \
+        "protocol, version 2. Other connections must not.")                                        \
     X("admin.listen", ADDRESS, admin_listen, 1, 255, "127.0.0.1:9640", restart,                    \
         "The listener for operators: admin API, health, metrics. Keep it on loopback or behind "   \
         "TLS.")                                                                                    \
