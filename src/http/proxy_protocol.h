@@ -13,8 +13,8 @@
  *
  * The walker takes the bytes in pieces of any size, keeps the first 52, and is strict: everything
  * that it does not know is a fault, version 1 (text) included. Only connections from a configured
- * proxy may be read with it. A caller closes the connection on a fault, without an answer, and gives
- * an unfinished header a deadline.
+ * proxy may be read with it. On a fault a caller closes the connection without an answer. An
+ * unfinished header needs a deadline.
  */
 #ifndef PENSTOCK_HTTP_PROXY_PROTOCOL_H
 #define PENSTOCK_HTTP_PROXY_PROTOCOL_H
@@ -50,8 +50,8 @@ enum proxy_protocol_step proxy_protocol_walk(struct proxy_protocol *proxy, const
 
 /*
  * Call it after PROXY_PROTOCOL_DONE. Returns the source, an IPv4 address as ::ffff:a.b.c.d. Returns
- * false if the header names none (LOCAL, or a source that the proxy does not know): then the peer is
- * the proxy itself.
+ * false if the header names none (LOCAL, or a source that the proxy does not know). Then the peer
+ * is the proxy itself.
  */
 bool proxy_protocol_source(
     const struct proxy_protocol *proxy, struct in6_addr *ret_address, uint16_t *ret_port);
