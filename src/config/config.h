@@ -73,6 +73,7 @@ struct config {
     char ca_file[4001];
     int64_t drain_us;
     int64_t log_level; /* enum log_level */
+    bool core_dumps;
 };
 
 void config_defaults(struct config *ret_config);

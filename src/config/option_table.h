@@ -162,6 +162,9 @@
     X("shutdown.drain", DURATION, drain_us, 0, 600000000, "15s", reload,                           \
         "After SIGTERM, how long the gateway waits for running requests and deliveries.")          \
     X("log.level", LEVEL, log_level, 0, 0, "info", reload,                                         \
-        "The least important messages that are logged: error, warn, info or debug.")
+        "The least important messages that are logged: error, warn, info or debug.")               \
+    X("process.core_dumps", BOOLEAN, core_dumps, 0, 1, "false", restart,                           \
+        "true: a crash may write the memory to a file, and other processes of the same user may "  \
+        "read it (debuggers, perf). The memory has secrets and bodies of events.")
 
 #endif

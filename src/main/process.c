@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "client/address_guard.h"
 #include "http/server.h"
+#include "runtime/core_dumps.h"
 #include "runtime/descriptors.h"
 #include "runtime/log.h"
 #include "runtime/log_output.h"
@@ -83,7 +84,7 @@ static void wanted_signals(sigset_t *ret_set)
     sigaddset(ret_set, SIGHUP);
 }
 
-enum err process_begin(void)
+enum err process_begin(const struct config *config)
 {
     sigset_t set;
     wanted_signals(&set);
@@ -93,6 +94,8 @@ enum err process_begin(void)
     enum err err = log_output_capture();
     if (!err)
         err = log_start();
+    if (!err && !config->core_dumps)
+        core_dumps_forbid();
     if (!err)
         thread_adopt_main();
     else
