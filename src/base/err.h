@@ -76,6 +76,8 @@ enum err_kind { ERR_KIND_NONE, ERR_KIND_TEMPORARY, ERR_KIND_PERMANENT, ERR_KIND_
         "The connection was lost before the answer arrived")                                       \
     X(ERR_ANSWER_MALFORMED, "answer-malformed", TEMPORARY, 502, 76,                                \
         "The answer is not valid HTTP")                                                            \
+    X(ERR_ANSWER_TOO_LARGE, "answer-too-large", TEMPORARY, 502, 76,                                \
+        "The answer is too large: at most 64 KiB of headers, and 256 KiB in all")                  \
     X(ERR_ANSWER_TIMEOUT, "answer-timeout", TEMPORARY, 504, 69, "The answer took too long")        \
     X(ERR_INTERRUPTED, "interrupted", TEMPORARY, 503, 75,                                          \
         "The gateway was killed or crashed during the attempt")                                    \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of networks is from IANA's special-purpose registries (RFC 6890 and its updates) and
- * RFC 1112 (224/4, 240/4).
+ * The table of networks is from IANA's special-purpose registries (RFC 6890 and its updates, up to
+ * RFC 9780) and RFC 1112 (224/4, 240/4). It also has the networks that the registries call globally
+ * reachable and that have no clients: AS112 and multicast relays.
  *
  * Every address is converted to 16 bytes, IPv4 as ::ffff:a.b.c.d. NAT64's well-known prefix (RFC
  * 6052) is removed as well. So an allowed IPv6 network, ::/0 included, never allows an IPv4 address
@@ -38,8 +39,11 @@ static const struct network refused[] = {
     V4(172, 16, 0, 0, 12),          /* private */
     V4(192, 0, 0, 0, 24),           /* IETF protocol assignments */
     V4(192, 0, 2, 0, 24),           /* documentation */
+    V4(192, 31, 196, 0, 24),        /* AS112: answers reverse look-ups */
+    V4(192, 52, 193, 0, 24),        /* multicast relays */
     V4(192, 88, 99, 0, 24),         /* 6to4 relays */
     V4(192, 168, 0, 0, 16),         /* private */
+    V4(192, 175, 48, 0, 24),        /* AS112 */
     V4(198, 18, 0, 0, 15),          /* benchmarks */
     V4(198, 51, 100, 0, 24),        /* documentation */
     V4(203, 0, 113, 0, 24),         /* documentation */
@@ -48,6 +52,9 @@ static const struct network refused[] = {
     V6(0x20, 0x01, 0, 0, 23),       /* IETF protocol assignments, Teredo among them */
     V6(0x20, 0x01, 0x0d, 0xb8, 32), /* documentation */
     V6(0x20, 0x02, 0, 0, 16),       /* 6to4: contains any IPv4 address */
+    V6(0x3f, 0xff, 0, 0, 20),       /* documentation (RFC 9637) */
+    /* AS112 */
+    {{0x26, 0x20, 0, 0x4f, 0x80}, 48},
 };
 
 static bool network_contains(const struct network *network, const unsigned char address[16])

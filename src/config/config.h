@@ -59,6 +59,8 @@ struct config {
     char leader_token_file[4001];
     char ingress_listen[256];
     int64_t ingress_threads, ingress_connections_max;
+    struct config_networks ingress_proxies;
+    bool ingress_proxy_protocol;
     char admin_listen[256];
     char admin_token_file[4001];
     struct type_list critical_types, optional_types, guarded_types, allowed_types;
@@ -71,6 +73,7 @@ struct config {
     char ca_file[4001];
     int64_t drain_us;
     int64_t log_level; /* enum log_level */
+    bool core_dumps;
 };
 
 void config_defaults(struct config *ret_config);

@@ -26,8 +26,12 @@ enum state {
     BODY,
     CHUNK_FIRST, /* this state and the next ones are those of a chunked body */
     CHUNK_SIZE,
-    CHUNK_BLANK,
-    CHUNK_EXTENSION,
+    EXTENSION_FIRST, /* of a chunk: ";name", ";name=value" or ";name=\"value\"", without blanks */
+    EXTENSION_NAME,
+    EXTENSION_VALUE_FIRST,
+    EXTENSION_VALUE,
+    EXTENSION_QUOTED,
+    EXTENSION_QUOTED_END,
     CHUNK_SIZE_LF,
     CHUNK_DATA,
     CHUNK_CR,
@@ -56,9 +60,13 @@ static const char bad_host[] = "Host must be one name and an optional port.";
 static const char bad_chunk[] = "A chunk must begin with its size in hexadecimal digits and CR LF.";
 static const char bad_chunk_end[] = "The data of a chunk must be followed by CR LF.";
 static const char bad_extension[] =
-    "The extension of a chunk must not have control characters or more than 1 KB.";
+    "The extension of a chunk must have the form ;NAME or ;NAME=VALUE, and at most 1 KB.";
 static const char bad_trailer[] =
     "A trailer must have the form NAME: VALUE. All trailers together have at most 8 KB.";
+static const char late_header[] =
+    "Host, Content-Length and Transfer-Encoding must not be sent as trailers.";
+static const char tab[] =
+    "Host, Content-Length and Transfer-Encoding must not have tabs in their values.";
 
 #define IS_TOKEN 1
 #define IS_VALUE 2  /* of a field or an extension: everything except control characters */
@@ -115,17 +123,18 @@ static bool has_name(const struct framing *framing, const char *name, size_t len
     return framing->name_len == len && memcmp(framing->name, name, len) == 0;
 }
 
+static enum header header_of_name(const struct framing *framing)
+{
+    return has_name(framing, "host", 4)                 ? HEADER_HOST
+           : has_name(framing, "content-length", 14)    ? HEADER_LENGTH
+           : has_name(framing, "transfer-encoding", 17) ? HEADER_ENCODING
+                                                        : HEADER_OTHER;
+}
+
 /* Called at the colon. */
 static const char *begin_value(struct framing *framing)
 {
-    if (has_name(framing, "host", 4))
-        framing->header = HEADER_HOST;
-    else if (has_name(framing, "content-length", 14))
-        framing->header = HEADER_LENGTH;
-    else if (has_name(framing, "transfer-encoding", 17))
-        framing->header = HEADER_ENCODING;
-    else
-        framing->header = HEADER_OTHER;
+    framing->header = header_of_name(framing);
     framing->state = FIELD_VALUE;
     if (!(framing->headers_seen & framing->header)) {
         framing->headers_seen |= framing->header;
@@ -195,7 +204,9 @@ static const char *walk_value(struct framing *framing, const char *bytes, size_t
         framing->state = FIELD_LF;
         return end_value(framing);
     }
-    if (byte == ' ' || byte == '\t') {
+    if (byte == '\t') /* some readers take only spaces for blanks */
+        return tab;
+    if (byte == ' ') {
         framing->is_blank = framing->has_digits; /* a blank before the value does not count */
         return NULL;
     }
@@ -291,9 +302,59 @@ static const char *chunk_line_byte(struct framing *framing)
     return ++framing->line_bytes <= CHUNK_LINE_BYTES_MAX ? NULL : bad_extension;
 }
 
+/* Returns whether the byte ends a name or a value. Then it changes the state. */
+static bool ends_extension(struct framing *framing, char byte)
+{
+    if (byte == ';')
+        framing->state = EXTENSION_FIRST;
+    else if (byte == '\r')
+        framing->state = CHUNK_SIZE_LF;
+    return byte == ';' || byte == '\r';
+}
+
+/* RFC 9112, section 7.1.1, without blanks and without backslashes in quoted values. Nobody sends
+ * them, and other readers reject them. */
+static const char *walk_extension(struct framing *framing, char byte)
+{
+    const char *fault = byte == '\n' ? bare : bad_extension;
+    switch (framing->state) {
+    case EXTENSION_NAME:
+        if (byte == '=')
+            framing->state = EXTENSION_VALUE_FIRST;
+        else if (!is(byte, IS_TOKEN) && !ends_extension(framing, byte))
+            return fault;
+        break;
+    case EXTENSION_VALUE:
+        if (!is(byte, IS_TOKEN) && !ends_extension(framing, byte))
+            return fault;
+        break;
+    case EXTENSION_QUOTED:
+        if (byte == '"')
+            framing->state = EXTENSION_QUOTED_END;
+        else if (!is(byte, IS_VALUE) || byte == '\\')
+            return fault;
+        break;
+    case EXTENSION_QUOTED_END:
+        if (!ends_extension(framing, byte))
+            return fault;
+        break;
+    default: /* the first byte of a name or a value */
+        if (framing->state == EXTENSION_VALUE_FIRST && byte == '"')
+            framing->state = EXTENSION_QUOTED;
+        else if (!is(byte, IS_TOKEN))
+            return fault;
+        else
+            framing->state = framing->state == EXTENSION_FIRST ? EXTENSION_NAME : EXTENSION_VALUE;
+        break;
+    }
+    return chunk_line_byte(framing);
+}
+
 static const char *walk_chunk(struct framing *framing, char byte)
 {
     int digit;
+    if (framing->state >= EXTENSION_FIRST && framing->state <= EXTENSION_QUOTED_END)
+        return walk_extension(framing, byte);
     switch (framing->state) {
     case CHUNK_FIRST:
         framing->state = CHUNK_SIZE;
@@ -307,22 +368,9 @@ static const char *walk_chunk(struct framing *framing, char byte)
             framing->left = framing->left * 16 + (unsigned)digit;
             return ++framing->line_bytes <= CHUNK_SIZE_DIGITS_MAX ? NULL : bad_chunk;
         }
-        __attribute__((fallthrough));
-    case CHUNK_BLANK:
-        if (byte == '\r' && framing->state == CHUNK_SIZE)
-            framing->state = CHUNK_SIZE_LF;
-        else if (byte == ';')
-            framing->state = CHUNK_EXTENSION;
-        else if (byte == ' ' || byte == '\t')
-            framing->state = CHUNK_BLANK;
-        else
+        if (byte != '\r' && byte != ';')
             return byte == '\n' ? bare : bad_chunk;
-        return chunk_line_byte(framing);
-    case CHUNK_EXTENSION:
-        if (byte == '\r')
-            framing->state = CHUNK_SIZE_LF;
-        else if (!is(byte, IS_VALUE))
-            return byte == '\n' ? bare : bad_extension;
+        framing->state = byte == ';' ? EXTENSION_FIRST : CHUNK_SIZE_LF;
         return chunk_line_byte(framing);
     case CHUNK_SIZE_LF:
         framing->state = framing->left > 0 ? CHUNK_DATA : TRAILER_FIRST;
@@ -344,13 +392,18 @@ static const char *walk_trailer(struct framing *framing, char byte)
     switch (framing->state) {
     case TRAILER_FIRST:
         framing->state = byte == '\r' ? TRAILER_END_LF : TRAILER_NAME;
+        framing->name_len = 0;
+        add_to_name(framing, byte);
         return byte == '\r' || is(byte, IS_TOKEN) ? NULL : byte == '\n' ? bare : bad_trailer;
     case TRAILER_NAME:
+        if (byte != ':' && !is(byte, IS_TOKEN))
+            return bad_trailer;
         if (byte == ':')
             framing->state = TRAILER_VALUE;
-        else if (!is(byte, IS_TOKEN))
-            return bad_trailer;
-        return NULL;
+        else
+            add_to_name(framing, byte);
+        /* RFC 9110, section 6.5.1. Some readers use them. */
+        return byte == ':' && header_of_name(framing) != HEADER_OTHER ? late_header : NULL;
     case TRAILER_VALUE:
         if (byte == '\r')
             framing->state = TRAILER_LF;

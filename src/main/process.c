@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "client/address_guard.h"
 #include "http/server.h"
+#include "runtime/core_dumps.h"
 #include "runtime/descriptors.h"
 #include "runtime/log.h"
 #include "runtime/log_output.h"
@@ -24,6 +25,18 @@
 #include <sysexits.h>
 
 extern char **environ;
+
+static void check_networks(
+    const char *key, const struct config_networks *networks, struct complaints *complaints)
+{
+    for (unsigned i = 0; i < networks->count; i++) {
+        struct network network;
+        if (!network_parse(slice_from_string(networks->texts[i]), &network))
+            config_complain(complaints, key,
+                "\"%s\" is not a network: write it like 10.0.0.0/8, with host bits of 0",
+                networks->texts[i]);
+    }
+}
 
 /* Checks that config/ cannot make, since adapters parse addresses and networks. */
 static void check_addresses(const struct config *config, struct complaints *complaints)
@@ -39,13 +52,11 @@ static void check_addresses(const struct config *config, struct complaints *comp
         if (!http_parse_address(listens[i].text, &address, &len, &problem))
             config_complain(complaints, listens[i].key, "\"%s\" %s", listens[i].text, problem);
     }
-    for (unsigned i = 0; i < config->allow_networks.count; i++) {
-        struct network network;
-        const char *text = config->allow_networks.texts[i];
-        if (!network_parse(slice_from_string(text), &network))
-            config_complain(complaints, "delivery.allow_networks",
-                "\"%s\" is not a network: write it like 10.0.0.0/8, with host bits of 0", text);
-    }
+    check_networks("delivery.allow_networks", &config->allow_networks, complaints);
+    check_networks("ingress.proxies", &config->ingress_proxies, complaints);
+    if (config->ingress_proxy_protocol && config->ingress_proxies.count == 0)
+        config_complain(complaints, "ingress.proxy_protocol",
+            "has no effect without proxies: set ingress.proxies to their networks");
 }
 
 /* `dev` may use a relative directory; a service must not depend on where it is started. */
@@ -73,7 +84,7 @@ static void wanted_signals(sigset_t *ret_set)
     sigaddset(ret_set, SIGHUP);
 }
 
-enum err process_begin(void)
+enum err process_begin(const struct config *config)
 {
     sigset_t set;
     wanted_signals(&set);
@@ -83,6 +94,8 @@ enum err process_begin(void)
     enum err err = log_output_capture();
     if (!err)
         err = log_start();
+    if (!err && !config->core_dumps)
+        core_dumps_forbid();
     if (!err)
         thread_adopt_main();
     else
