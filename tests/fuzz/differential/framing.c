@@ -8,7 +8,7 @@
  *
  * llhttp is in its strict mode. CONNECT is left out: a tunnel has no next request.
  */
-#include "http/framing.h"
+#include "support/framing_walk.h"
 
 #include <llhttp.h>
 #include <stdio.h>
@@ -17,23 +17,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct ours {
-    struct framing framing;
-    unsigned ends;
-    const char *fault;
-};
-
 struct theirs {
     llhttp_t parser;
     unsigned ends;
 };
-
-static void walk(struct ours *ours, char byte)
-{
-    size_t ignored;
-    ours->fault = framing_walk(&ours->framing, &byte, 1, &ignored);
-    ours->ends += !ours->fault && ours->framing.state == 0;
-}
 
 static int on_message_complete(llhttp_t *parser)
 {
@@ -83,12 +70,12 @@ static void complain(const struct theirs *theirs, enum llhttp_errno error, const
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct ours ours = {.ends = 0};
+    struct framing_walk ours = {.ends = 0};
     struct theirs theirs = {.ends = 0};
     begin(&theirs);
     /* The first byte is for fuzz_framing, which has the same inputs. */
     for (size_t i = 1; i < size; i++) {
-        walk(&ours, (char)data[i]);
+        framing_walk(&ours, (const char *)data + i, 1);
         if (ours.fault)
             break;
         enum llhttp_errno error = feed(&theirs, (char)data[i]);
