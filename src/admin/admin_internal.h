@@ -93,6 +93,8 @@ bool admin_knows_partner(const struct admin *admin, const char *id);
 void admin_day_text(int64_t day, char ret_text[ADMIN_DAY_BYTES]); /* since 1970-01-01: 2026-01-31 */
 json_t *admin_time(int64_t wall_us);                              /* RFC 3339, null for 0 */
 json_t *admin_text(struct slice text);                            /* null for an empty one */
+json_t *admin_view_types(const struct type_list *types);          /* a list of patterns */
+json_t *admin_view_accounts(const struct key_scope *scope);       /* a list of names */
 
 /* change.c: objects in a path, and changes. */
 
@@ -137,6 +139,11 @@ void admin_change_submit(struct admin *admin, struct admin_change *change);
 /* followers.c: requests of followers that wait. */
 void admin_changes_tick(struct admin *admin);
 void admin_changes_end(struct admin *admin); /* answers those that still wait */
+
+/* partners.c */
+
+/* The members that are set; an empty object for none. */
+json_t *admin_view_rules(const struct partner_rules *rules);
 
 /* policy.c */
 

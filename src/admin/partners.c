@@ -192,6 +192,15 @@ void admin_remove_partner_secret(struct http_exchange *exchange, void *context)
 
 /* Partners. */
 
+json_t *admin_view_rules(const struct partner_rules *rules)
+{
+    struct buffer text = BUFFER_EMPTY;
+    partner_rules_print(rules, &text);
+    json_t *view = buffer_status(&text) == OK ? json_loadb(text.data, text.len, 0, NULL) : NULL;
+    buffer_done(&text);
+    return view;
+}
+
 static json_t *partner_view(const struct partner *partner)
 {
     return json_pack("{s:s, s:b, s:s}", "id", partner->id, "enabled", (int)partner->enabled,
