@@ -105,7 +105,7 @@ struct accounts_request {
     struct secret secret; /* without length: one is made, and returned here */
     uint64_t endpoint_id;
     unsigned changes; /* of enum partner_change, credential_change or endpoint_change */
-    struct credential credential_wanted; /* returned as published */
+    struct credential credential_wanted; /* returned as published, with its last use */
     struct partner partner_wanted; /* returned as published, after changes of its secrets too */
     /* Returned as published, or as it was when it was removed, but without its policy: that is in
      * the directory. A request that disables it says why: `disabled_reason`, a clause without

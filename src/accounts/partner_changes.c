@@ -210,9 +210,11 @@ enum err change_add_credential(struct change *change)
 static void match_credential(const struct credential *credential, void *context)
 {
     struct change *change = context;
-    if (credential_id(credential->sha256) == change->request->credential_id &&
-        slice_equals_string(TEXT_IN(change->request->partner), credential->partner))
-        change->credential = *credential;
+    if (credential_id(credential->sha256) != change->request->credential_id ||
+        !slice_equals_string(TEXT_IN(change->request->partner), credential->partner))
+        return;
+    change->credential = *credential;
+    change->credential.used_us = directory_last_use(credential);
 }
 
 /* Takes the credential that the request names, as it is. */

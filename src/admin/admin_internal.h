@@ -145,8 +145,16 @@ void admin_changes_end(struct admin *admin); /* answers those that still wait */
 /* The members that are set; an empty object for none. */
 json_t *admin_view_rules(const struct partner_rules *rules);
 
+/* keys.c */
+
+json_t *admin_view_keys(const struct admin *admin, const struct partner *partner);
+
 /* policy.c */
 
+/* Answers with the problems of an object within the body; `outer` is its pointer, such as
+ * "/policy". */
+void admin_refuse_nested(
+    struct http_exchange *exchange, const char *outer, const struct refusal *refusal);
 /* Without its secrets; null without a policy. */
 json_t *admin_view_policy(const struct endpoint_policy *policy);
 /* Takes the member `policy`; null gives NULL. `present` is the policy that the endpoint has, or
@@ -189,6 +197,7 @@ void admin_get_partner(struct http_exchange *exchange, void *context);
 void admin_change_partner(struct http_exchange *exchange, void *context);
 void admin_list_keys(struct http_exchange *exchange, void *context);
 void admin_add_key(struct http_exchange *exchange, void *context);
+void admin_change_key(struct http_exchange *exchange, void *context);
 void admin_revoke_key(struct http_exchange *exchange, void *context);
 void admin_list_partner_secrets(struct http_exchange *exchange, void *context);
 void admin_add_partner_secret(struct http_exchange *exchange, void *context);
