@@ -19,6 +19,11 @@ struct key_scope {
 /* Returns false if the list is full or the name is not valid. */
 bool key_scope_add_account(struct key_scope *scope, struct slice account);
 
+static inline bool key_scope_is_limited(const struct key_scope *scope)
+{
+    return scope->accounts_count > 0 || scope->types.count > 0;
+}
+
 bool key_scope_has_account(const struct key_scope *scope, struct slice account);
 bool key_scope_has_type(const struct key_scope *scope, struct slice type);
 
