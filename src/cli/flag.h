@@ -75,8 +75,8 @@ struct flag {
     const char *short_name; /* "-c" or NULL */
     enum flag_kind kind;
     const char *value; /* the placeholder in help texts; NULL for a switch */
-    /* Its name in the admin API (request.h), or "rules/NAME" for a member of the object rules. NULL:
-     * it does not go there. */
+    /* Its name in the admin API (request.h), or "rules/NAME" for a member of the object `rules`.
+     * NULL: it does not go there. */
     const char *member;
     const char *summary;
 };

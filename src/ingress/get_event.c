@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * GET /v1/events/{id}: the state of the partner's own event. An event of another partner, or one
- * outside of the scope of the key, is answered like one that does not exist. An id may belong to a duplicate that was found late. Then
- * the answer is the timeline of the first event: `event` is its id, and `alias` is the requested
- * id.
+ * outside of the scope of the key, is answered like one that does not exist. An id may belong to a
+ * duplicate that was found late. Then the answer is the timeline of the first event: `event` is its
+ * id, and `alias` is the requested id.
  *
  * In rabbitmq mode an event may be only in the broker. Then the ingress threads are asked one by
  * one, beginning with the partner's own, whether they accepted it recently (recent_events.h).

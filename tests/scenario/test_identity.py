@@ -5,7 +5,6 @@ import datetime
 import hashlib
 import hmac
 import json
-import re
 import socket
 import time
 
@@ -179,5 +178,5 @@ def test_no_key_and_no_secret_is_in_the_log(gateway, operator):
     for made_up in (key["api_key"], "pk_wrong"):
         assert post(gateway, made_up, 3).status_code in (401, 403)
     assert gateway.terminate() == 0
-    log = gateway.stderr
-    assert not re.search("pk_|whsec_", log), re.findall(".*(?:pk_|whsec_).*", log)
+    for hidden in (key["api_key"], "pk_wrong", secret):
+        assert hidden not in gateway.stderr
