@@ -2,6 +2,7 @@
 #include "model/tls_identity.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 static const char *const prefixes[CERTIFICATE_NAME_KINDS] = {[CERTIFICATE_SHA256] = "sha256:",
     [CERTIFICATE_DNS] = "dns:",
@@ -73,12 +74,14 @@ void certificate_name_format(
     snprintf(ret_text, CERTIFICATE_NAME_TEXT_BYTES, "%s%s", prefixes[name->kind], name->text);
 }
 
-void tls_identity_add(
-    struct tls_identity *identity, enum certificate_name_kind kind, struct slice text)
+/* The kind of an identity's name is written as X.509 tools do: "DNS:", "URI:", "email:". */
+static bool is_name(const char *text, const struct certificate_name *name)
 {
-    if (identity->names_count < TLS_IDENTITY_NAMES_MAX && kind != CERTIFICATE_SHA256 &&
-        take(kind, text, &identity->names[identity->names_count]))
-        identity->names_count++;
+    size_t len = strlen(prefixes[name->kind]);
+    if (strncasecmp(text, prefixes[name->kind], len) != 0)
+        return false;
+    return name->kind == CERTIFICATE_DNS ? strcasecmp(text + len, name->text) == 0
+                                         : strcmp(text + len, name->text) == 0;
 }
 
 bool tls_identity_has(const struct tls_identity *identity, const struct certificate_name *name)
@@ -89,8 +92,7 @@ bool tls_identity_has(const struct tls_identity *identity, const struct certific
                memcmp(bytes, identity->sha256, sizeof bytes) == 0;
     }
     for (unsigned i = 0; i < identity->names_count; i++)
-        if (identity->names[i].kind == name->kind &&
-            strcmp(identity->names[i].text, name->text) == 0)
+        if (is_name(identity->names[i], name))
             return true;
     return false;
 }

@@ -132,18 +132,18 @@ Test(partner_rules, addresses_are_held_against_the_networks)
     cr_expect_not(allows(&rules, "::ffff:203.0.113.9"));
 }
 
-static struct tls_identity identity_of(enum certificate_name_kind kind, const char *name)
+static struct tls_identity identity_of(const char *name)
 {
-    struct tls_identity identity = {.sha256 = {0xff}};
-    tls_identity_add(&identity, CERTIFICATE_DNS, SLICE_LITERAL("other.example"));
-    tls_identity_add(&identity, kind, slice_from_string(name));
+    struct tls_identity identity = {
+        .sha256 = {0xff}, .names_count = 2, .names = {"DNS:other.example"}};
+    snprintf(identity.names[1], sizeof identity.names[1], "%s", name);
     return identity;
 }
 
 Test(partner_rules, a_required_certificate_is_one_of_the_partner)
 {
     struct partner_rules rules = {0};
-    struct tls_identity shop = identity_of(CERTIFICATE_DNS, "Post.Shop.example");
+    struct tls_identity shop = identity_of("DNS:Post.Shop.example");
     cr_expect(partner_rules_fit_certificate(&rules, NULL));
     cr_assert_eq(change(&rules, "{\"certificates\":[\"uri:spiffe://a/b\",\"dns:post.shop."
                                 "EXAMPLE\",\"sha256:" SHA256_COLONS "\"]}"),
@@ -152,14 +152,18 @@ Test(partner_rules, a_required_certificate_is_one_of_the_partner)
     cr_assert_eq(change(&rules, "{\"certificate_required\":true}"), OK);
     cr_expect_not(partner_rules_fit_certificate(&rules, NULL));
     cr_expect(partner_rules_fit_certificate(&rules, &shop));
+    shop = identity_of("DNS:post.shop.example.evil");
+    cr_expect_not(partner_rules_fit_certificate(&rules, &shop));
+    shop = identity_of("post.shop.example");
+    cr_expect_not(partner_rules_fit_certificate(&rules, &shop));
 
-    struct tls_identity other = identity_of(CERTIFICATE_DNS, "*.shop.example");
+    struct tls_identity other = identity_of("DNS:*.shop.example");
     cr_expect_not(partner_rules_fit_certificate(&rules, &other), "a wildcard means itself");
-    other = identity_of(CERTIFICATE_EMAIL, "post.shop.example");
+    other = identity_of("email:post.shop.example");
     cr_expect_not(partner_rules_fit_certificate(&rules, &other), "the kind counts");
-    other = identity_of(CERTIFICATE_URI, "spiffe://A/b");
+    other = identity_of("URI:spiffe://A/b");
     cr_expect_not(partner_rules_fit_certificate(&rules, &other), "the case of a URI counts");
-    other = identity_of(CERTIFICATE_URI, "spiffe://a/b");
+    other = identity_of("URI:spiffe://a/b");
     cr_expect(partner_rules_fit_certificate(&rules, &other));
 
     other = (struct tls_identity){0};
@@ -167,20 +171,4 @@ Test(partner_rules, a_required_certificate_is_one_of_the_partner)
     cr_expect(partner_rules_fit_certificate(&rules, &other));
     other.sha256[31] ^= 1;
     cr_expect_not(partner_rules_fit_certificate(&rules, &other));
-}
-
-Test(partner_rules, names_that_no_rule_can_have_are_left_out_of_an_identity)
-{
-    struct tls_identity identity = {0};
-    char longest[CERTIFICATE_NAME_BYTES_MAX + 1];
-    memset(longest, 'a', sizeof longest);
-    tls_identity_add(&identity, CERTIFICATE_DNS, slice_of("shop.example\0.evil", 18));
-    tls_identity_add(&identity, CERTIFICATE_DNS, SLICE_LITERAL(""));
-    tls_identity_add(&identity, CERTIFICATE_SHA256, SLICE_LITERAL(SHA256));
-    tls_identity_add(&identity, CERTIFICATE_URI, slice_of(longest, sizeof longest));
-    cr_expect_eq(identity.names_count, 0);
-    tls_identity_add(&identity, CERTIFICATE_URI, slice_of(longest, sizeof longest - 1));
-    for (unsigned i = 0; i < TLS_IDENTITY_NAMES_MAX; i++)
-        tls_identity_add(&identity, CERTIFICATE_DNS, SLICE_LITERAL("a.example"));
-    cr_expect_eq(identity.names_count, TLS_IDENTITY_NAMES_MAX);
 }
