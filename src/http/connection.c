@@ -152,6 +152,7 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket)
         .deadline_mono_us = clock_mono_us() + server->options.limits.first_ms * US_PER_MS,
         .write_since_mono_us = HTTP_NEVER};
     list_init(&connection->in_unflushed);
+    http_peer_read(socket, &connection->peer);
     list_add_tail(&server->connections, &connection->link);
     server->connections_open++;
     if (server->options.is_measured)

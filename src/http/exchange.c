@@ -58,6 +58,7 @@ struct http_exchange *http_exchange_new(struct http_connection *connection, int3
     struct http_exchange *exchange = memory_new(sizeof *exchange);
     exchange->server = connection->server;
     exchange->connection = connection;
+    exchange->peer = connection->peer;
     exchange->stream = stream;
     exchange->number = connection->server->requests++;
     exchange->state = EXCHANGE_RECEIVING;

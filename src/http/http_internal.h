@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "http/head.h"
+#include "http/peer.h"
 #include "http/problem.h"
 #include "http/server.h"
 #include "runtime/rcu.h"
@@ -86,6 +87,7 @@ struct http_connection {
     struct list in_unflushed;
     struct http_server *server;
     h2o_socket_t *socket;
+    struct http_peer peer;
     enum connection_stage stage;
     bool has_asked;           /* a whole head was received */
     int64_t deadline_mono_us; /* of the phase that it is in; HTTP_NEVER: none */
@@ -107,6 +109,7 @@ struct http_exchange {
     struct http_server *server;         /* NULL after the server was freed */
     struct http_connection *connection; /* NULL: the client has disconnected or reset the stream */
     int32_t stream;                     /* HTTP/2; 0: HTTP/1 */
+    struct http_peer peer;
     enum exchange_state state;
     bool is_head;      /* HEAD: the answer has no body */
     bool is_complete;  /* the body is complete */
@@ -155,6 +158,9 @@ void http_connections_cut(struct http_server *server);
 /* Ends the connection. `connection` must not be used any more. With `is_cut` nothing is written to
  * the client any more, not even the end of TLS. */
 void http_connection_close(struct http_connection *connection, bool is_cut);
+
+/* peer.c: reads the address of the far end. All zero if the system does not have it any more. */
+void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer);
 
 /* http1.c: takes a connection whose first bytes are not HTTP/2's preface. May free it. */
 void http1_begin(struct http_connection *connection);

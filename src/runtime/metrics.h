@@ -135,6 +135,21 @@
     X(METRIC_INTAKE_ACCEPTED, counter, "penstock_intake_total", "result=\"accepted\"",             \
         "Messages of the intake queue")                                                            \
     X(METRIC_INTAKE_REFUSED, counter, "penstock_intake_total", "result=\"refused\"", "")           \
+    X(METRIC_ACCESS_NO_KEY, counter, "penstock_access_refusals_total", "reason=\"no-key\"",        \
+        "Requests, and events of batches, rejected with 401 or 403, by reason")                    \
+    X(METRIC_ACCESS_UNKNOWN_KEY, counter, "penstock_access_refusals_total",                        \
+        "reason=\"unknown-key\"", "")                                                              \
+    X(METRIC_ACCESS_EXPIRED_KEY, counter, "penstock_access_refusals_total",                        \
+        "reason=\"expired-key\"", "")                                                              \
+    X(METRIC_ACCESS_PARTNER, counter, "penstock_access_refusals_total",                            \
+        "reason=\"disabled-partner\"", "")                                                         \
+    X(METRIC_ACCESS_SIGNATURE, counter, "penstock_access_refusals_total", "reason=\"signature\"",  \
+        "")                                                                                        \
+    X(METRIC_ACCESS_ADDRESS, counter, "penstock_access_refusals_total", "reason=\"address\"", "")  \
+    X(METRIC_ACCESS_CERTIFICATE, counter, "penstock_access_refusals_total",                        \
+        "reason=\"certificate\"", "")                                                              \
+    X(METRIC_ACCESS_SCOPE, counter, "penstock_access_refusals_total", "reason=\"scope\"", "")      \
+    X(METRIC_ACCESS_ACCOUNT, counter, "penstock_access_refusals_total", "reason=\"account\"", "")  \
     X(METRIC_DIRECTORY_AGE, gauge, "penstock_directory_age_seconds", "",                           \
         "On a gateway that follows a leader: time since the accounts last matched the "            \
         "leader's")                                                                                \
