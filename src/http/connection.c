@@ -184,6 +184,7 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket)
         .socket = socket,
         .stage = CONNECTION_UNDECIDED,
         .deadline.cb = on_first_bytes_late};
+    http_peer_read(socket, &connection->peer);
     list_add_tail(&server->connections, &connection->link);
     server->connections_open++;
     if (server->options.is_measured)

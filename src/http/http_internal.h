@@ -23,6 +23,7 @@
 #pragma GCC diagnostic pop
 
 #define HTTP_PATH_PARTS_MAX 4
+#define HTTP_REQUEST_ID_BYTES 31 /* "req_", 26 characters, NUL */
 
 struct http_server {
     struct http_options options; /* immutable after http_server_new */
@@ -66,6 +67,7 @@ struct http_connection {
     struct list link;
     struct http_server *server;
     h2o_socket_t *socket;
+    struct http_peer peer;
     enum connection_stage stage;
     bool has_asked;               /* a whole request was received */
     bool is_ending;               /* it was shut down to make room, and h2o has not seen that yet */
@@ -89,6 +91,8 @@ struct http_exchange {
     int64_t received_mono_us;
     const struct http_route *route; /* NULL: none matches */
     struct slice parts[HTTP_PATH_PARTS_MAX];
+    struct http_peer peer;
+    char request_id[HTTP_REQUEST_ID_BYTES]; /* empty: not made yet */
 };
 
 /* Sets the thread online for RCU until the end of the turn. Call it before code that reads under
@@ -112,6 +116,9 @@ void http_connections_cut(struct http_server *server);
 
 /* Returns NULL if the socket is not a partner's connection. */
 struct http_connection *http_connection_of(h2o_socket_t *socket);
+
+/* peer.c: reads the address of the far end. All zero if the system does not have it any more. */
+void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer);
 
 /* http1.c: takes a connection whose first bytes are not HTTP/2's preface. May free it. */
 void http1_begin(struct http_connection *connection);

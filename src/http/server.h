@@ -58,6 +58,14 @@ struct http_options {
     bool is_measured; /* updates METRIC_HTTP_CONNECTIONS and HISTOGRAM_TURN */
 };
 
+/* The far end of a connection. */
+struct http_peer {
+    struct in6_addr address; /* IPv4 is mapped (::ffff:a.b.c.d) */
+    uint16_t port;
+    char text[INET6_ADDRSTRLEN]; /* IPv4 in dotted form */
+    bool is_tls;
+};
+
 /* Reads "127.0.0.1:8080", "[::1]:8080" or "*:8080". Otherwise returns false with a sentence in
  * *ret_problem. */
 bool http_parse_address(const char *text, struct sockaddr_storage *ret_address, socklen_t *ret_len,
@@ -111,6 +119,11 @@ struct slice http_header(const struct http_exchange *exchange, const char *lower
 struct slice http_body(const struct http_exchange *exchange);
 /* The time when the request was complete. Valid until http_answer. */
 int64_t http_received_mono_us(const struct http_exchange *exchange);
+
+/* Valid until http_answer. */
+const struct http_peer *http_peer(const struct http_exchange *exchange);
+/* "req_" and 26 characters. */
+const char *http_request_id(const struct http_exchange *exchange);
 
 struct http_header_field {
     const char *name, *value; /* copied */
