@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/tls_identity.h"
+
+#include <stdio.h>
+
+static const char *const prefixes[CERTIFICATE_NAME_KINDS] = {[CERTIFICATE_SHA256] = "sha256:",
+    [CERTIFICATE_DNS] = "dns:",
+    [CERTIFICATE_URI] = "uri:",
+    [CERTIFICATE_EMAIL] = "email:"};
+
+#define FINGERPRINT_DIGITS (2 * SHA256_BYTES)
+
+/* Digits of a fingerprint, with or without a colon after each two. */
+static bool take_fingerprint(struct slice text, struct certificate_name *ret_name)
+{
+    unsigned char bytes[SHA256_BYTES];
+    char digits[FINGERPRINT_DIGITS];
+    size_t count = 0;
+    bool has_colons = text.len == FINGERPRINT_DIGITS + SHA256_BYTES - 1;
+    if (!has_colons && text.len != FINGERPRINT_DIGITS)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (!has_colons || i % 3 != 2)
+            digits[count++] = text.data[i];
+        else if (text.data[i] != ':')
+            return false;
+    }
+    if (!hex_decode(slice_of(digits, count), bytes))
+        return false;
+    hex_encode(slice_of(bytes, sizeof bytes), ret_name->text);
+    return true;
+}
+
+static bool take_name(struct slice text, bool any_case, struct certificate_name *ret_name)
+{
+    if (text.len == 0 || text.len > CERTIFICATE_NAME_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (c <= 0x20 || c > 0x7e)
+            return false;
+        ret_name->text[i] = (char)(any_case && c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    }
+    ret_name->text[text.len] = '\0';
+    return true;
+}
+
+static bool take(
+    enum certificate_name_kind kind, struct slice text, struct certificate_name *ret_name)
+{
+    struct certificate_name name = {.kind = kind};
+    bool good = kind == CERTIFICATE_SHA256 ? take_fingerprint(text, &name)
+                                           : take_name(text, kind == CERTIFICATE_DNS, &name);
+    if (good)
+        *ret_name = name;
+    return good;
+}
+
+bool certificate_name_parse(struct slice text, struct certificate_name *ret_name)
+{
+    for (unsigned kind = 0; kind < CERTIFICATE_NAME_KINDS; kind++) {
+        size_t len = strlen(prefixes[kind]);
+        if (slice_starts_with(text, prefixes[kind]))
+            return take((enum certificate_name_kind)kind, slice_of(text.data + len, text.len - len),
+                ret_name);
+    }
+    return false;
+}
+
+void certificate_name_format(
+    const struct certificate_name *name, char ret_text[CERTIFICATE_NAME_TEXT_BYTES])
+{
+    snprintf(ret_text, CERTIFICATE_NAME_TEXT_BYTES, "%s%s", prefixes[name->kind], name->text);
+}
+
+void tls_identity_add(
+    struct tls_identity *identity, enum certificate_name_kind kind, struct slice text)
+{
+    if (identity->names_count < TLS_IDENTITY_NAMES_MAX && kind != CERTIFICATE_SHA256 &&
+        take(kind, text, &identity->names[identity->names_count]))
+        identity->names_count++;
+}
+
+bool tls_identity_has(const struct tls_identity *identity, const struct certificate_name *name)
+{
+    if (name->kind == CERTIFICATE_SHA256) {
+        unsigned char bytes[SHA256_BYTES];
+        return hex_decode(slice_from_string(name->text), bytes) &&
+               memcmp(bytes, identity->sha256, sizeof bytes) == 0;
+    }
+    for (unsigned i = 0; i < identity->names_count; i++)
+        if (identity->names[i].kind == name->kind &&
+            strcmp(identity->names[i].text, name->text) == 0)
+            return true;
+    return false;
+}
