@@ -59,6 +59,7 @@ struct config {
     char leader_token_file[4001];
     char ingress_listen[256];
     int64_t ingress_threads, ingress_connections_max;
+    int64_t partner_events_per_s, partner_events_burst, partner_bytes_per_s, partner_bytes_burst;
     char admin_listen[256];
     char admin_token_file[4001];
     struct type_list critical_types, optional_types, guarded_types, allowed_types;

@@ -99,6 +99,17 @@
     X("ingress.connections_max", INTEGER, ingress_connections_max, 1, 1000000, "10000", restart,   \
         "The largest number of connections of partners per ingress thread. At this limit, new "    \
         "connections wait.")                                                                       \
+    X("ingress.partner_events_per_second", INTEGER, partner_events_per_s, 0, 1000000, "0", reload, \
+        "How many events each partner may post per second. More are answered with 429 and "        \
+        "Retry-After. A partner can have a limit of its own (penstock partner change). 0: no "     \
+        "limit.")                                                                                  \
+    X("ingress.partner_events_burst", INTEGER, partner_events_burst, 0, 10000000, "0", reload,     \
+        "How many events a partner may post at once after a pause. 0: as many as in one second.")  \
+    X("ingress.partner_bytes_per_second", BYTES, partner_bytes_per_s, 0, 1099511627776, "0",       \
+        reload, "How many bytes of events each partner may post per second. 0: no limit.")         \
+    X("ingress.partner_bytes_burst", BYTES, partner_bytes_burst, 0, 1099511627776, "0", reload,    \
+        "How many bytes a partner may post at once after a pause. 0: as many as in one second, "   \
+        "and at least one full batch (1MiB).")                                                     \
     X("admin.listen", ADDRESS, admin_listen, 1, 255, "127.0.0.1:9640", restart,                    \
         "The listener for operators: admin API, health, metrics. Keep it on loopback or behind "   \
         "TLS.")                                                                                    \

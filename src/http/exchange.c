@@ -44,6 +44,7 @@ static void exchange_free(struct http_exchange *exchange)
     if (exchange->cell)
         *exchange->cell = NULL;
     list_remove(&exchange->link);
+    http_set_headers_free(exchange);
     free(exchange);
 }
 
@@ -142,6 +143,8 @@ bool http_answer(struct http_exchange *exchange, const struct http_reply *reply)
     if (req) {
         if (exchange->server->draining)
             req->http1_is_persistent = 0;
+        for (const struct http_set_header *set = exchange->set_headers; set; set = set->next)
+            add_header(req, &(struct http_header_field){set->name, set->value});
         send_reply(req, reply);
     } else {
         metrics_add(METRIC_ANSWERS_ORPHANED, 1);

@@ -83,8 +83,16 @@ struct http_connection {
     bool *gone;        /* set when the connection is freed; may be NULL */
 };
 
+/* A header of the answer, whichever it is (set_header.c). */
+struct http_set_header {
+    struct http_set_header *next;
+    const char *name;
+    char value[];
+};
+
 struct http_exchange {
     struct list link;
+    struct http_set_header *set_headers;
     struct http_server *server;  /* NULL after the server was freed */
     h2o_req_t *req;              /* NULL after the client has disconnected */
     struct http_exchange **cell; /* in the request's memory; points back (see exchange.c) */
@@ -138,6 +146,10 @@ struct http_request_handler {
     h2o_handler_t super;
     struct http_server *server;
 };
+
+/* set_header.c */
+bool http_has_set_header(const struct http_exchange *exchange, const char *name);
+void http_set_headers_free(struct http_exchange *exchange);
 
 /* router.c: h2o's entry point for every request. */
 int http_route_on_request(h2o_handler_t *handler, h2o_req_t *req);

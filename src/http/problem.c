@@ -45,7 +45,8 @@ void http_answer_problem_with(struct http_exchange *exchange, enum err error, co
     }
 
     char retry_after[2];
-    if (reply.status == 503 || reply.status == 429) {
+    if ((reply.status == 503 || reply.status == 429) &&
+        !http_has_set_header(exchange, "retry-after")) {
         /* Spread over 1 to 5 s, so that clients that were rejected together do not retry
          * together. */
         snprintf(retry_after, sizeof retry_after, "%u",

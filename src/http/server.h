@@ -137,6 +137,10 @@ struct http_reply {
     unsigned headers_count;
 };
 
+/* Sets a header of the answer of the exchange, whichever it is. It replaces one that was set before.
+ * The name is a lower-case literal, the value is copied. */
+void http_set_header(struct http_exchange *exchange, const char *name, const char *value);
+
 /* Answers and ends the exchange, which must not be used any more. Returns true if the client was
  * still connected. */
 bool http_answer(struct http_exchange *exchange, const struct http_reply *reply);

@@ -30,6 +30,7 @@
 #include "broker/status.h"
 #include "history/journal_reader.h"
 #include "http/server.h"
+#include "ingress/partner_limits.h"
 #include "model/class.h"
 
 struct ingress;
@@ -46,6 +47,7 @@ struct ingress_options {
     unsigned partitions, shards;
     struct slice receipt_key;
     const struct class_rules *class_rules; /* copied */
+    struct partner_limits *partner_limits; /* shared by all threads; NULL: no limits */
 
     /* For rabbitmq mode. The connector (NULL: the embedded queue) is stopped before ingress_free.
      * The other objects must outlive ingress. */

@@ -57,6 +57,21 @@ bool media_type_is(struct slice content_type, const char *media_type);
 enum err given_key_parse(struct slice header, char storage[GIVEN_KEY_BYTES_MAX],
     struct slice *ret_key, struct refusal *ret_refusal) MUST_CHECK;
 
+/*
+ * admission.c: what a partner may post, before its work is done. Each adds RateLimit and
+ * RateLimit-Policy to the answer if the partner has a limit.
+ */
+/* Takes one event and the bytes of its body. Or answers 429 and returns false. */
+bool ingress_take_event(
+    struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner);
+/* Takes the bytes of a batch. Or answers 429 and returns false, also if no event is left. */
+bool ingress_take_batch(
+    struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner);
+/* Takes one event for each item and returns how many were left. If they are fewer, *ret_refusal is
+ * for the other items. */
+unsigned ingress_take_items(struct ingress *ingress, struct http_exchange *exchange,
+    const struct partner *partner, unsigned items, struct refusal *ret_refusal);
+
 /* accept.c: makes an event of the bytes that a partner sent, or rejects them. Does not use HTTP. */
 struct submission {
     const struct partner *partner;

@@ -3,6 +3,9 @@
  * POST /v1/events/batch. All items are posted at once, each like a single event. The result of each
  * is kept as text until the last one is known, or until the partner has waited too long. Then the
  * unknown ones are answered as unavailable. If the partner re-sends them, they are duplicates.
+ *
+ * If the partner may not post all items now (partner_limits.h), the first ones are posted, and the
+ * results of the others have the status 429.
  */
 #include "ingress/ingress_internal.h"
 #include "model/batch_split.h"
@@ -173,7 +176,13 @@ static enum err post_batch(struct ingress *ingress, struct http_exchange *exchan
         return refuse(ret_refusal, ERR_NO_MEMORY, "Send the batch again later.");
     struct submission submission = {
         .partner = partner, .traceparent = http_header(exchange, "traceparent")};
-    for (unsigned i = 0; i < count; i++) {
+    struct refusal over_limit;
+    unsigned taken = ingress_take_items(ingress, exchange, partner, count, &over_limit);
+    for (unsigned i = taken; i < count; i++) {
+        result_count_refused(over_limit.error);
+        set_refused(&batch->items[i], &over_limit);
+    }
+    for (unsigned i = 0; i < taken; i++) {
         submission.body = items[i];
         post_item(&batch->items[i], &submission);
     }
@@ -185,7 +194,7 @@ void ingress_post_batch(struct http_exchange *exchange, void *context)
 {
     const struct partner *partner = ingress_authenticate(context, exchange);
     struct refusal refusal;
-    if (!partner)
+    if (!partner || !ingress_take_batch(context, exchange, partner))
         return;
     enum err failed = post_batch(context, exchange, partner, &refusal);
     if (!failed)

@@ -102,6 +102,6 @@ void ingress_post_one(struct ingress *ingress, struct http_exchange *exchange,
 void ingress_post_event(struct http_exchange *exchange, void *context)
 {
     const struct partner *partner = ingress_authenticate(context, exchange);
-    if (partner)
+    if (partner && ingress_take_event(context, exchange, partner))
         ingress_post_one(context, exchange, partner, slice_of(NULL, 0));
 }

@@ -89,6 +89,6 @@ void ingress_post_signed(struct http_exchange *exchange, void *context)
     struct refusal refusal;
     if (check_signature(context, exchange, &partner, &refusal))
         http_answer_refusal(exchange, &refusal);
-    else
+    else if (ingress_take_event(context, exchange, partner))
         ingress_post_one(context, exchange, partner, http_header(exchange, "webhook-id"));
 }

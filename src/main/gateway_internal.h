@@ -45,6 +45,7 @@ struct gateway {
     struct admin *admin;
     struct replica *replica;         /* NULL: this gateway leads */
     struct recent_keys *recent_keys; /* of all ingress threads; NULL: no broker */
+    struct partner_limits *partner_limits;
     struct ingress *ingresses[INGRESS_THREADS_MAX];
     unsigned ingress_threads;
     char ingress_url[64], admin_url[64];

@@ -144,6 +144,14 @@ static struct class_rules make_class_rules(const struct config *config)
         .allowed = config->allowed_types};
 }
 
+static struct partner_rules make_partner_defaults(const struct config *config)
+{
+    return (struct partner_rules){.events_per_s = (unsigned)config->partner_events_per_s,
+        .events_burst = (unsigned)config->partner_events_burst,
+        .bytes_per_s = (uint64_t)config->partner_bytes_per_s,
+        .bytes_burst = (uint64_t)config->partner_bytes_burst};
+}
+
 static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
 {
     const struct config *config = gateway->options.config;
@@ -164,6 +172,7 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
             .shards = installation->shards,
             .receipt_key = slice_of(installation->receipt_key, RECEIPT_KEY_BYTES),
             .class_rules = &class_rules,
+            .partner_limits = gateway->partner_limits,
             .connector = gateway->connector,
             .broker = &gateway->broker,
             .broker_status = gateway->broker_status,
@@ -189,6 +198,8 @@ enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
     enum err err = OK;
     if (gateway->uses_broker)
         gateway->recent_keys = recent_keys_new(threads * RECENT_KEYS_PER_THREAD);
+    struct partner_rules partner_defaults = make_partner_defaults(gateway->options.config);
+    gateway->partner_limits = partner_limits_new(&gateway->installation.seed, &partner_defaults);
     for (unsigned i = 0; !err && i < threads; i++) {
         int fd = -1;
         err = listen_on("ingress.listen", listen, &address, &len, &fd, complaints);
@@ -221,11 +232,15 @@ void free_ingress(struct gateway *gateway)
     for (unsigned i = 0; i < gateway->ingress_threads; i++)
         ingress_free(gateway->ingresses[i]);
     recent_keys_free(gateway->recent_keys);
+    partner_limits_free(gateway->partner_limits);
 }
 
 void reload_ingress(struct gateway *gateway, const struct config *config)
 {
     struct class_rules class_rules = make_class_rules(config);
+    struct partner_rules partner_defaults = make_partner_defaults(config);
+    if (gateway->partner_limits)
+        partner_limits_set_defaults(gateway->partner_limits, &partner_defaults);
     for (unsigned i = 0; i < gateway->ingress_threads; i++)
         ingress_set_rules(gateway->ingresses[i], &class_rules);
 }
