@@ -59,6 +59,9 @@ struct config {
     char leader_token_file[4001];
     char ingress_listen[256];
     int64_t ingress_threads, ingress_connections_max;
+    int64_t address_connections_max, address_connections_per_s, address_requests_per_s,
+        address_failures_max;
+    struct config_networks address_exempt;
     int64_t partner_events_per_s, partner_events_burst, partner_bytes_per_s, partner_bytes_burst;
     char admin_listen[256];
     char admin_token_file[4001];

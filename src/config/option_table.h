@@ -99,6 +99,28 @@
     X("ingress.connections_max", INTEGER, ingress_connections_max, 1, 1000000, "10000", restart,   \
         "The largest number of connections of partners per ingress thread. At this limit, new "    \
         "connections wait.")                                                                       \
+    X("ingress.address_connections_max", INTEGER, address_connections_max, 0, 1000000, "1000",     \
+        reload,                                                                                    \
+        "The largest number of open connections of one client address. IPv6 addresses count by "   \
+        "/64. An address from which anyone has authenticated within 24 hours has ten times this "  \
+        "and the next three limits, because many partners may share it. 0: no limit.")             \
+    X("ingress.address_connections_per_second", INTEGER, address_connections_per_s, 0, 1000000,    \
+        "100", reload,                                                                             \
+        "New connections per second of one client address. Five times as many may come at once. "  \
+        "More are closed. 0: no limit.")                                                           \
+    X("ingress.address_requests_per_second", INTEGER, address_requests_per_s, 0, 1000000, "50",    \
+        reload,                                                                                    \
+        "Requests per second of one client address that are refused before the caller is "         \
+        "authenticated, such as those to unknown paths. Five times as many may come at once. "     \
+        "More are answered with 429, and then the connection is closed. 0: no limit.")             \
+    X("ingress.address_failures_max", INTEGER, address_failures_max, 0, 1000000, "100", reload,    \
+        "Failed authentications of one client address in 100 seconds. After a tenth of them the "  \
+        "answers are delayed by 1 s, after half of them they are 429, and after all of them the "  \
+        "connection is closed and new ones are refused for a minute. 0: no limit.")                \
+    X("ingress.address_exempt", NETWORKS, address_exempt, 0, 64, "[127.0.0.0/8, 0::1/128]",        \
+        reload,                                                                                    \
+        "Networks whose addresses have no limits: proxies that do not say for whom they speak, "   \
+        "and monitoring.")                                                                         \
     X("ingress.partner_events_per_second", INTEGER, partner_events_per_s, 0, 1000000, "0", reload, \
         "How many events each partner may post per second. More are answered with 429 and "        \
         "Retry-After. A partner can have a limit of its own (penstock partner change). 0: no "     \

@@ -63,6 +63,7 @@ static void on_close(void *data)
     struct http_server *server = connection->server;
     h2o_timeout_unlink(&connection->deadline);
     list_remove(&connection->link);
+    http_admission_close(connection);
     if (connection->gone)
         *connection->gone = true;
     free(connection->refusal);
@@ -192,7 +193,10 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket)
     socket->on_close.cb = on_close;
     socket->on_close.data = connection;
     h2o_timeout_link(server->loop, &server->first_timeout, &connection->deadline);
-    h2o_socket_read_start(socket, on_first_bytes);
+    if (http_admission_open(connection))
+        h2o_socket_read_start(socket, on_first_bytes);
+    else
+        h2o_socket_close(socket);
     update_accepting(server);
 }
 

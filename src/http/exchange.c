@@ -141,11 +141,15 @@ bool http_answer(struct http_exchange *exchange, const struct http_reply *reply)
 {
     h2o_req_t *req = exchange->req;
     if (req) {
-        if (exchange->server->draining)
+        if (exchange->server->draining || exchange->is_last)
             req->http1_is_persistent = 0;
         for (const struct http_set_header *set = exchange->set_headers; set; set = set->next)
             add_header(req, &(struct http_header_field){set->name, set->value});
+        bool ends_http2 = exchange->is_last && req->version >= 0x200;
+        h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
         send_reply(req, reply);
+        if (ends_http2)
+            shutdown(h2o_socket_get_fd(socket), SHUT_RDWR);
     } else {
         metrics_add(METRIC_ANSWERS_ORPHANED, 1);
     }

@@ -4,7 +4,9 @@
 #define PENSTOCK_HTTP_HTTP_INTERNAL_H
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/list.h"
+#include "http/address_table.h"
 #include "http/framing.h"
 #include "http/problem.h"
 #include "http/server.h"
@@ -44,6 +46,8 @@ struct http_server {
     struct list connections; /* of struct http_connection */
     unsigned connections_open;
     struct list exchanges; /* of struct http_exchange: not answered yet */
+    struct list delayed;   /* of answers that admission.c sends later, the first one first */
+    unsigned delayed_count;
 
     bool online;            /* for RCU, in this turn */
     int64_t online_mono_us; /* the time of that */
@@ -68,7 +72,9 @@ struct http_connection {
     struct http_server *server;
     h2o_socket_t *socket;
     struct http_peer peer;
+    struct address_ref address; /* its place in the table of addresses */
     enum connection_stage stage;
+    bool has_authenticated;       /* a caller with the right credentials has used it */
     bool has_asked;               /* a whole request was received */
     bool is_ending;               /* it was shut down to make room, and h2o has not seen that yet */
     h2o_timeout_entry_t deadline; /* linked while UNDECIDED, and while HTTP1 waits for the client */
@@ -101,6 +107,9 @@ struct http_exchange {
     struct slice parts[HTTP_PATH_PARTS_MAX];
     struct http_peer peer;
     char request_id[HTTP_REQUEST_ID_BYTES]; /* empty: not made yet */
+    char caller[NAME_BYTES_MAX + 1];        /* empty: not authenticated */
+    bool is_judged; /* its problem was counted against its address (admission.c) */
+    bool is_last;   /* its answer ends the connection */
 };
 
 /* Sets the thread online for RCU until the end of the turn. Call it before code that reads under
@@ -146,6 +155,18 @@ struct http_request_handler {
     h2o_handler_t super;
     struct http_server *server;
 };
+
+/* admission.c */
+/* Counts an accepted connection. Returns false if it must be closed. */
+bool http_admission_open(struct http_connection *connection);
+void http_admission_close(struct http_connection *connection);
+/*
+ * Counts the problem of an exchange against its address. Returns true if the exchange is answered
+ * here, at once or later: with 429 or after a delay. Otherwise the caller answers it.
+ */
+bool http_admission_takes(struct http_exchange *exchange, enum err error, const char *detail);
+/* Sends the answers that are due, or all. About every 100 ms. */
+void http_admission_tick(struct http_server *server, bool all);
 
 /* set_header.c */
 bool http_has_set_header(const struct http_exchange *exchange, const char *name);

@@ -36,6 +36,8 @@ void http_print_problem(
 void http_answer_problem_with(struct http_exchange *exchange, enum err error, const char *detail,
     const struct field_problems *problems, const struct http_header_field *extra)
 {
+    if (http_admission_takes(exchange, error, detail))
+        return;
     struct buffer body = BUFFER_EMPTY;
     http_print_problem(&body, error, detail, problems);
     struct http_reply reply = {.status = err_http_status(error)};

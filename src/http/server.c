@@ -68,6 +68,7 @@ static void on_tick(h2o_timeout_entry_t *entry)
     struct http_server *server = CONTAINER_OF(entry, struct http_server, tick);
     h2o_timeout_link(server->loop, &server->context.hundred_ms_timeout, &server->tick);
     http_server_go_online(server);
+    http_admission_tick(server, false);
     server->options.on_tick(server->options.context);
 }
 
@@ -148,6 +149,7 @@ enum err http_server_new(const struct http_options *options, struct http_server 
     /* Otherwise h2o is linked in a way that bypasses the checks of http1.c and http2.c. */
     assert(http1_is_guarded() && http2_is_guarded());
     list_init(&server->exchanges);
+    list_init(&server->delayed);
     configure(server);
     server->loop = h2o_evloop_create();
     begin_timeouts(server);
@@ -203,6 +205,7 @@ static void shut(struct http_server *server)
         return;
     server->closing = true;
     h2o_timeout_unlink(&server->tick);
+    http_admission_tick(server, true);
     if (server->mailbox_socket)
         h2o_socket_close(server->mailbox_socket);
     close_connections(server);

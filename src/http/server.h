@@ -55,7 +55,8 @@ struct http_options {
     unsigned connections_max;
     bool closes_idle; /* it also replaces one whose requests are all answered */
     struct http_limits limits;
-    bool is_measured; /* updates METRIC_HTTP_CONNECTIONS and HISTOGRAM_TURN */
+    struct address_table *addresses; /* limits of client addresses, shared; NULL: none */
+    bool is_measured;                /* updates METRIC_HTTP_CONNECTIONS and HISTOGRAM_TURN */
 };
 
 /* The far end of a connection. */
@@ -137,8 +138,14 @@ struct http_reply {
     unsigned headers_count;
 };
 
-/* Sets a header of the answer of the exchange, whichever it is. It replaces one that was set before.
- * The name is a lower-case literal, the value is copied. */
+/*
+ * The caller is authenticated: problems of this exchange do not count against its address
+ * (address_table.h), and the log names the caller. `id` is copied, and cut after 64 bytes.
+ */
+void http_set_caller(struct http_exchange *exchange, const char *id);
+
+/* Sets a header of the answer of the exchange, whichever it is. It replaces one that was set
+ * before. The name is a lower-case literal, the value is copied. */
 void http_set_header(struct http_exchange *exchange, const char *name, const char *value);
 
 /* Answers and ends the exchange, which must not be used any more. Returns true if the client was

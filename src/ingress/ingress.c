@@ -150,6 +150,7 @@ enum err ingress_new(const struct ingress_options *options, struct ingress **ret
             .on_tick = on_tick,
             .body_bytes_max = EVENT_BYTES_MAX,
             .connections_max = options->connections_max,
+            .addresses = options->addresses,
             .is_measured = true,
         },
         &ingress->server);

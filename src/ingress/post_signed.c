@@ -87,8 +87,11 @@ void ingress_post_signed(struct http_exchange *exchange, void *context)
 {
     const struct partner *partner = NULL;
     struct refusal refusal;
-    if (check_signature(context, exchange, &partner, &refusal))
+    if (check_signature(context, exchange, &partner, &refusal)) {
         http_answer_refusal(exchange, &refusal);
-    else if (ingress_take_event(context, exchange, partner))
+        return;
+    }
+    http_set_caller(exchange, partner->id);
+    if (ingress_take_event(context, exchange, partner))
         ingress_post_one(context, exchange, partner, http_header(exchange, "webhook-id"));
 }

@@ -33,6 +33,7 @@ const struct partner *ingress_authenticate(struct ingress *ingress, struct http_
             "The API key is unknown or revoked. Ask the operator for a new one.", NULL);
         return NULL;
     }
+    http_set_caller(exchange, partner->id);
     return partner;
 }
 

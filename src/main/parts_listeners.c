@@ -152,6 +152,19 @@ static struct partner_rules make_partner_defaults(const struct config *config)
         .bytes_burst = (uint64_t)config->partner_bytes_burst};
 }
 
+static struct address_limits make_address_limits(const struct config *config)
+{
+    struct address_limits limits = {.connections_max = (unsigned)config->address_connections_max,
+        .connections_per_s = (unsigned)config->address_connections_per_s,
+        .requests_per_s = (unsigned)config->address_requests_per_s,
+        .failures_max = (unsigned)config->address_failures_max};
+    for (unsigned i = 0; i < config->address_exempt.count; i++)
+        limits.exempt_count +=
+            network_parse(slice_from_string(config->address_exempt.texts[i]), /* was checked */
+                &limits.exempt[limits.exempt_count]);
+    return limits;
+}
+
 static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
 {
     const struct config *config = gateway->options.config;
@@ -173,6 +186,7 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
             .receipt_key = slice_of(installation->receipt_key, RECEIPT_KEY_BYTES),
             .class_rules = &class_rules,
             .partner_limits = gateway->partner_limits,
+            .addresses = gateway->addresses,
             .connector = gateway->connector,
             .broker = &gateway->broker,
             .broker_status = gateway->broker_status,
@@ -199,6 +213,8 @@ enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
     if (gateway->uses_broker)
         gateway->recent_keys = recent_keys_new(threads * RECENT_KEYS_PER_THREAD);
     struct partner_rules partner_defaults = make_partner_defaults(gateway->options.config);
+    struct address_limits address_limits = make_address_limits(gateway->options.config);
+    gateway->addresses = address_table_new(&address_limits);
     gateway->partner_limits = partner_limits_new(&gateway->installation.seed, &partner_defaults);
     for (unsigned i = 0; !err && i < threads; i++) {
         int fd = -1;
@@ -233,14 +249,18 @@ void free_ingress(struct gateway *gateway)
         ingress_free(gateway->ingresses[i]);
     recent_keys_free(gateway->recent_keys);
     partner_limits_free(gateway->partner_limits);
+    address_table_free(gateway->addresses);
 }
 
 void reload_ingress(struct gateway *gateway, const struct config *config)
 {
     struct class_rules class_rules = make_class_rules(config);
     struct partner_rules partner_defaults = make_partner_defaults(config);
-    if (gateway->partner_limits)
+    struct address_limits address_limits = make_address_limits(config);
+    if (gateway->ingress_threads) {
         partner_limits_set_defaults(gateway->partner_limits, &partner_defaults);
+        address_table_set_limits(gateway->addresses, &address_limits);
+    }
     for (unsigned i = 0; i < gateway->ingress_threads; i++)
         ingress_set_rules(gateway->ingresses[i], &class_rules);
 }

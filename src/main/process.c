@@ -25,6 +25,17 @@
 
 extern char **environ;
 
+static void check_networks(
+    const char *key, const struct config_networks *networks, struct complaints *complaints)
+{
+    struct network network;
+    for (unsigned i = 0; i < networks->count; i++)
+        if (!network_parse(slice_from_string(networks->texts[i]), &network))
+            config_complain(complaints, key,
+                "\"%s\" is not a network: write it like 10.0.0.0/8, with host bits of 0",
+                networks->texts[i]);
+}
+
 /* Checks that config/ cannot make, since adapters parse addresses and networks. */
 static void check_addresses(const struct config *config, struct complaints *complaints)
 {
@@ -39,13 +50,8 @@ static void check_addresses(const struct config *config, struct complaints *comp
         if (!http_parse_address(listens[i].text, &address, &len, &problem))
             config_complain(complaints, listens[i].key, "\"%s\" %s", listens[i].text, problem);
     }
-    for (unsigned i = 0; i < config->allow_networks.count; i++) {
-        struct network network;
-        const char *text = config->allow_networks.texts[i];
-        if (!network_parse(slice_from_string(text), &network))
-            config_complain(complaints, "delivery.allow_networks",
-                "\"%s\" is not a network: write it like 10.0.0.0/8, with host bits of 0", text);
-    }
+    check_networks("delivery.allow_networks", &config->allow_networks, complaints);
+    check_networks("ingress.address_exempt", &config->address_exempt, complaints);
 }
 
 /* `dev` may use a relative directory; a service must not depend on where it is started. */

@@ -116,6 +116,21 @@ static void handle_problem(struct http_exchange *exchange, void *context)
     http_answer_problem(exchange, error, "Do better.", error == ERR_INVALID ? &problems : NULL);
 }
 
+/* The key is "good". */
+static void handle_key(struct http_exchange *exchange, void *context)
+{
+    count_request(context);
+    if (!slice_equals_string(http_header(exchange, "authorization"), "good")) {
+        http_answer_problem(exchange, ERR_UNAUTHENTICATED, "Send the key.", NULL);
+        return;
+    }
+    http_set_caller(exchange, "shop");
+    if (slice_equals_string(http_query(exchange), "wrong"))
+        http_answer_problem(exchange, ERR_INVALID, "Do better.", NULL);
+    else
+        answer_text(exchange, SLICE_LITERAL("key"));
+}
+
 static void on_tick(void *context)
 {
     struct fixture *fixture = context;
@@ -135,6 +150,7 @@ static const struct http_route routes[] = {
     {"GET", "/big", handle_big},
     {"GET", "/empty", handle_empty},
     {"GET", "/problem/{name}", handle_problem},
+    {"GET", "/key", handle_key},
     {"GET", "/challenge/{name}", handle_problem, .challenge = "Riddle"},
     {"POST", "/large", handle_now, .body_bytes_max = FIXTURE_LARGE_BODY_BYTES_MAX},
     {0},
@@ -163,6 +179,7 @@ void fixture_start(struct fixture *fixture)
         .body_bytes_max = FIXTURE_BODY_BYTES_MAX,
         .connections_max = fixture->connections_max ? fixture->connections_max : 100,
         .closes_idle = fixture->closes_idle,
+        .addresses = fixture->addresses,
         .limits = fixture->limits,
         .is_measured = true,
     };

@@ -4,6 +4,7 @@
 #define PENSTOCK_TESTS_HTTP_FIXTURE_H
 
 #include "base/clock.h"
+#include "http/address_table.h"
 #include "http/problem.h"
 #include "http/server.h"
 #include "runtime/metrics.h"
@@ -26,6 +27,7 @@ struct fixture {
     unsigned connections_max; /* 0: 100 */
     bool closes_idle;
     struct http_limits limits;
+    struct address_table *addresses; /* NULL: none */
     struct mailbox mailbox;
     struct http_server *server;
     struct thread thread;
