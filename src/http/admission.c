@@ -5,6 +5,8 @@
  * address: 401 as a failed authentication, 400, 404 and others as a request. Answers with 503 do
  * not count, since they are not the caller's fault.
  *
+ * All refusals are counted and logged from here (refusals.h).
+ *
  * A delayed answer keeps its exchange, as a handler that answers later does. It is answered from
  * the tick of the server, so a delay takes up to 0.1 s longer.
  */
@@ -29,12 +31,50 @@ static struct http_connection *connection_of(const struct http_exchange *exchang
     return req ? http_connection_of(req->conn->callbacks->get_socket(req->conn)) : NULL;
 }
 
+static const enum refusal_reason reasons[] = {
+    [ADDRESS_LIMIT_CONNECTIONS] = REFUSAL_ADDRESS_CONNECTIONS,
+    [ADDRESS_LIMIT_CONNECTION_RATE] = REFUSAL_ADDRESS_CONNECTION_RATE,
+    [ADDRESS_LIMIT_REQUESTS] = REFUSAL_ADDRESS_REQUESTS,
+    [ADDRESS_LIMIT_FAILURES] = REFUSAL_ADDRESS_FAILURES};
+
+void http_note_cut(const struct http_connection *connection, enum refusal_reason reason, int status)
+{
+    struct refusals *refusals = connection->server->options.refusals;
+    uint64_t left_out;
+    if (refusals && refusals_count(refusals, reason, clock_mono_us(), &left_out))
+        refusals_log(
+            &(struct refused){.reason = reason, .status = status, .address = connection->peer.text},
+            left_out);
+}
+
+/* The server is gone when a handler answers after it. */
+void http_note_refusal(struct http_exchange *exchange, enum err error)
+{
+    struct refusals *refusals = exchange->server ? exchange->server->options.refusals : NULL;
+    enum refusal_reason reason = exchange->over_limit;
+    uint64_t left_out;
+    if (reason == REFUSAL_OTHER)
+        reason = refusal_of_error(error);
+    if (refusals && refusals_count(refusals, reason, clock_mono_us(), &left_out))
+        refusals_log(&(struct refused){.reason = reason,
+                         .status = err_http_status(error),
+                         .partner = exchange->caller,
+                         .address = exchange->peer.text,
+                         .request_id = http_request_id(exchange)},
+            left_out);
+}
+
 bool http_admission_open(struct http_connection *connection)
 {
     struct address_table *addresses = connection->server->options.addresses;
-    return !addresses || address_table_open(addresses, &connection->peer.address, clock_mono_us(),
-                             &connection->address)
-                                 .verdict == ADDRESS_OK;
+    if (!addresses)
+        return true;
+    struct address_answer answer = address_table_open(
+        addresses, &connection->peer.address, clock_mono_us(), &connection->address);
+    if (answer.verdict == ADDRESS_OK)
+        return true;
+    http_note_cut(connection, reasons[answer.limit], 0);
+    return false;
 }
 
 void http_admission_close(struct http_connection *connection)
@@ -74,9 +114,9 @@ static bool delay(struct http_exchange *exchange, enum err error, const char *de
 
 void http_admission_tick(struct http_server *server, bool all)
 {
-    if (list_is_empty(&server->delayed))
-        return;
     int64_t now_us = clock_mono_us();
+    if (server->options.refusals)
+        refusals_tick(server->options.refusals, now_us);
     list_for_each_safe (link, following, &server->delayed) {
         struct delayed *delayed = CONTAINER_OF(link, struct delayed, link);
         if (!all && now_us < delayed->due_us)
@@ -91,6 +131,7 @@ void http_admission_tick(struct http_server *server, bool all)
 static void answer_busy(struct http_exchange *exchange, const struct address_answer *answer)
 {
     char detail[160], seconds[16];
+    exchange->over_limit = reasons[answer->limit];
     snprintf(seconds, sizeof seconds, "%u", answer->retry_after_s);
     http_set_header(exchange, "retry-after", seconds);
     if (answer->limit == ADDRESS_LIMIT_FAILURES)

@@ -31,6 +31,7 @@ struct http_exchange *http_exchange_new(struct http_server *server, h2o_req_t *r
     exchange->server = server;
     exchange->req = req;
     exchange->received_mono_us = clock_mono_us();
+    exchange->over_limit = REFUSAL_OTHER;
     exchange->peer = http_connection_of(req->conn->callbacks->get_socket(req->conn))->peer;
     exchange->cell =
         h2o_mem_alloc_shared(&req->pool, sizeof(struct http_exchange *), on_request_gone);

@@ -75,6 +75,7 @@ static void answer_refusal(struct http_connection *connection, const char *fault
     h2o_socket_t *socket = connection->socket;
     struct buffer body = BUFFER_EMPTY, answer = BUFFER_EMPTY;
     enum err error = fault == framing_too_large ? ERR_TOO_LARGE : ERR_BAD_REQUEST;
+    http_note_cut(connection, refusal_of_error(error), err_http_status(error));
     http_print_problem(&body, error, fault, NULL);
     buffer_add_format(&answer,
         "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\nServer: "

@@ -9,6 +9,7 @@
 #include "http/address_table.h"
 #include "http/framing.h"
 #include "http/problem.h"
+#include "http/refusals.h"
 #include "http/server.h"
 #include "runtime/rcu.h"
 
@@ -109,7 +110,9 @@ struct http_exchange {
     char request_id[HTTP_REQUEST_ID_BYTES]; /* empty: not made yet */
     char caller[NAME_BYTES_MAX + 1];        /* empty: not authenticated */
     bool is_judged; /* its problem was counted against its address (admission.c) */
-    bool is_last;   /* its answer ends the connection */
+    /* The limit of its address that it is refused for; REFUSAL_OTHER: none. */
+    enum refusal_reason over_limit;
+    bool is_last; /* its answer ends the connection */
 };
 
 /* Sets the thread online for RCU until the end of the turn. Call it before code that reads under
@@ -165,6 +168,9 @@ void http_admission_close(struct http_connection *connection);
  * here, at once or later: with 429 or after a delay. Otherwise the caller answers it.
  */
 bool http_admission_takes(struct http_exchange *exchange, enum err error, const char *detail);
+/* Counts and logs a connection that is cut; status 0, or the one of its last answer. */
+void http_note_cut(
+    const struct http_connection *connection, enum refusal_reason reason, int status);
 /* Sends the answers that are due, or all. About every 100 ms. */
 void http_admission_tick(struct http_server *server, bool all);
 

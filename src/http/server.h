@@ -55,6 +55,7 @@ struct http_options {
     unsigned connections_max;
     bool closes_idle; /* it also replaces one whose requests are all answered */
     struct http_limits limits;
+    struct refusals *refusals; /* counts and logs what is refused, shared; NULL: nobody does */
     struct address_table *addresses; /* limits of client addresses, shared; NULL: none */
     bool is_measured;                /* updates METRIC_HTTP_CONNECTIONS and HISTOGRAM_TURN */
 };

@@ -151,6 +151,7 @@ enum err ingress_new(const struct ingress_options *options, struct ingress **ret
             .body_bytes_max = EVENT_BYTES_MAX,
             .connections_max = options->connections_max,
             .addresses = options->addresses,
+            .refusals = options->refusals,
             .is_measured = true,
         },
         &ingress->server);

@@ -30,6 +30,7 @@
 #include "broker/status.h"
 #include "history/journal_reader.h"
 #include "http/address_table.h"
+#include "http/refusals.h"
 #include "http/server.h"
 #include "ingress/partner_limits.h"
 #include "model/class.h"
@@ -50,6 +51,7 @@ struct ingress_options {
     const struct class_rules *class_rules; /* copied */
     struct partner_limits *partner_limits; /* shared by all threads; NULL: no limits */
     struct address_table *addresses;       /* the same */
+    struct refusals *refusals;             /* the same */
 
     /* For rabbitmq mode. The connector (NULL: the embedded queue) is stopped before ingress_free.
      * The other objects must outlive ingress. */

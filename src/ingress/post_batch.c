@@ -40,6 +40,8 @@ static void end_result(struct batch_item *item)
 
 static void set_refused(struct batch_item *item, const struct refusal *refusal)
 {
+    if (item->batch->awaited.exchange)
+        http_note_refusal(item->batch->awaited.exchange, refusal->error);
     begin_result(item);
     http_print_refusal(&item->batch->results, refusal);
     end_result(item);

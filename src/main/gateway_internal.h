@@ -47,6 +47,7 @@ struct gateway {
     struct recent_keys *recent_keys; /* of all ingress threads; NULL: no broker */
     struct partner_limits *partner_limits;
     struct address_table *addresses;
+    struct refusals *refusals;
     struct ingress *ingresses[INGRESS_THREADS_MAX];
     unsigned ingress_threads;
     char ingress_url[64], admin_url[64];

@@ -187,6 +187,7 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
             .class_rules = &class_rules,
             .partner_limits = gateway->partner_limits,
             .addresses = gateway->addresses,
+            .refusals = gateway->refusals,
             .connector = gateway->connector,
             .broker = &gateway->broker,
             .broker_status = gateway->broker_status,
@@ -215,6 +216,7 @@ enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
     struct partner_rules partner_defaults = make_partner_defaults(gateway->options.config);
     struct address_limits address_limits = make_address_limits(gateway->options.config);
     gateway->addresses = address_table_new(&address_limits);
+    gateway->refusals = refusals_new();
     gateway->partner_limits = partner_limits_new(&gateway->installation.seed, &partner_defaults);
     for (unsigned i = 0; !err && i < threads; i++) {
         int fd = -1;
@@ -250,6 +252,7 @@ void free_ingress(struct gateway *gateway)
     recent_keys_free(gateway->recent_keys);
     partner_limits_free(gateway->partner_limits);
     address_table_free(gateway->addresses);
+    refusals_free(gateway->refusals);
 }
 
 void reload_ingress(struct gateway *gateway, const struct config *config)

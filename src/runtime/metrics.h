@@ -24,6 +24,44 @@
     X(METRIC_EVENTS_CONFLICT, counter, "penstock_events_total", "result=\"conflict\"", "")         \
     X(METRIC_EVENTS_REFUSED, counter, "penstock_events_total", "result=\"refused\"", "")           \
     X(METRIC_EVENTS_UNAVAILABLE, counter, "penstock_events_total", "result=\"unavailable\"", "")   \
+    X(METRIC_REFUSED_BAD_REQUEST, counter, "penstock_refusals_total", "reason=\"bad-request\"",    \
+        "Refused requests, items of batches and connections of partners, by reason")               \
+    X(METRIC_REFUSED_MALFORMED_JSON, counter, "penstock_refusals_total",                           \
+        "reason=\"malformed-json\"", "")                                                           \
+    X(METRIC_REFUSED_UNAUTHENTICATED, counter, "penstock_refusals_total",                          \
+        "reason=\"unauthenticated\"", "")                                                          \
+    X(METRIC_REFUSED_FORBIDDEN, counter, "penstock_refusals_total", "reason=\"forbidden\"", "")    \
+    X(METRIC_REFUSED_NOT_FOUND, counter, "penstock_refusals_total", "reason=\"not-found\"", "")    \
+    X(METRIC_REFUSED_METHOD, counter, "penstock_refusals_total", "reason=\"method-not-allowed\"",  \
+        "")                                                                                        \
+    X(METRIC_REFUSED_TOO_LARGE, counter, "penstock_refusals_total", "reason=\"too-large\"", "")    \
+    X(METRIC_REFUSED_MEDIA_TYPE, counter, "penstock_refusals_total", "reason=\"media-type\"", "")  \
+    X(METRIC_REFUSED_INVALID, counter, "penstock_refusals_total", "reason=\"invalid\"", "")        \
+    X(METRIC_REFUSED_CONFLICT, counter, "penstock_refusals_total", "reason=\"conflict\"", "")      \
+    X(METRIC_REFUSED_RATE_LIMITED, counter, "penstock_refusals_total", "reason=\"rate-limited\"",  \
+        "")                                                                                        \
+    X(METRIC_REFUSED_OVERLOADED, counter, "penstock_refusals_total", "reason=\"overloaded\"", "")  \
+    X(METRIC_REFUSED_NO_MEMORY, counter, "penstock_refusals_total", "reason=\"no-memory\"", "")    \
+    X(METRIC_REFUSED_TIMEOUT, counter, "penstock_refusals_total", "reason=\"timeout\"", "")        \
+    X(METRIC_REFUSED_DISK, counter, "penstock_refusals_total", "reason=\"disk\"", "")              \
+    X(METRIC_REFUSED_DISK_FULL, counter, "penstock_refusals_total", "reason=\"disk-full\"", "")    \
+    X(METRIC_REFUSED_UNAVAILABLE, counter, "penstock_refusals_total", "reason=\"unavailable\"",    \
+        "")                                                                                        \
+    X(METRIC_REFUSED_SHUTTING_DOWN, counter, "penstock_refusals_total",                            \
+        "reason=\"shutting-down\"", "")                                                            \
+    X(METRIC_REFUSED_OTHER, counter, "penstock_refusals_total", "reason=\"other\"", "")            \
+    X(METRIC_REFUSED_ADDRESS_CONNECTIONS, counter, "penstock_refusals_total",                      \
+        "reason=\"address-connections\"", "")                                                      \
+    X(METRIC_REFUSED_ADDRESS_CONNECTION_RATE, counter, "penstock_refusals_total",                  \
+        "reason=\"address-connection-rate\"", "")                                                  \
+    X(METRIC_REFUSED_ADDRESS_REQUESTS, counter, "penstock_refusals_total",                         \
+        "reason=\"address-requests\"", "")                                                         \
+    X(METRIC_REFUSED_ADDRESS_FAILURES, counter, "penstock_refusals_total",                         \
+        "reason=\"address-failures\"", "")                                                         \
+    X(METRIC_REFUSED_PROTOCOL, counter, "penstock_refusals_total", "reason=\"protocol\"", "")      \
+    X(METRIC_REFUSED_DEADLINE, counter, "penstock_refusals_total", "reason=\"deadline\"", "")      \
+    X(METRIC_REFUSED_DESCRIPTORS, counter, "penstock_refusals_total", "reason=\"descriptors\"",    \
+        "")                                                                                        \
     X(METRIC_HTTP_SILENT_CLOSED, counter, "penstock_http_silent_connections_closed_total", "",     \
         "Idle connections closed to make room for new ones")                                       \
     X(METRIC_ANSWERS_ORPHANED, counter, "penstock_answers_orphaned_total", "",                     \
