@@ -51,6 +51,7 @@ static void on_tick(void *context)
     if (ingress->intake)
         intake_tick(ingress->intake, now_mono_us);
     awaited_expire(ingress, now_mono_us);
+    ingress_watch_overload(ingress, now_mono_us);
     if (ingress->draining)
         stop_if_drained(ingress, now_mono_us);
 }
@@ -92,6 +93,7 @@ static void run(void *context)
 {
     struct ingress *ingress = context;
     http_server_run(ingress->server);
+    ingress_end_overload(ingress);
     end(ingress);
 }
 

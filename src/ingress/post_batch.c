@@ -93,7 +93,7 @@ static void end_item(struct batch *batch)
         return;
     if (batch->awaited.exchange)
         answer(batch);
-    awaited_end(&batch->awaited);
+    awaited_end(&batch->awaited, batch->ingress);
     buffer_done(&batch->results);
     free(batch);
 }

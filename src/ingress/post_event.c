@@ -42,7 +42,7 @@ static void on_durable(struct queue_entry *entry, enum err result)
         result_refuse(&entry->append, result, &refusal);
         http_answer_refusal(exchange, &refusal);
     }
-    awaited_end(&posted->awaited);
+    awaited_end(&posted->awaited, posted->ingress);
     event_unref(entry->append.event);
     free(posted);
 }

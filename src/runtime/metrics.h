@@ -62,6 +62,17 @@
     X(METRIC_REFUSED_DEADLINE, counter, "penstock_refusals_total", "reason=\"deadline\"", "")      \
     X(METRIC_REFUSED_DESCRIPTORS, counter, "penstock_refusals_total", "reason=\"descriptors\"",    \
         "")                                                                                        \
+    X(METRIC_INGRESS_REFUSING_CRITICAL, gauge, "penstock_ingress_refusing", "class=\"critical\"",  \
+        "Ingress threads that reject a class of events because of overload")                       \
+    X(METRIC_INGRESS_REFUSING_IMPORTANT, gauge, "penstock_ingress_refusing",                       \
+        "class=\"important\"", "")                                                                 \
+    X(METRIC_INGRESS_REFUSING_OPTIONAL, gauge, "penstock_ingress_refusing", "class=\"optional\"",  \
+        "")                                                                                        \
+    X(METRIC_INGRESS_OVERLOADED_MEMORY, gauge, "penstock_ingress_overloaded", "sign=\"memory\"",   \
+        "Ingress threads that are overloaded, by sign")                                            \
+    X(METRIC_INGRESS_OVERLOADED_TURNS, gauge, "penstock_ingress_overloaded", "sign=\"turns\"", "") \
+    X(METRIC_INGRESS_OVERLOADED_ANSWERS, gauge, "penstock_ingress_overloaded", "sign=\"answers\"", \
+        "")                                                                                        \
     X(METRIC_HTTP_SILENT_CLOSED, counter, "penstock_http_silent_connections_closed_total", "",     \
         "Idle connections closed to make room for new ones")                                       \
     X(METRIC_ANSWERS_ORPHANED, counter, "penstock_answers_orphaned_total", "",                     \
