@@ -64,9 +64,24 @@ void http_note_refusal(struct http_exchange *exchange, enum err error)
             left_out);
 }
 
+/* The last descriptors of the process are for operators and deliveries. */
+static bool has_descriptor(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    unsigned end = server->options.descriptors_end;
+    if (!end || (unsigned)h2o_socket_get_fd(connection->socket) < end)
+        return true;
+    http_note_cut(connection, REFUSAL_DESCRIPTORS, 0);
+    connection->is_ending = true;
+    http_connections_make_room(server);
+    return false;
+}
+
 bool http_admission_open(struct http_connection *connection)
 {
     struct address_table *addresses = connection->server->options.addresses;
+    if (!has_descriptor(connection))
+        return false;
     if (!addresses)
         return true;
     struct address_answer answer = address_table_open(

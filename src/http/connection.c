@@ -156,8 +156,7 @@ static bool is_idle(const struct http_connection *connection)
     return true;
 }
 
-/* Closes a connection to make room for one that waits. */
-static void make_room(struct http_server *server)
+void http_connections_make_room(struct http_server *server)
 {
     struct http_connection *idle = NULL;
     list_for_each (link, &server->connections) {
@@ -205,7 +204,7 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket)
 static bool has_place(struct http_server *server)
 {
     if (server->connections_open >= server->options.connections_max)
-        make_room(server);
+        http_connections_make_room(server);
     if (server->connections_open < server->options.connections_max)
         return true;
     pause_accepting(server);

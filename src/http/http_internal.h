@@ -134,6 +134,9 @@ void http_connections_drain(struct http_server *server);
 /* Stops accepting and shuts down every connection. h2o closes them in the next turns. */
 void http_connections_cut(struct http_server *server);
 
+/* Closes a connection to make room for one that waits. */
+void http_connections_make_room(struct http_server *server);
+
 /* Returns NULL if the socket is not a partner's connection. */
 struct http_connection *http_connection_of(h2o_socket_t *socket);
 

@@ -53,6 +53,9 @@ struct http_options {
     size_t body_bytes_max; /* for routes without their own; 413 beyond it (see router.c) */
     /* When it is reached, a new connection replaces the oldest one without a request, or waits. */
     unsigned connections_max;
+    /* A connection with this descriptor or a higher one replaces one without a request, and is
+     * closed (runtime/descriptors.h). 0: none is. */
+    unsigned descriptors_end;
     bool closes_idle; /* it also replaces one whose requests are all answered */
     struct http_limits limits;
     struct refusals *refusals; /* counts and logs what is refused, shared; NULL: nobody does */

@@ -152,6 +152,7 @@ enum err ingress_new(const struct ingress_options *options, struct ingress **ret
             .on_tick = on_tick,
             .body_bytes_max = EVENT_BYTES_MAX,
             .connections_max = options->connections_max,
+            .descriptors_end = options->descriptors_end,
             .addresses = options->addresses,
             .refusals = options->refusals,
             .is_measured = true,

@@ -41,6 +41,7 @@ struct ingress_options {
     unsigned number;
     int listen_fd; /* owned by ingress, also if ingress_new fails */
     unsigned connections_max;
+    unsigned descriptors_end; /* see struct http_options */
     const struct directory *directory;
     struct journal *const *journals; /* by shard; must outlive ingress */
     struct byte_budget *budgets;     /* by shard */

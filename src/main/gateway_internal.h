@@ -21,6 +21,7 @@ struct gateway {
     bool delivers, uses_broker;      /* of roles and queue.kind */
     unsigned ingress_threads_wanted; /* counted once: the number of cores may change */
     struct descriptor_shares shares; /* of file descriptors */
+    unsigned descriptors_end;        /* the first one that partners must not have */
     int64_t drain_us;                /* of the stop */
 
     /* storage */

@@ -176,6 +176,7 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
             .listen_fd = fd,
             .connections_max =
                 gateway_smaller(config->ingress_connections_max, gateway->shares.partners),
+            .descriptors_end = gateway->descriptors_end,
             .directory = accounts_directory(gateway->accounts),
             .journals = gateway->journals,
             .budgets = gateway->budgets,
@@ -217,6 +218,8 @@ enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
     struct address_limits address_limits = make_address_limits(gateway->options.config);
     gateway->addresses = address_table_new(&address_limits);
     gateway->refusals = refusals_new();
+    gateway->descriptors_end = descriptors_end_for_partners(descriptors_limit(),
+        descriptors_open() + DESCRIPTORS_OF_INGRESS_THREAD * threads, gateway->installation.shards);
     gateway->partner_limits = partner_limits_new(&gateway->installation.seed, &partner_defaults);
     for (unsigned i = 0; !err && i < threads; i++) {
         int fd = -1;
