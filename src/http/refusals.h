@@ -44,7 +44,7 @@
     X(REFUSAL_UNAVAILABLE, "unavailable", METRIC_REFUSED_UNAVAILABLE, ERR_UNAVAILABLE)             \
     X(REFUSAL_SHUTTING_DOWN, "shutting-down", METRIC_REFUSED_SHUTTING_DOWN, ERR_SHUTTING_DOWN)     \
     X(REFUSAL_OTHER, "other", METRIC_REFUSED_OTHER, OK)                                            \
-    /* an address is over a limit: connections, new connections, requests, failures */             \
+    /* an address exceeds a limit: connections, new connections, requests, failures */             \
     X(REFUSAL_ADDRESS_CONNECTIONS, "address-connections", METRIC_REFUSED_ADDRESS_CONNECTIONS, OK)  \
     X(REFUSAL_ADDRESS_CONNECTION_RATE, "address-connection-rate",                                  \
         METRIC_REFUSED_ADDRESS_CONNECTION_RATE, OK)                                                \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a server answers an address that is over its limits. */
+/* What a server answers an address that exceeds its limits. */
 #include "fixture.h"
 
 #include <signal.h>
