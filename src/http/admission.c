@@ -102,7 +102,7 @@ void http_admission_close(struct http_connection *connection)
 void http_set_caller(struct http_exchange *exchange, const char *id)
 {
     struct http_connection *connection = connection_of(exchange);
-    snprintf(exchange->caller, sizeof exchange->caller, "%s", id);
+    memcpy(exchange->caller, id, strnlen(id, sizeof exchange->caller - 1));
     if (!connection || connection->has_authenticated)
         return;
     connection->has_authenticated = true;

@@ -14,8 +14,10 @@ static unsigned memory_percent(const struct ingress *ingress)
     for (unsigned i = 0; i < ingress->options.shards; i++) {
         const struct byte_budget *budget = &ingress->options.budgets[i];
         int64_t taken = atomic_load_explicit(&budget->taken_bytes, memory_order_relaxed);
-        unsigned percent =
-            budget->bytes_max > 0 && taken > 0 ? (unsigned)(taken * 100 / budget->bytes_max) : 0;
+        /* As byte_budget_take counts. */
+        unsigned percent = budget->bytes_max >= 100 && taken > 0
+                               ? (unsigned)(taken / (budget->bytes_max / 100))
+                               : 0;
         fullest = percent > fullest ? percent : fullest;
     }
     return fullest;

@@ -173,9 +173,12 @@ static struct bucket *find_bucket(
     return bucket;
 }
 
+/* Rounds up. The waits of buckets are one microsecond longer than they must be. */
 static uint64_t whole_seconds(int64_t us)
 {
-    return us > 0 ? (uint64_t)((us + US_PER_SECOND - 1) / US_PER_SECOND) : 0;
+    if (us <= 0)
+        return 0;
+    return us <= US_PER_SECOND ? 1 : (uint64_t)((us - 2) / US_PER_SECOND + 1);
 }
 
 /*
