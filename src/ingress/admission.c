@@ -30,6 +30,22 @@ static void take(struct ingress *ingress, struct http_exchange *exchange,
     http_set_header(exchange, "ratelimit", left);
 }
 
+/* What Content-Length says, so that a request can be refused before its body arrives. Without it,
+ * the bytes that have arrived. */
+static size_t body_bytes(const struct http_exchange *exchange)
+{
+    struct slice told = http_header(exchange, "content-length");
+    uint64_t bytes = 0;
+    if (told.len == 0 || told.len > 18)
+        return http_body(exchange).len;
+    for (size_t i = 0; i < told.len; i++) {
+        if (told.data[i] < '0' || told.data[i] > '9')
+            return http_body(exchange).len;
+        bytes = bytes * 10 + (uint64_t)(told.data[i] - '0');
+    }
+    return bytes;
+}
+
 static enum err refuse_taking(const struct partner_taking *taking, struct refusal *ret_refusal)
 {
     return refuse(ret_refusal, ERR_RATE_LIMITED,
@@ -59,7 +75,7 @@ bool ingress_take_event(
     struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner)
 {
     struct partner_taking taking;
-    take(ingress, exchange, partner, 1, http_body(exchange).len, &taking);
+    take(ingress, exchange, partner, 1, body_bytes(exchange), &taking);
     return !answer_if_refused(exchange, &taking);
 }
 
@@ -67,7 +83,7 @@ bool ingress_take_batch(
     struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner)
 {
     struct partner_taking taking;
-    take(ingress, exchange, partner, 0, http_body(exchange).len, &taking);
+    take(ingress, exchange, partner, 0, body_bytes(exchange), &taking);
     return !answer_if_refused(exchange, &taking);
 }
 

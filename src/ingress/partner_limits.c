@@ -232,31 +232,52 @@ static void take(struct bucket *bucket, unsigned events, uint64_t bytes, int64_t
     }
 }
 
+/* Returns the bucket of a partner with its limits, and locks its shard. Time never steps back. */
+static struct bucket *lock_bucket(struct partner_limits *limits, const char *partner,
+    const struct wanted_limits *wanted, int64_t *now_us, struct shard **ret_shard)
+{
+    uint64_t hash = hash_siphash(&limits->seed, slice_from_string(partner));
+    struct shard *shard = *ret_shard = &limits->shards[hash % SHARDS];
+    pthread_mutex_lock(&shard->lock);
+    struct bucket *bucket =
+        find_bucket(shard, &shard->chains[hash / SHARDS % CHAINS], partner, *now_us);
+    if (*now_us < bucket->last_us)
+        *now_us = bucket->last_us;
+    bucket->last_us = *now_us;
+    for (unsigned i = 0; i < PARTNER_LIMITS; i++)
+        token_bucket_set(
+            &bucket->tokens[i], (double)wanted->rates[i], (double)wanted->bursts[i], *now_us);
+    return bucket;
+}
+
 bool partner_limits_take(struct partner_limits *limits, const char *partner,
     const struct partner_rules *rules, unsigned events, uint64_t bytes, int64_t now_us,
     struct partner_taking *ret_taking)
 {
-    *ret_taking = (struct partner_taking){.events = events};
     struct wanted_limits wanted;
+    struct shard *shard;
+    *ret_taking = (struct partner_taking){.events = events};
     if (!find_limits(limits, rules, &wanted))
         return false;
-    uint64_t hash = hash_siphash(&limits->seed, slice_from_string(partner));
-    struct shard *shard = &limits->shards[hash % SHARDS];
-    pthread_mutex_lock(&shard->lock);
-    struct bucket *bucket =
-        find_bucket(shard, &shard->chains[hash / SHARDS % CHAINS], partner, now_us);
-    if (now_us < bucket->last_us)
-        now_us = bucket->last_us;
-    bucket->last_us = now_us;
-    for (unsigned i = 0; i < PARTNER_LIMITS; i++)
-        token_bucket_set(
-            &bucket->tokens[i], (double)wanted.rates[i], (double)wanted.bursts[i], now_us);
+    struct bucket *bucket = lock_bucket(limits, partner, &wanted, &now_us, &shard);
     take(bucket, events, bytes, now_us, ret_taking);
     const double needed[] = {1, ret_taking->is_refused ? (double)bytes : 1};
     for (unsigned i = 0; i < PARTNER_LIMITS; i++)
         ret_taking->quotas[i] = measure(&bucket->tokens[i], needed[i], now_us);
     pthread_mutex_unlock(&shard->lock);
     return true;
+}
+
+void partner_limits_owe(struct partner_limits *limits, const char *partner,
+    const struct partner_rules *rules, uint64_t bytes, int64_t now_us)
+{
+    struct wanted_limits wanted;
+    struct shard *shard;
+    if (bytes == 0 || !find_limits(limits, rules, &wanted))
+        return;
+    struct bucket *bucket = lock_bucket(limits, partner, &wanted, &now_us, &shard);
+    token_bucket_take_many(&bucket->tokens[PARTNER_LIMIT_BYTES], (double)bytes, now_us);
+    pthread_mutex_unlock(&shard->lock);
 }
 
 unsigned partner_limits_count(struct partner_limits *limits)

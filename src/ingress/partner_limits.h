@@ -68,6 +68,10 @@ bool partner_limits_take(struct partner_limits *limits, const char *partner,
     const struct partner_rules *rules, unsigned events, uint64_t bytes, int64_t now_us,
     struct partner_taking *ret_taking);
 
+/* Takes bytes that have arrived without an announcement: those that are not there are owed. */
+void partner_limits_owe(struct partner_limits *limits, const char *partner,
+    const struct partner_rules *rules, uint64_t bytes, int64_t now_us);
+
 /* The number of partners with a bucket, for tests. */
 unsigned partner_limits_count(struct partner_limits *limits);
 

@@ -104,6 +104,17 @@ Test(partner_limits, body_larger_than_the_burst_is_taken_from_a_full_bucket)
     cr_expect_not(take(&rules, 1, 10000, 11 * S).is_refused);
 }
 
+Test(partner_limits, bytes_that_arrive_unannounced_are_owed)
+{
+    static const struct partner_rules rules = {.bytes_per_s = 1000, .bytes_burst = 1000};
+    partner_limits_owe(limits, "shop", &rules, 5000, S);
+    struct partner_taking taking = take(&rules, 1, 1, S);
+    cr_expect(taking.is_refused && taking.retry_after_s == 5, "%u", taking.retry_after_s);
+    cr_expect_not(take(&rules, 1, 1, 6 * S).is_refused);
+    partner_limits_owe(limits, "other", NULL, 5000, S);
+    cr_expect_eq(partner_limits_count(limits), 1, "without a limit nothing is remembered");
+}
+
 Test(partner_limits, partners_do_not_share_a_bucket)
 {
     static const struct partner_rules rules = {.events_per_s = 1};
