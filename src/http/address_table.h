@@ -28,7 +28,8 @@
  *   - A request with the right key is never counted, delayed or refused here.
  *   - Once anyone has authenticated from an address, all its limits are ten times as high for 24
  *     hours, and its connections are never refused for failures: only a connection that fails
- *     itself, and on which nobody has ever authenticated, is cut.
+ *     itself is cut. If someone has authenticated on it, it is the connection of a proxy, and is
+ *     cut only after ADDRESS_REFUSED_IN_A_ROW_MAX such requests without a good one.
  *   - While an address is refused, one connection per second is accepted. If its first request has
  *     the right key, the refusal ends at once. So a partner behind the address of an attacker is
  *     slow to connect, but is not locked out.
@@ -59,6 +60,7 @@
 #define ADDRESS_DELAYED_MAX 256 /* answers of each server: about 100 KiB */
 #define ADDRESS_DELAY_US 1000000
 #define ADDRESS_EXEMPT_MAX 64
+#define ADDRESS_REFUSED_IN_A_ROW_MAX 100
 
 struct address_table;
 

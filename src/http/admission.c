@@ -103,7 +103,10 @@ void http_set_caller(struct http_exchange *exchange, const char *id)
 {
     struct http_connection *connection = connection_of(exchange);
     memcpy(exchange->caller, id, strnlen(id, sizeof exchange->caller - 1));
-    if (!connection || connection->has_authenticated)
+    if (!connection)
+        return;
+    connection->refused_in_a_row = 0;
+    if (connection->has_authenticated)
         return;
     connection->has_authenticated = true;
     if (connection->address.place)
@@ -182,7 +185,8 @@ bool http_admission_takes(struct http_exchange *exchange, enum err error, const 
         break;
     case ADDRESS_CUT:
         /* Others may use the connection as well, such as the clients of a partner's proxy. */
-        exchange->is_last = !connection->has_authenticated;
+        exchange->is_last = !connection->has_authenticated ||
+                            ++connection->refused_in_a_row >= ADDRESS_REFUSED_IN_A_ROW_MAX;
         break;
     }
     answer_busy(exchange, &answer);

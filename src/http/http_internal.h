@@ -76,6 +76,7 @@ struct http_connection {
     struct address_ref address; /* its place in the table of addresses */
     enum connection_stage stage;
     bool has_authenticated;       /* a caller with the right credentials has used it */
+    unsigned refused_in_a_row;    /* over the limit of its address, since then */
     bool has_asked;               /* a whole request was received */
     bool is_ending;               /* it was shut down to make room, and h2o has not seen that yet */
     h2o_timeout_entry_t deadline; /* linked while UNDECIDED, and while HTTP1 waits for the client */

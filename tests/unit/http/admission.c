@@ -87,6 +87,28 @@ Test(admission, right_key_is_answered_whatever_others_of_the_address_do)
     close(good);
 }
 
+Test(admission, connection_of_a_proxy_is_cut_only_if_it_sends_nothing_good)
+{
+    struct answer answer;
+    begin_with((struct address_limits){.failures_max = 1});
+    int fd = client_connect(&fixture);
+    for (unsigned i = 0; i < 3 * ADDRESS_REFUSED_IN_A_ROW_MAX; i++)
+        if (i % 10 == 0)
+            cr_assert_eq(status_of(fd, WITH_KEY("good")), 200);
+        else
+            cr_assert_neq(status_of(fd, WITH_KEY("bad")), 0);
+    unsigned refused = 0;
+    do {
+        client_ask(fd, WITH_KEY("bad"), &answer);
+        refused++;
+    } while (!strstr(answer.head, "onnection: close") && refused < 1000);
+    cr_expect(
+        refused >= ADDRESS_REFUSED_IN_A_ROW_MAX - 10 && refused <= ADDRESS_REFUSED_IN_A_ROW_MAX,
+        "%u", refused);
+    cr_expect(client_is_at_end(fd));
+    close(fd);
+}
+
 Test(admission, unknown_paths_are_429_and_then_cut)
 {
     struct answer answer;
