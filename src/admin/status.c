@@ -107,6 +107,47 @@ static json_t *room_view(const struct admin *admin)
         journals, "accounts_trouble", trouble ? json_string(err_name(trouble)) : json_null());
 }
 
+/* Overload of ingress. */
+
+static const struct {
+    const char *name;
+    enum metric metric;
+} refused_classes[] = {{"optional", METRIC_INGRESS_REFUSING_OPTIONAL},
+    {"important", METRIC_INGRESS_REFUSING_IMPORTANT},
+    {"critical", METRIC_INGRESS_REFUSING_CRITICAL}},
+  overload_signs[] = {{"memory", METRIC_INGRESS_OVERLOADED_MEMORY},
+      {"turns", METRIC_INGRESS_OVERLOADED_TURNS}, {"answers", METRIC_INGRESS_OVERLOADED_ANSWERS}};
+
+static json_t *overload_view(void)
+{
+    json_t *refuses = json_array(), *signs = json_array();
+    for (size_t i = 0; i < ARRAY_LENGTH(refused_classes); i++)
+        if (metrics_read(refused_classes[i].metric) > 0)
+            json_array_append_new(refuses, json_string(refused_classes[i].name));
+    for (size_t i = 0; i < ARRAY_LENGTH(overload_signs); i++)
+        if (metrics_read(overload_signs[i].metric) > 0)
+            json_array_append_new(signs, json_string(overload_signs[i].name));
+    return json_pack("{s:o, s:o}", "refuses", refuses, "signs", signs);
+}
+
+static void print_overload(struct buffer *text)
+{
+    const char *class = NULL;
+    for (size_t i = 0; i < ARRAY_LENGTH(refused_classes); i++)
+        if (metrics_read(refused_classes[i].metric) > 0)
+            class = refused_classes[i].name;
+    if (!class) {
+        buffer_add_string(text, "[+] ingress is not overloaded\n");
+        return;
+    }
+    buffer_add_format(text, "[-] ingress refuses %s events%s:", class,
+        strcmp(class, "optional") == 0 ? "" : " and those below");
+    for (size_t i = 0; i < ARRAY_LENGTH(overload_signs); i++)
+        if (metrics_read(overload_signs[i].metric) > 0)
+            buffer_add_format(text, " %s", overload_signs[i].name);
+    buffer_add_char(text, '\n');
+}
+
 /* The broker and the leader. */
 
 /* What happens while the link to the broker is down. */
@@ -238,6 +279,7 @@ void admin_get_readyz(struct http_exchange *exchange, void *context)
     struct buffer text = BUFFER_EMPTY;
     buffer_add_format(&text, "[%c] started\n", ready ? '+' : '-');
     print_room(admin, &text);
+    print_overload(&text);
     print_status(admin, &text);
     buffer_add_string(&text, ready && journals ? "ready\n" : "not ready\n");
     if (buffer_status(&text) == OK)
@@ -282,6 +324,8 @@ static void on_state_counts(struct request *request, void *receiver)
         (json_int_t)metrics_read(METRIC_IN_FLIGHT), "dead",
         (json_int_t)metrics_read(METRIC_ATTEMPTS_DEAD), "endpoints_disabled",
         (json_int_t)metrics_read(METRIC_ENDPOINTS_DISABLED));
+    if (status)
+        json_object_set_new(status, "overload", overload_view());
     json_t *link_status = admin_view_links(admin), *room = room_view(admin);
     if (status && (json_object_update(status, link_status) || json_object_update(status, room)))
         json_decref(TAKE(status));

@@ -62,6 +62,7 @@ enum err_kind { ERR_KIND_NONE, ERR_KIND_TEMPORARY, ERR_KIND_PERMANENT, ERR_KIND_
     X(ERR_INVALID, "invalid", PERMANENT, 422, 65, "A field is missing or wrong")                   \
     X(ERR_CONFLICT, "conflict", PERMANENT, 422, 65,                                                \
         "The key was used before with a different amount or currency")                             \
+    X(ERR_RATE_LIMITED, "rate-limited", TEMPORARY, 429, 75, "Too many requests in a short time")   \
     /* attempts: the record of an attempt has one when there is no HTTP status */                  \
     X(ERR_URL, "url", PERMANENT, 422, 65, "The URL cannot be used")                                \
     X(ERR_ADDRESS_REFUSED, "address-refused", TEMPORARY, 502, 77, "The address is not allowed")    \

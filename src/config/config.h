@@ -61,6 +61,10 @@ struct config {
     int64_t ingress_threads, ingress_connections_max;
     struct config_networks ingress_proxies;
     bool ingress_proxy_protocol;
+    int64_t address_connections_max, address_connections_per_s, address_requests_per_s,
+        address_failures_max;
+    struct config_networks address_exempt;
+    int64_t partner_events_per_s, partner_events_burst, partner_bytes_per_s, partner_bytes_burst;
     char admin_listen[256];
     char admin_token_file[4001];
     struct type_list critical_types, optional_types, guarded_types, allowed_types;

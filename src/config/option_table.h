@@ -106,6 +106,39 @@
     X("ingress.proxy_protocol", BOOLEAN, ingress_proxy_protocol, 0, 1, "false", restart,           \
         "true: each connection from ingress.proxies must begin with a header of the PROXY "        \
         "protocol, version 2. Other connections must not.")                                        \
+    X("ingress.address_connections_max", INTEGER, address_connections_max, 0, 1000000, "1000",     \
+        reload,                                                                                    \
+        "The largest number of open connections of one client address. IPv6 addresses count by "   \
+        "/64. An address from which anyone has authenticated within 24 hours has ten times this "  \
+        "and the next three limits, because many partners may share it. 0: no limit.")             \
+    X("ingress.address_connections_per_second", INTEGER, address_connections_per_s, 0, 1000000,    \
+        "100", reload,                                                                             \
+        "New connections per second of one client address. Five times as many may come at once. "  \
+        "More are closed. 0: no limit.")                                                           \
+    X("ingress.address_requests_per_second", INTEGER, address_requests_per_s, 0, 1000000, "50",    \
+        reload,                                                                                    \
+        "Requests per second of one client address that are refused before the caller is "         \
+        "authenticated, such as those to unknown paths. Five times as many may come at once. "     \
+        "More are answered with 429, and then the connection is closed. 0: no limit.")             \
+    X("ingress.address_failures_max", INTEGER, address_failures_max, 0, 1000000, "100", reload,    \
+        "Failed authentications of one client address in 100 seconds. After a tenth of them the "  \
+        "answers are delayed by 1 s, after half of them they are 429, and after all of them the "  \
+        "connection is closed and new ones are refused for a minute. 0: no limit.")                \
+    X("ingress.address_exempt", NETWORKS, address_exempt, 0, 64, "[127.0.0.0/8, 0::1/128]",        \
+        reload,                                                                                    \
+        "Networks whose addresses have no limits: proxies that do not say for whom they speak, "   \
+        "and monitoring.")                                                                         \
+    X("ingress.partner_events_per_second", INTEGER, partner_events_per_s, 0, 1000000, "0", reload, \
+        "How many events each partner may post per second. More are answered with 429 and "        \
+        "Retry-After. A partner can have a limit of its own (penstock partner change). 0: no "     \
+        "limit.")                                                                                  \
+    X("ingress.partner_events_burst", INTEGER, partner_events_burst, 0, 10000000, "0", reload,     \
+        "How many events a partner may post at once after a pause. 0: as many as in one second.")  \
+    X("ingress.partner_bytes_per_second", BYTES, partner_bytes_per_s, 0, 1099511627776, "0",       \
+        reload, "How many bytes of events each partner may post per second. 0: no limit.")         \
+    X("ingress.partner_bytes_burst", BYTES, partner_bytes_burst, 0, 1099511627776, "0", reload,    \
+        "How many bytes a partner may post at once after a pause. 0: as many as in one second, "   \
+        "and at least one full batch (1MiB).")                                                     \
     X("admin.listen", ADDRESS, admin_listen, 1, 255, "127.0.0.1:9640", restart,                    \
         "The listener for operators: admin API, health, metrics. Keep it on loopback or behind "   \
         "TLS.")                                                                                    \

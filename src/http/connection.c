@@ -63,6 +63,7 @@ static void on_close(void *data)
     struct http_connection *connection = data;
     struct http_server *server = connection->server;
     list_remove(&connection->link);
+    http_admission_close(connection);
     free(connection);
     server->connections_open--;
     if (server->options.is_measured)
@@ -122,8 +123,7 @@ static bool is_idle(const struct http_connection *connection)
     }
 }
 
-/* Closes a connection to make room for one that waits. */
-static void make_room(struct http_server *server)
+void http_connections_make_room(struct http_server *server)
 {
     struct http_connection *idle = NULL;
     list_for_each (link, &server->connections) {
@@ -159,7 +159,10 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket)
         metrics_add(METRIC_HTTP_CONNECTIONS, 1);
     socket->on_close.cb = on_close;
     socket->on_close.data = socket->data = connection;
-    h2o_socket_read_start(socket, on_first_bytes);
+    if (http_admission_open(connection))
+        h2o_socket_read_start(socket, on_first_bytes);
+    else
+        http_connection_close(connection, false);
     update_accepting(server);
 }
 
@@ -168,7 +171,7 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket)
 static bool has_place(struct http_server *server)
 {
     if (server->connections_open >= server->options.connections_max)
-        make_room(server);
+        http_connections_make_room(server);
     if (server->connections_open < server->options.connections_max)
         return true;
     pause_accepting(server);
@@ -260,7 +263,7 @@ void http_connections_sweep(struct http_server *server, int64_t now_mono_us)
         bool is_stuck = connection->write_since_mono_us != HTTP_NEVER &&
                         now_mono_us - connection->write_since_mono_us >= write_us;
         if (is_stuck) {
-            metrics_add(METRIC_HTTP_CUT_UNREAD, 1);
+            http_note_cut(connection, REFUSAL_UNREAD, 0);
             http_connection_close(connection, true);
         } else if (now_mono_us >= connection->deadline_mono_us) {
             end_late(connection);

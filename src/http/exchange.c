@@ -25,8 +25,9 @@
 /* While a head is received: it can grow to this. */
 #define HEAD_ROOM_BYTES (sizeof(struct http_exchange) + sizeof(struct head) + 2 * HEAD_BYTES_MAX)
 
-/* Of room_bytes. A flood of heads leaves the bodies their part. */
-static const size_t room_percent[HTTP_ROOMS] = {[HTTP_ROOM_HEADS] = 25, [HTTP_ROOM_BODIES] = 75};
+/* Of room_bytes. A flood of heads, or of bodies of strangers, leaves known callers their part. */
+static const size_t room_percent[HTTP_ROOMS] = {
+    [HTTP_ROOM_HEADS] = 20, [HTTP_ROOM_UNKNOWN] = 20, [HTTP_ROOM_BODIES] = 60};
 
 /* Takes room. Returns false and takes nothing if there is not enough. */
 static bool take_room(struct http_exchange *exchange, enum http_room room, size_t bytes)
@@ -63,12 +64,13 @@ struct http_exchange *http_exchange_new(struct http_connection *connection, int3
     exchange->number = connection->server->requests++;
     exchange->state = EXCHANGE_RECEIVING;
     exchange->body_told = UINT64_MAX;
+    exchange->over_limit = REFUSAL_OTHER;
     exchange->deadline_mono_us = HTTP_NEVER;
     list_init(&exchange->link);
     list_init(&exchange->in_timed);
     list_init(&exchange->in_connection);
     if (!take_room(exchange, HTTP_ROOM_HEADS, HEAD_ROOM_BYTES)) {
-        metrics_add(METRIC_HTTP_NO_ROOM, 1);
+        http_note_cut(connection, REFUSAL_NO_ROOM, 0);
         free(exchange);
         return NULL;
     }
@@ -85,7 +87,7 @@ static void free_request(struct http_exchange *exchange)
     head_done(exchange->head);
     free(TAKE(exchange->head));
     free(TAKE(exchange->body));
-    give_room_back(exchange, HTTP_ROOM_BODIES, exchange->body_capacity);
+    give_room_back(exchange, exchange->body_room, exchange->body_capacity);
     give_room_back(
         exchange, HTTP_ROOM_HEADS, exchange->room[HTTP_ROOM_HEADS] - sizeof *exchange);
     exchange->body_len = exchange->body_capacity = 0;
@@ -99,6 +101,7 @@ static void exchange_free(struct http_exchange *exchange)
     list_remove(&exchange->link);
     list_remove(&exchange->in_timed);
     list_remove(&exchange->in_connection);
+    http_set_headers_free(exchange);
     free(exchange);
 }
 
@@ -121,7 +124,7 @@ static void answer_too_large(struct http_exchange *exchange)
 
 static void answer_no_room(struct http_exchange *exchange)
 {
-    metrics_add(METRIC_HTTP_NO_ROOM, 1);
+    exchange->over_limit = REFUSAL_NO_ROOM;
     http_answer_problem(exchange, ERR_OVERLOADED,
         "The gateway has no memory for more requests now. Send it again later.", NULL);
 }
@@ -157,7 +160,9 @@ static bool make_place(struct http_exchange *exchange, size_t bytes)
     if (capacity > exchange->body_bytes_max)
         capacity = exchange->body_bytes_max;
     char *body = NULL;
-    if (take_room(exchange, HTTP_ROOM_BODIES, capacity - exchange->body_capacity))
+    if (!exchange->body)
+        exchange->body_room = exchange->caller[0] ? HTTP_ROOM_BODIES : HTTP_ROOM_UNKNOWN;
+    if (take_room(exchange, exchange->body_room, capacity - exchange->body_capacity))
         body = realloc(exchange->body, capacity);
     if (!body) {
         answer_no_room(exchange);
@@ -211,6 +216,15 @@ void http_exchange_admit(struct http_exchange *exchange)
         run_handler(exchange, exchange->route->admit);
 }
 
+void http_exchange_hold(struct http_exchange *exchange)
+{
+    if (exchange->state != EXCHANGE_RECEIVING)
+        return;
+    exchange->state = EXCHANGE_HANDLED;
+    list_remove(&exchange->in_timed);
+    list_add_tail(&exchange->server->exchanges, &exchange->link);
+}
+
 void http_exchange_receive(struct http_exchange *exchange, const void *data, size_t len)
 {
     if (exchange->state != EXCHANGE_RECEIVING || len == 0)
@@ -232,13 +246,11 @@ void http_exchange_handle(struct http_exchange *exchange)
     if (exchange->state != EXCHANGE_RECEIVING)
         return;
     exchange->received_mono_us = clock_mono_us();
-    list_remove(&exchange->in_timed);
     if (server->closing) {
         http_answer_problem(exchange, ERR_SHUTTING_DOWN, NULL, NULL);
         return;
     }
-    exchange->state = EXCHANGE_HANDLED;
-    list_add_tail(&server->exchanges, &exchange->link);
+    http_exchange_hold(exchange);
     run_handler(exchange, exchange->route->handle);
 }
 
@@ -278,11 +290,6 @@ struct slice http_body(const struct http_exchange *exchange)
     return slice_of(exchange->body, exchange->body_len);
 }
 
-void http_mark_known(struct http_exchange *exchange)
-{
-    exchange->is_known = true;
-}
-
 int64_t http_received_mono_us(const struct http_exchange *exchange)
 {
     return exchange->received_mono_us;
@@ -297,13 +304,15 @@ static char *print_base32(uint64_t number, char *text)
     return text;
 }
 
-const char *http_request_id(struct http_exchange *exchange)
+const char *http_request_id(const struct http_exchange *exchange)
 {
-    if (exchange->id[0])
-        return exchange->id;
-    char *end = print_base32(exchange->server->request_ids, stpcpy(exchange->id, "req_"));
+    char *text = ((struct http_exchange *)exchange)->request_id;
+    if (*text)
+        return text;
+    memcpy(text, "req_", 4);
+    char *end = print_base32(exchange->server->request_ids, text + 4);
     *print_base32(exchange->number, end) = '\0';
-    return exchange->id;
+    return text;
 }
 
 struct slice http_date(struct http_server *server)

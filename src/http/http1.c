@@ -190,6 +190,8 @@ void http1_answer(struct http_exchange *exchange, const struct http_reply *reply
         buffer_add_format(out, "content-type: %s\r\n", reply->content_type);
     for (unsigned i = 0; i < reply->headers_count; i++)
         buffer_add_format(out, "%s: %s\r\n", reply->headers[i].name, reply->headers[i].value);
+    for (const struct http_set_header *set = exchange->set_headers; set; set = set->next)
+        buffer_add_format(out, "%s: %s\r\n", set->name, set->value);
     buffer_add_string(out, "\r\n");
     if (may_have_body && !exchange->is_head)
         buffer_add_slice(out, reply->body);
@@ -430,11 +432,9 @@ bool http1_is_idle(const struct http_connection *connection)
 void http1_late(struct http_connection *connection)
 {
     const struct http1 *http1 = connection->http1;
-    if (http1->lingers)
-        ;
-    else if (http1->is_writing)
-        metrics_add(METRIC_HTTP_CUT_UNREAD, 1);
-    else if (http1->exchange || http1->head_bytes)
-        metrics_add(METRIC_HTTP_CUT_SLOW, 1);
+    if (!http1->lingers && http1->is_writing)
+        http_note_cut(connection, REFUSAL_UNREAD, 0);
+    else if (!http1->lingers && (http1->exchange || http1->head_bytes))
+        http_note_cut(connection, REFUSAL_DEADLINE, 0);
     http_connection_close(connection, true);
 }

@@ -30,6 +30,7 @@
 #define HEAD_FIELDS_CUT 1024             /* after decoding; cut beyond it */
 #define ACKS_WAITING_MAX 100
 #define FRAME_HEAD_BYTES 9
+#define SET_HEADERS_MAX 4
 #define PREFACE_BYTES 24
 #define UNSEEN_BYTES 1024 /* each costs patience */
 #define BODY_STEP_BYTES (64 * 1024)
@@ -49,6 +50,7 @@ struct http2 {
     struct list exchanges; /* of struct http_exchange: one for each open stream */
     struct buffer out;     /* frames being written */
     bool is_writing;
+    bool ends; /* when all frames are written */
 };
 
 /* Settings. */
@@ -332,7 +334,7 @@ static int on_stream_close(
     struct http_exchange *exchange = exchange_of(http2, stream);
     if (!exchange)
         return 0;
-    if (exchange->is_known && error == NGHTTP2_NO_ERROR)
+    if (exchange->caller[0] && error == NGHTTP2_NO_ERROR)
         patience_give(&http2->patience, PATIENCE_PER_ANSWER +
                                             (exchange->data_frames < PATIENCE_FRAMES_MAX
                                                     ? exchange->data_frames
@@ -375,7 +377,7 @@ void http2_answer(struct http_exchange *exchange, const struct http_reply *reply
     struct http_connection *connection = exchange->connection;
     struct http2 *http2 = connection->http2;
     char status[8], length[24];
-    nghttp2_nv fields[6 + ARRAY_LENGTH(reply->headers)];
+    nghttp2_nv fields[6 + ARRAY_LENGTH(reply->headers) + SET_HEADERS_MAX];
     size_t count = 0;
     snprintf(status, sizeof status, "%d", reply->status);
     fields[count++] = field_of(":status", slice_from_string(status));
@@ -392,8 +394,12 @@ void http2_answer(struct http_exchange *exchange, const struct http_reply *reply
     for (unsigned i = 0; i < reply->headers_count; i++)
         fields[count++] =
             field_of(reply->headers[i].name, slice_from_string(reply->headers[i].value));
+    for (const struct http_set_header *set = exchange->set_headers;
+         set && count < ARRAY_LENGTH(fields); set = set->next)
+        fields[count++] = field_of(set->name, slice_from_string(set->value));
     if (may_have_body && !exchange->is_head)
         buffer_add_slice(&exchange->reply, reply->body);
+    http2->ends |= exchange->closes;
     nghttp2_data_provider provider = {.source.ptr = exchange, .read_callback = read_reply};
     bool has_body = exchange->reply.len > 0;
     if (buffer_status(&exchange->reply) ||
@@ -415,9 +421,8 @@ void http2_set_exchange(struct http_exchange *exchange)
 void http2_exchange_late(struct http_exchange *exchange)
 {
     struct http_connection *connection = exchange->connection;
-    metrics_add(exchange->state == EXCHANGE_RECEIVING ? METRIC_HTTP_CUT_SLOW
-                                                      : METRIC_HTTP_CUT_UNREAD,
-        1);
+    bool is_slow = exchange->state == EXCHANGE_RECEIVING;
+    http_note_cut(connection, is_slow ? REFUSAL_DEADLINE : REFUSAL_UNREAD, 0);
     list_remove(&exchange->in_timed);
     nghttp2_submit_rst_stream(
         connection->http2->session, NGHTTP2_FLAG_NONE, exchange->stream, NGHTTP2_CANCEL);
@@ -464,7 +469,7 @@ void http2_flush(struct http_connection *connection)
     http2->now_mono_us = clock_mono_us();
     if (!collect(http2)) {
         if (http2->cut)
-            metrics_add(METRIC_HTTP_CUT_ABUSE, 1);
+            http_note_cut(connection, REFUSAL_FLOOD, 0);
         http_connection_close(connection, true);
         return;
     }
@@ -476,7 +481,9 @@ void http2_flush(struct http_connection *connection)
         return;
     }
     connection->write_since_mono_us = HTTP_NEVER;
-    if (!nghttp2_session_want_read(http2->session) && !nghttp2_session_want_write(http2->session))
+    bool is_over = !nghttp2_session_want_read(http2->session) &&
+                   !nghttp2_session_want_write(http2->session);
+    if (is_over || http2->ends)
         http_connection_close(connection, false);
 }
 
@@ -504,7 +511,7 @@ static void take(struct http_connection *connection)
     h2o_buffer_consume(&socket->input, socket->input->size);
     bool is_paid = pay_for_unseen(http2);
     if (http2->cut)
-        metrics_add(METRIC_HTTP_CUT_ABUSE, 1);
+        http_note_cut(connection, REFUSAL_FLOOD, 0);
     if (used < 0 || !is_paid)
         http_connection_close(connection, true);
     else
@@ -625,6 +632,7 @@ void http2_drain(struct http_connection *connection, bool is_final)
 void http2_late(struct http_connection *connection)
 {
     bool is_idle = connection->http2->block_stream == 0;
-    metrics_add(is_idle ? METRIC_HTTP_CUT_IDLE : METRIC_HTTP_CUT_SLOW, 1);
+    if (!is_idle)
+        http_note_cut(connection, REFUSAL_DEADLINE, 0);
     http_connection_close(connection, !is_idle);
 }

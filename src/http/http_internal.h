@@ -4,10 +4,12 @@
 #define PENSTOCK_HTTP_HTTP_INTERNAL_H
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/list.h"
+#include "http/address_table.h"
 #include "http/head.h"
-#include "http/peer.h"
 #include "http/problem.h"
+#include "http/refusals.h"
 #include "http/server.h"
 #include "runtime/rcu.h"
 
@@ -30,7 +32,13 @@
 #define HTTP_WRITE_BYTES (64 * 1024)
 
 /* Parts of the memory that requests and answers may use, over all connections of a server. */
-enum http_room { HTTP_ROOM_HEADS, HTTP_ROOM_BODIES /* and answers */, HTTP_ROOMS };
+enum http_room {
+    HTTP_ROOM_HEADS,
+    HTTP_ROOM_UNKNOWN, /* bodies whose caller is not authenticated yet, such as signed ones */
+    HTTP_ROOM_BODIES,  /* and answers */
+    HTTP_ROOMS
+};
+#define HTTP_REQUEST_ID_BYTES 31 /* "req_", 26 characters, NUL */
 
 struct http_server {
     struct http_options options; /* immutable after http_server_new */
@@ -49,6 +57,8 @@ struct http_server {
     struct list exchanges; /* of struct http_exchange: a handler has them */
     struct list timed;     /* of struct http_exchange: HTTP/2, with a deadline */
     struct list unflushed; /* of struct http_connection: HTTP/2, with frames to write */
+    struct list delayed;   /* of answers that admission.c sends later, the first one first */
+    unsigned delayed_count;
 
     size_t room_taken[HTTP_ROOMS]; /* bytes */
     uint64_t request_ids, requests; /* see http_request_id */
@@ -88,12 +98,15 @@ struct http_connection {
     struct http_server *server;
     h2o_socket_t *socket;
     struct http_peer peer;
+    struct address_ref address; /* its place in the table of addresses */
     enum connection_stage stage;
-    bool has_asked;           /* a whole head was received */
-    int64_t deadline_mono_us; /* of the phase that it is in; HTTP_NEVER: none */
+    bool has_authenticated;      /* a caller with the right credentials has used it */
+    unsigned refused_in_a_row;   /* over the limit of its address, since then */
+    bool has_asked;              /* a whole head was received */
+    int64_t deadline_mono_us;    /* of the phase that it is in; HTTP_NEVER: none */
     int64_t write_since_mono_us; /* HTTP/2: of the write that is in progress; HTTP_NEVER: none */
-    struct http1 *http1;      /* of http1.c; NULL in other stages */
-    struct http2 *http2;      /* of http2.c; the same */
+    struct http1 *http1;         /* of http1.c; NULL in other stages */
+    struct http2 *http2;         /* of http2.c; the same */
 };
 
 enum exchange_state {
@@ -102,23 +115,34 @@ enum exchange_state {
     EXCHANGE_ANSWERING  /* its connection owns it, and writes the reply */
 };
 
+/* A header of the answer, whichever it is (set_header.c). */
+struct http_set_header {
+    struct http_set_header *next;
+    const char *name;
+    char value[];
+};
+
 struct http_exchange {
-    struct list link;     /* in server->exchanges */
-    struct list in_timed; /* in server->timed */
+    struct list link;          /* in server->exchanges */
+    struct list in_timed;      /* in server->timed */
     struct list in_connection; /* HTTP/2: in its connection's */
     struct http_server *server;         /* NULL after the server was freed */
     struct http_connection *connection; /* NULL: the client has disconnected or reset the stream */
     int32_t stream;                     /* HTTP/2; 0: HTTP/1 */
-    struct http_peer peer;
     enum exchange_state state;
     bool is_head;      /* HEAD: the answer has no body */
     bool is_complete;  /* the body is complete */
-    bool is_known;     /* the caller was authenticated */
     bool handler_runs; /* so it must not be freed */
-    bool closes;       /* HTTP/1: the connection ends with the answer */
+    bool closes;       /* the connection ends with the answer */
+    bool is_judged;    /* its problem was counted against its address (admission.c) */
+    /* The limit of its address that it is refused for; REFUSAL_OTHER: none. */
+    enum refusal_reason over_limit;
     unsigned data_frames; /* HTTP/2: received for the body */
-    uint64_t number;      /* of the server's requests */
-    char id[32];          /* see http_request_id; empty: not asked for yet */
+    struct http_peer peer;
+    uint64_t number;                        /* of the server's requests */
+    char request_id[HTTP_REQUEST_ID_BYTES]; /* empty: not made yet */
+    char caller[NAME_BYTES_MAX + 1];        /* empty: not authenticated */
+    struct http_set_header *set_headers;
     int64_t deadline_mono_us; /* HTTP/2 */
     int64_t received_mono_us;
 
@@ -128,6 +152,7 @@ struct http_exchange {
     uint64_t body_told;    /* Content-Length; UINT64_MAX: not told */
     char *body;
     size_t body_len, body_capacity;
+    enum http_room body_room; /* where its bytes are taken */
 
     int status;
     struct buffer reply; /* HTTP/1: all of it. HTTP/2: the body */
@@ -162,6 +187,12 @@ void http_connection_close(struct http_connection *connection, bool is_cut);
 /* peer.c: reads the address of the far end. All zero if the system does not have it any more. */
 void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer);
 
+/* Closes a connection to make room for one that waits. */
+void http_connections_make_room(struct http_server *server);
+
+/* peer.c: reads the address of the far end. All zero if the system does not have it any more. */
+void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer);
+
 /* http1.c: takes a connection whose first bytes are not HTTP/2's preface. May free it. */
 void http1_begin(struct http_connection *connection);
 void http1_free(struct http1 *http1);
@@ -186,6 +217,8 @@ void http2_drain(struct http_connection *connection, bool is_final);
 void http2_flush(struct http_connection *connection);
 
 /* exchange.c */
+/* A part of this folder has the exchange now and answers it later, as a handler does. */
+void http_exchange_hold(struct http_exchange *exchange);
 /* `stream` 0: HTTP/1. Returns NULL without room. Its head is empty. */
 struct http_exchange *http_exchange_new(struct http_connection *connection, int32_t stream);
 /* The head is complete: finds the route, checks the head, and asks the route's `admit`. It may be
@@ -205,6 +238,25 @@ void http_exchanges_abandon(struct http_server *server);
 
 /* router.c: finds the route. Answers and returns false if there is none or the head is wrong. */
 bool http_route_find(struct http_exchange *exchange);
+
+/* admission.c */
+/* Counts an accepted connection. Returns false if it must be closed. */
+bool http_admission_open(struct http_connection *connection);
+void http_admission_close(struct http_connection *connection);
+/*
+ * Counts the problem of an exchange against its address. Returns true if the exchange is answered
+ * here, at once or later: with 429 or after a delay. Otherwise the caller answers it.
+ */
+bool http_admission_takes(struct http_exchange *exchange, enum err error, const char *detail);
+/* Counts and logs a connection that is cut; status 0, or the one of its last answer. */
+void http_note_cut(
+    const struct http_connection *connection, enum refusal_reason reason, int status);
+/* Sends the answers that are due, or all. About every 100 ms. */
+void http_admission_tick(struct http_server *server, bool all);
+
+/* set_header.c */
+bool http_has_set_header(const struct http_exchange *exchange, const char *name);
+void http_set_headers_free(struct http_exchange *exchange);
 
 /* problem.c */
 /* http_answer_problem with one more header, which may be NULL. */

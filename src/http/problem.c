@@ -36,6 +36,8 @@ static void print_problem(
 void http_answer_problem_with(struct http_exchange *exchange, enum err error, const char *detail,
     const struct field_problems *problems, const struct http_header_field *extra)
 {
+    if (http_admission_takes(exchange, error, detail))
+        return;
     struct buffer body = BUFFER_EMPTY;
     print_problem(&body, error, detail, problems);
     struct http_reply reply = {.status = err_http_status(error)};
@@ -45,7 +47,8 @@ void http_answer_problem_with(struct http_exchange *exchange, enum err error, co
     }
 
     char retry_after[2];
-    if (reply.status == 503 || reply.status == 429) {
+    if ((reply.status == 503 || reply.status == 429) &&
+        !http_has_set_header(exchange, "retry-after")) {
         /* Spread over 1 to 5 s, so that clients that were rejected together do not retry
          * together. */
         snprintf(retry_after, sizeof retry_after, "%u",
@@ -61,6 +64,7 @@ void http_answer_problem_with(struct http_exchange *exchange, enum err error, co
     }
     if (extra)
         reply.headers[reply.headers_count++] = *extra;
+    http_note_refusal(exchange, error);
 
     http_answer(exchange, &reply);
     buffer_done(&body);

@@ -19,6 +19,10 @@ void http_answer_problem(struct http_exchange *exchange, enum err error, const c
 /* The same for a refusal. */
 void http_answer_refusal(struct http_exchange *exchange, const struct refusal *refusal);
 
+/* Counts and logs the refusal of a part of the request, such as an item of a batch (refusals.h).
+ * The functions above do it for the whole request. */
+void http_note_refusal(struct http_exchange *exchange, enum err error);
+
 /* Prints the problem of a refusal as a JSON object, for an answer with several results. */
 void http_print_refusal(struct buffer *json, const struct refusal *refusal);
 

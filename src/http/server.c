@@ -68,6 +68,7 @@ static void on_tick(h2o_timeout_entry_t *entry)
     if (!server->options.on_tick || server->closing)
         return;
     http_server_go_online(server);
+    http_admission_tick(server, false);
     server->options.on_tick(server->options.context);
 }
 
@@ -116,6 +117,7 @@ enum err http_server_new(const struct http_options *options, struct http_server 
     crypto_random(&server->request_ids, sizeof server->request_ids);
     list_init(&server->exchanges);
     list_init(&server->timed);
+    list_init(&server->delayed);
     server->loop = h2o_evloop_create();
     h2o_timeout_init(server->loop, &server->zero_timeout, 0);
     h2o_timeout_init(server->loop, &server->hundred_ms_timeout, 100);
@@ -171,6 +173,7 @@ static void shut(struct http_server *server)
     if (server->closing)
         return;
     server->closing = true;
+    http_admission_tick(server, true);
     if (server->mailbox_socket)
         h2o_socket_close(server->mailbox_socket);
     close_connections(server);

@@ -20,6 +20,7 @@
 #include <netinet/in.h>
 
 struct http_server;
+struct tls_identity; /* model/tls_identity.h */
 struct http_exchange;
 
 struct http_route {
@@ -57,9 +58,22 @@ struct http_options {
     size_t room_bytes;     /* memory for requests and answers of all connections; 0: 32 MiB */
     /* When it is reached, a new connection replaces the oldest one without a request, or waits. */
     unsigned connections_max;
+    /* A connection with this descriptor or a higher one replaces one without a request, and is
+     * closed (runtime/descriptors.h). 0: none is. */
+    unsigned descriptors_end;
     bool closes_idle; /* it also replaces one whose requests are all answered */
     struct http_limits limits;
-    bool is_measured; /* updates METRIC_HTTP_CONNECTIONS and HISTOGRAM_TURN */
+    struct refusals *refusals; /* counts and logs what is refused, shared; NULL: nobody does */
+    struct address_table *addresses; /* limits of client addresses, shared; NULL: none */
+    bool is_measured;                /* updates METRIC_HTTP_CONNECTIONS and HISTOGRAM_TURN */
+};
+
+/* The far end of a connection. */
+struct http_peer {
+    struct in6_addr address; /* IPv4 is mapped (::ffff:a.b.c.d) */
+    uint16_t port;
+    char text[INET6_ADDRSTRLEN]; /* IPv4 in dotted form */
+    bool is_tls;
 };
 
 /* Reads "127.0.0.1:8080", "[::1]:8080" or "*:8080". Otherwise returns false with a sentence in
@@ -102,11 +116,6 @@ void http_server_drain(struct http_server *server);
 bool http_server_is_idle(const struct http_server *server);
 void http_server_stop(struct http_server *server);
 
-/* The caller is authenticated. Connections of unknown callers have less patience. */
-void http_mark_known(struct http_exchange *exchange);
-/* "req_" and 26 characters. Every answer has it as x-request-id. Valid until http_answer. */
-const char *http_request_id(struct http_exchange *exchange);
-
 /* The request. The slices are valid until the handler returns. */
 struct slice http_method(const struct http_exchange *exchange);
 struct slice http_path(const struct http_exchange *exchange);  /* without the query */
@@ -121,6 +130,13 @@ struct slice http_body(const struct http_exchange *exchange);
 /* The time when the request was complete. Valid until http_answer. */
 int64_t http_received_mono_us(const struct http_exchange *exchange);
 
+/* Valid until http_answer. */
+const struct http_peer *http_peer(const struct http_exchange *exchange);
+/* NULL: no TLS, or the client sent no certificate. Valid until the handler returns. */
+const struct tls_identity *http_client_identity(const struct http_exchange *exchange);
+/* "req_" and 26 characters. */
+const char *http_request_id(const struct http_exchange *exchange);
+
 struct http_header_field {
     const char *name, *value; /* copied */
 };
@@ -132,6 +148,16 @@ struct http_reply {
     struct http_header_field headers[4];
     unsigned headers_count;
 };
+
+/*
+ * The caller is authenticated: problems of this exchange do not count against its address
+ * (address_table.h), and the log names the caller. `id` is copied, and cut after 64 bytes.
+ */
+void http_set_caller(struct http_exchange *exchange, const char *id);
+
+/* Sets a header of the answer of the exchange, whichever it is. It replaces one that was set
+ * before. The name is a lower-case literal, the value is copied. */
+void http_set_header(struct http_exchange *exchange, const char *name, const char *value);
 
 /* Answers and ends the exchange, which must not be used any more. Returns true if the client was
  * still connected. */

@@ -137,10 +137,15 @@ enum err ingress_accept(struct ingress *ingress, const struct submission *submis
             ingress, &submission->caller, FIELD_SLICE(fields.account), &account, ret_refusal);
     if (failed)
         return failed;
-    failed = make_event(ingress, submission, &fields, key, &append->event);
+    enum event_class class = class_of_type(&ingress->class_rules, FIELD_SLICE(fields.type));
+    failed = ingress_check_overload(ingress, class, ret_refusal);
     if (failed)
-        return refuse(
-            ret_refusal, failed, "The gateway is overloaded. Send the event again later.");
+        return failed;
+    failed = make_event(ingress, submission, &fields, key, &append->event);
+    if (failed == ERR_OVERLOADED)
+        return ingress_refuse_class(class, OVERLOAD_MEMORY, ret_refusal);
+    if (failed)
+        return refuse(ret_refusal, failed, "Send the event again later with the same key.");
     const struct event_parts *parts = &append->event->parts;
     if (parts->key.len)
         dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &append->dedupe_key);

@@ -23,8 +23,10 @@ struct http_exchange *awaited_take_exchange(struct awaited *awaited)
     return TAKE(awaited->exchange);
 }
 
-void awaited_end(struct awaited *awaited)
+void awaited_end(struct awaited *awaited, struct ingress *ingress)
 {
+    int64_t now_mono_us = clock_mono_us();
+    overload_note_answer(&ingress->overload, now_mono_us - awaited->received_mono_us, now_mono_us);
     list_remove(&awaited->in_waiting);
 }
 
@@ -80,7 +82,11 @@ void result_refuse(
 {
     if (result != ERR_CONFLICT) {
         (void)refuse(ret_refusal, result == ERR_DAMAGED ? ERR_UNAVAILABLE : result,
-            "The event could not be stored. Send it again later with the same key.");
+            result == ERR_DISK_FULL
+                ? "The disk of the gateway has no room for %s events now. Send the event again "
+                  "later with the same key."
+                : "The %s event could not be stored. Send it again later with the same key.",
+            class_name(append->event->parts.class));
         return;
     }
     char id[EVENT_ID_TEXT_BYTES];

@@ -14,7 +14,7 @@
  * (ingress.c).
  */
 #include "base/clock.h"
-#include "http/peer.h"
+#include "http/server.h"
 #include "ingress/ingress_internal.h"
 #include "model/tls_identity.h"
 
@@ -106,6 +106,7 @@ enum err caller_identify(struct ingress *ingress, struct http_exchange *exchange
     if (err)
         return err;
     directory_note_use(caller.credential, now_us);
+    http_set_caller(exchange, caller.partner->id);
     *ret_caller = caller;
     return OK;
 }

@@ -51,6 +51,7 @@ static void on_tick(void *context)
     if (ingress->intake)
         intake_tick(ingress->intake, now_mono_us);
     awaited_expire(ingress, now_mono_us);
+    ingress_watch_overload(ingress, now_mono_us);
     if (ingress->draining)
         stop_if_drained(ingress, now_mono_us);
 }
@@ -92,6 +93,7 @@ static void run(void *context)
 {
     struct ingress *ingress = context;
     http_server_run(ingress->server);
+    ingress_end_overload(ingress);
     end(ingress);
 }
 
@@ -150,6 +152,9 @@ enum err ingress_new(const struct ingress_options *options, struct ingress **ret
             .on_tick = on_tick,
             .body_bytes_max = EVENT_BYTES_MAX,
             .connections_max = options->connections_max,
+            .descriptors_end = options->descriptors_end,
+            .addresses = options->addresses,
+            .refusals = options->refusals,
             .is_measured = true,
         },
         &ingress->server);

@@ -29,7 +29,10 @@
 #include "broker/connector.h"
 #include "broker/status.h"
 #include "history/journal_reader.h"
+#include "http/address_table.h"
+#include "http/refusals.h"
 #include "http/server.h"
+#include "ingress/partner_limits.h"
 #include "model/class.h"
 
 struct ingress;
@@ -38,6 +41,7 @@ struct ingress_options {
     unsigned number;
     int listen_fd; /* owned by ingress, also if ingress_new fails */
     unsigned connections_max;
+    unsigned descriptors_end; /* see struct http_options */
     const struct directory *directory;
     struct journal *const *journals; /* by shard; must outlive ingress */
     struct byte_budget *budgets;     /* by shard */
@@ -46,6 +50,9 @@ struct ingress_options {
     unsigned partitions, shards;
     struct slice receipt_key;
     const struct class_rules *class_rules; /* copied */
+    struct partner_limits *partner_limits; /* shared by all threads; NULL: no limits */
+    struct address_table *addresses;       /* the same */
+    struct refusals *refusals;             /* the same */
 
     /* For rabbitmq mode. The connector (NULL: the embedded queue) is stopped before ingress_free.
      * The other objects must outlive ingress. */

@@ -7,6 +7,7 @@
 #include "http/problem.h"
 #include "ingress/broker_host.h"
 #include "ingress/ingress.h"
+#include "model/overload.h"
 #include "queue/queue.h"
 #include "runtime/metrics.h"
 #include "runtime/thread.h"
@@ -32,6 +33,9 @@ struct ingress {
     unsigned char random_pool[RANDOM_POOL_BYTES];
     size_t random_used;
     struct list waiting; /* of struct awaited, in order of arrival */
+    struct overload overload;
+    enum overload_level overload_shown[OVERLOAD_SIGNS]; /* in the metrics */
+    int64_t ticked_mono_us;
     bool draining;
     bool ended; /* the loop has ended; ingress_free handles the mail that is left */
     int64_t drain_until_mono_us;
@@ -76,6 +80,31 @@ bool media_type_is(struct slice content_type, const char *media_type);
 enum err given_key_parse(struct slice header, char storage[GIVEN_KEY_BYTES_MAX],
     struct slice *ret_key, struct refusal *ret_refusal) MUST_CHECK;
 
+/*
+ * admission.c: what a partner may post, before its work is done. Each adds RateLimit and
+ * RateLimit-Policy to the answer if the partner has a limit.
+ */
+/* Takes one event and the bytes of its body. Or answers 429 and returns false. */
+bool ingress_take_event(
+    struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner);
+/* Takes the bytes of a batch. Or answers 429 and returns false, also if no event is left. */
+bool ingress_take_batch(
+    struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner);
+/* Takes one event for each item and returns how many were left. If they are fewer, *ret_refusal is
+ * for the other items. */
+unsigned ingress_take_items(struct ingress *ingress, struct http_exchange *exchange,
+    const struct partner *partner, unsigned items, struct refusal *ret_refusal);
+
+/* overload.c */
+void ingress_watch_overload(struct ingress *ingress, int64_t now_mono_us); /* from the tick */
+void ingress_end_overload(struct ingress *ingress);
+/* ERR_OVERLOADED if this thread is too late to take events of this class. */
+enum err ingress_check_overload(
+    const struct ingress *ingress, enum event_class class, struct refusal *ret_refusal) MUST_CHECK;
+/* Makes the refusal of a class. Returns ERR_OVERLOADED. */
+enum err ingress_refuse_class(
+    enum event_class class, enum overload_sign sign, struct refusal *ret_refusal);
+
 /* accept.c: makes an event of the bytes that a partner sent, or rejects them. Does not use HTTP. */
 struct submission {
     struct caller caller;
@@ -108,7 +137,7 @@ void awaited_begin(struct awaited *awaited, struct ingress *ingress, struct http
     void (*on_late)(struct awaited *awaited));
 /* Returns the exchange, which the caller must answer now, or NULL if it is already answered. */
 struct http_exchange *awaited_take_exchange(struct awaited *awaited);
-void awaited_end(struct awaited *awaited);
+void awaited_end(struct awaited *awaited, struct ingress *ingress);
 void awaited_expire(struct ingress *ingress, int64_t now_mono_us);
 
 /* What a partner is answered for one event, and the metrics. */

@@ -3,6 +3,9 @@
  * POST /v1/events/batch. All items are posted at once, each like a single event. The result of each
  * is kept as text until the last one is known, or until the partner has waited too long. Then the
  * unknown ones are answered as unavailable. If the partner re-sends them, they are duplicates.
+ *
+ * If the partner may not post all items now (partner_limits.h), the first ones are posted, and the
+ * results of the others have the status 429.
  */
 #include "ingress/ingress_internal.h"
 #include "model/batch_split.h"
@@ -37,6 +40,8 @@ static void end_result(struct batch_item *item)
 
 static void set_refused(struct batch_item *item, const struct refusal *refusal)
 {
+    if (item->batch->awaited.exchange)
+        http_note_refusal(item->batch->awaited.exchange, refusal->error);
     begin_result(item);
     http_print_refusal(&item->batch->results, refusal);
     end_result(item);
@@ -88,7 +93,7 @@ static void end_item(struct batch *batch)
         return;
     if (batch->awaited.exchange)
         answer(batch);
-    awaited_end(&batch->awaited);
+    awaited_end(&batch->awaited, batch->ingress);
     buffer_done(&batch->results);
     free(batch);
 }
@@ -173,7 +178,13 @@ static enum err post_batch(struct ingress *ingress, struct http_exchange *exchan
         return refuse(ret_refusal, ERR_NO_MEMORY, "Send the batch again later.");
     struct submission submission = {
         .caller = *caller, .traceparent = http_header(exchange, "traceparent")};
-    for (unsigned i = 0; i < count; i++) {
+    struct refusal over_limit;
+    unsigned taken = ingress_take_items(ingress, exchange, caller->partner, count, &over_limit);
+    for (unsigned i = taken; i < count; i++) {
+        result_count_refused(over_limit.error);
+        set_refused(&batch->items[i], &over_limit);
+    }
+    for (unsigned i = 0; i < taken; i++) {
         submission.body = items[i];
         post_item(&batch->items[i], &submission);
     }
@@ -185,7 +196,8 @@ void ingress_post_batch(struct http_exchange *exchange, void *context)
 {
     struct caller caller;
     struct refusal refusal;
-    if (!ingress_authenticate(context, exchange, &caller))
+    if (!ingress_authenticate(context, exchange, &caller) ||
+        !ingress_take_batch(context, exchange, caller.partner))
         return;
     enum err failed = post_batch(context, exchange, &caller, &refusal);
     if (!failed)

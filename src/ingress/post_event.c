@@ -42,7 +42,7 @@ static void on_durable(struct queue_entry *entry, enum err result)
         result_refuse(&entry->append, result, &refusal);
         http_answer_refusal(exchange, &refusal);
     }
-    awaited_end(&posted->awaited);
+    awaited_end(&posted->awaited, posted->ingress);
     event_unref(entry->append.event);
     free(posted);
 }
@@ -102,6 +102,7 @@ void ingress_post_one(struct ingress *ingress, struct http_exchange *exchange,
 void ingress_post_event(struct http_exchange *exchange, void *context)
 {
     struct caller caller;
-    if (ingress_authenticate(context, exchange, &caller))
+    if (ingress_authenticate(context, exchange, &caller) &&
+        ingress_take_event(context, exchange, caller.partner))
         ingress_post_one(context, exchange, &caller, slice_of(NULL, 0));
 }

@@ -95,8 +95,11 @@ void ingress_post_signed(struct http_exchange *exchange, void *context)
         metrics_add(METRIC_ACCESS_SIGNATURE, 1);
     if (!err)
         err = caller_check_connection(exchange, &caller, &refusal);
-    if (err)
+    if (err) {
         http_answer_refusal(exchange, &refusal);
-    else
+        return;
+    }
+    http_set_caller(exchange, caller.partner->id);
+    if (ingress_take_event(context, exchange, caller.partner))
         ingress_post_one(context, exchange, &caller, http_header(exchange, "webhook-id"));
 }

@@ -21,6 +21,7 @@ struct gateway {
     bool delivers, uses_broker;      /* of roles and queue.kind */
     unsigned ingress_threads_wanted; /* counted once: the number of cores may change */
     struct descriptor_shares shares; /* of file descriptors */
+    unsigned descriptors_end;        /* the first one that partners must not have */
     int64_t drain_us;                /* of the stop */
 
     /* storage */
@@ -45,6 +46,9 @@ struct gateway {
     struct admin *admin;
     struct replica *replica;         /* NULL: this gateway leads */
     struct recent_keys *recent_keys; /* of all ingress threads; NULL: no broker */
+    struct partner_limits *partner_limits;
+    struct address_table *addresses;
+    struct refusals *refusals;
     struct ingress *ingresses[INGRESS_THREADS_MAX];
     unsigned ingress_threads;
     char ingress_url[64], admin_url[64];

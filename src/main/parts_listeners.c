@@ -144,6 +144,27 @@ static struct class_rules make_class_rules(const struct config *config)
         .allowed = config->allowed_types};
 }
 
+static struct partner_rules make_partner_defaults(const struct config *config)
+{
+    return (struct partner_rules){.events_per_s = (unsigned)config->partner_events_per_s,
+        .events_burst = (unsigned)config->partner_events_burst,
+        .bytes_per_s = (uint64_t)config->partner_bytes_per_s,
+        .bytes_burst = (uint64_t)config->partner_bytes_burst};
+}
+
+static struct address_limits make_address_limits(const struct config *config)
+{
+    struct address_limits limits = {.connections_max = (unsigned)config->address_connections_max,
+        .connections_per_s = (unsigned)config->address_connections_per_s,
+        .requests_per_s = (unsigned)config->address_requests_per_s,
+        .failures_max = (unsigned)config->address_failures_max};
+    for (unsigned i = 0; i < config->address_exempt.count; i++)
+        limits.exempt_count +=
+            network_parse(slice_from_string(config->address_exempt.texts[i]), /* was checked */
+                &limits.exempt[limits.exempt_count]);
+    return limits;
+}
+
 static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
 {
     const struct config *config = gateway->options.config;
@@ -155,6 +176,7 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
             .listen_fd = fd,
             .connections_max =
                 gateway_smaller(config->ingress_connections_max, gateway->shares.partners),
+            .descriptors_end = gateway->descriptors_end,
             .directory = accounts_directory(gateway->accounts),
             .journals = gateway->journals,
             .budgets = gateway->budgets,
@@ -164,6 +186,9 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
             .shards = installation->shards,
             .receipt_key = slice_of(installation->receipt_key, RECEIPT_KEY_BYTES),
             .class_rules = &class_rules,
+            .partner_limits = gateway->partner_limits,
+            .addresses = gateway->addresses,
+            .refusals = gateway->refusals,
             .connector = gateway->connector,
             .broker = &gateway->broker,
             .broker_status = gateway->broker_status,
@@ -189,6 +214,13 @@ enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
     enum err err = OK;
     if (gateway->uses_broker)
         gateway->recent_keys = recent_keys_new(threads * RECENT_KEYS_PER_THREAD);
+    struct partner_rules partner_defaults = make_partner_defaults(gateway->options.config);
+    struct address_limits address_limits = make_address_limits(gateway->options.config);
+    gateway->addresses = address_table_new(&address_limits);
+    gateway->refusals = refusals_new();
+    gateway->descriptors_end = descriptors_end_for_partners(descriptors_limit(),
+        descriptors_open() + DESCRIPTORS_OF_INGRESS_THREAD * threads, gateway->installation.shards);
+    gateway->partner_limits = partner_limits_new(&gateway->installation.seed, &partner_defaults);
     for (unsigned i = 0; !err && i < threads; i++) {
         int fd = -1;
         err = listen_on("ingress.listen", listen, &address, &len, &fd, complaints);
@@ -221,11 +253,20 @@ void free_ingress(struct gateway *gateway)
     for (unsigned i = 0; i < gateway->ingress_threads; i++)
         ingress_free(gateway->ingresses[i]);
     recent_keys_free(gateway->recent_keys);
+    partner_limits_free(gateway->partner_limits);
+    address_table_free(gateway->addresses);
+    refusals_free(gateway->refusals);
 }
 
 void reload_ingress(struct gateway *gateway, const struct config *config)
 {
     struct class_rules class_rules = make_class_rules(config);
+    struct partner_rules partner_defaults = make_partner_defaults(config);
+    struct address_limits address_limits = make_address_limits(config);
+    if (gateway->ingress_threads) {
+        partner_limits_set_defaults(gateway->partner_limits, &partner_defaults);
+        address_table_set_limits(gateway->addresses, &address_limits);
+    }
     for (unsigned i = 0; i < gateway->ingress_threads; i++)
         ingress_set_rules(gateway->ingresses[i], &class_rules);
 }

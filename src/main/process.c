@@ -57,6 +57,7 @@ static void check_addresses(const struct config *config, struct complaints *comp
     if (config->ingress_proxy_protocol && config->ingress_proxies.count == 0)
         config_complain(complaints, "ingress.proxy_protocol",
             "has no effect without proxies: set ingress.proxies to their networks");
+    check_networks("ingress.address_exempt", &config->address_exempt, complaints);
 }
 
 /* `dev` may use a relative directory; a service must not depend on where it is started. */

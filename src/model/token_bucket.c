@@ -34,16 +34,23 @@ void token_bucket_set(struct token_bucket *bucket, double rate, double burst, in
         bucket->tokens = burst;
 }
 
-int64_t token_bucket_wait_us(struct token_bucket *bucket, int64_t now_us)
+int64_t token_bucket_wait_for_us(struct token_bucket *bucket, double tokens, int64_t now_us)
 {
     if (bucket->rate == 0)
         return 0;
     refill(bucket, now_us);
-    if (bucket->tokens >= 1 - ROUNDING)
+    if (tokens > bucket->burst)
+        tokens = bucket->burst;
+    if (bucket->tokens >= tokens - ROUNDING)
         return 0;
-    double wait_us = (1 - bucket->tokens) / bucket->rate * US_PER_SECOND;
+    double wait_us = (tokens - bucket->tokens) / bucket->rate * US_PER_SECOND;
     return wait_us < (double)TOKEN_BUCKET_WAIT_US_MAX ? (int64_t)wait_us + 1
                                                       : TOKEN_BUCKET_WAIT_US_MAX;
+}
+
+int64_t token_bucket_wait_us(struct token_bucket *bucket, int64_t now_us)
+{
+    return token_bucket_wait_for_us(bucket, 1, now_us);
 }
 
 void token_bucket_take(struct token_bucket *bucket, int64_t now_us)
@@ -54,4 +61,20 @@ void token_bucket_take(struct token_bucket *bucket, int64_t now_us)
     bucket->tokens -= 1;
     if (bucket->tokens < -bucket->burst)
         bucket->tokens = -bucket->burst;
+}
+
+void token_bucket_take_many(struct token_bucket *bucket, double tokens, int64_t now_us)
+{
+    if (bucket->rate == 0)
+        return;
+    refill(bucket, now_us);
+    bucket->tokens -= tokens;
+}
+
+double token_bucket_count(struct token_bucket *bucket, int64_t now_us)
+{
+    if (bucket->rate == 0)
+        return 0;
+    refill(bucket, now_us);
+    return bucket->tokens + ROUNDING;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many attempts each second an endpoint gets: a token bucket.
+ * A token bucket: how many attempts each second an endpoint gets, and how many events and bytes a
+ * partner may post.
  *
  * The bucket holds up to `burst` tokens. They return at `rate` each second, and each attempt takes
  * one. So over any time T at most burst + rate x T attempts are sent. Rate 0: no limit.
@@ -40,6 +41,13 @@ void token_bucket_set(struct token_bucket *bucket, double rate, double burst, in
 /* Returns how long to wait for a token, 0: take one now. */
 int64_t token_bucket_wait_us(struct token_bucket *bucket, int64_t now_us);
 void token_bucket_take(struct token_bucket *bucket, int64_t now_us);
+
+/* The same for several tokens. Only as many as a burst can be waited for, so a taker of more takes
+ * when the bucket is full, and owes the rest. What is owed here has no bound of its own. */
+int64_t token_bucket_wait_for_us(struct token_bucket *bucket, double tokens, int64_t now_us);
+void token_bucket_take_many(struct token_bucket *bucket, double tokens, int64_t now_us);
+/* Returns how many tokens are there; negative: owed. 0 without a limit. */
+double token_bucket_count(struct token_bucket *bucket, int64_t now_us);
 
 /* Returns the stricter one of two rates, of which 0 is no limit. */
 static inline double token_bucket_stricter(double rate, double other_rate)

@@ -3,6 +3,7 @@
 
 #include "runtime/log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -10,7 +11,6 @@
 /* Descriptors that an idle gateway has open, measured, times 1.5. */
 #define OF_PROCESS 40
 #define OF_SHARD 16
-#define OF_INGRESS_THREAD 8
 #define AT_LEAST 4
 #define ENOUGH 4096 /* below it the log has a warning */
 
@@ -52,12 +52,35 @@ static unsigned share(uint64_t all, unsigned among)
 struct descriptor_shares descriptors_share(
     uint64_t limit, unsigned shards, unsigned ingress_threads)
 {
-    uint64_t own =
-        OF_PROCESS + (uint64_t)OF_SHARD * shards + (uint64_t)OF_INGRESS_THREAD * ingress_threads;
+    uint64_t own = OF_PROCESS + (uint64_t)OF_SHARD * shards +
+                   (uint64_t)DESCRIPTORS_OF_INGRESS_THREAD * ingress_threads;
     uint64_t left = limit > own ? limit - own : 0;
     return (struct descriptor_shares){
         .partners = share(left / 2, ingress_threads),
         .deliveries = share(left / 4, shards),
         .operators = share(left / 8, 1),
     };
+}
+
+unsigned descriptors_open(void)
+{
+    unsigned count = 0;
+    DIR *directory = opendir("/proc/self/fd");
+    for (const struct dirent *entry; directory && (entry = readdir(directory));)
+        count += entry->d_name[0] != '.';
+    if (directory)
+        closedir(directory);
+    return count > 0 ? count - 1 : OF_PROCESS; /* without the one of the directory */
+}
+
+unsigned descriptors_end_for_partners(uint64_t limit, uint64_t in_use, unsigned shards)
+{
+    uint64_t left = limit > in_use ? limit - in_use : 0;
+    uint64_t kept = (uint64_t)AT_LEAST * (shards + 1); /* those of each shard, and of operators */
+    if (kept < left / 8)
+        kept = left / 8;
+    if (kept > left / 2)
+        kept = left / 2;
+    uint64_t end = limit - kept;
+    return end > INT32_MAX ? INT32_MAX : (unsigned)end;
 }

@@ -10,6 +10,9 @@
 
 #include <stdint.h>
 
+/* Descriptors that an idle ingress thread has open, measured, times 1.5. */
+#define DESCRIPTORS_OF_INGRESS_THREAD 8
+
 struct descriptor_shares {
     unsigned partners;   /* connections of one ingress thread */
     unsigned deliveries; /* connections of one shard */
@@ -20,6 +23,18 @@ struct descriptor_shares {
  * holds. */
 uint64_t descriptors_raise(void);
 uint64_t descriptors_limit(void);
+
+/* Counts the open descriptors of the process. */
+unsigned descriptors_open(void);
+
+/*
+ * Returns the first descriptor that connections of partners must not have. The kernel always gives
+ * the lowest free number, so a connection with this number or a higher one is one of the last that
+ * the process can open. These are for operators and deliveries, also if the limit is too low for
+ * all shares. `in_use`: open before the first partner connects. Partners can always have half of
+ * the others.
+ */
+unsigned descriptors_end_for_partners(uint64_t limit, uint64_t in_use, unsigned shards);
 
 /* Each share is at least a few, even if the limit is too low for them. */
 struct descriptor_shares descriptors_share(

@@ -24,17 +24,61 @@
     X(METRIC_EVENTS_CONFLICT, counter, "penstock_events_total", "result=\"conflict\"", "")         \
     X(METRIC_EVENTS_REFUSED, counter, "penstock_events_total", "result=\"refused\"", "")           \
     X(METRIC_EVENTS_UNAVAILABLE, counter, "penstock_events_total", "result=\"unavailable\"", "")   \
+    X(METRIC_REFUSED_BAD_REQUEST, counter, "penstock_refusals_total", "reason=\"bad-request\"",    \
+        "Refused requests, items of batches and connections of partners, by reason")               \
+    X(METRIC_REFUSED_MALFORMED_JSON, counter, "penstock_refusals_total",                           \
+        "reason=\"malformed-json\"", "")                                                           \
+    X(METRIC_REFUSED_UNAUTHENTICATED, counter, "penstock_refusals_total",                          \
+        "reason=\"unauthenticated\"", "")                                                          \
+    X(METRIC_REFUSED_FORBIDDEN, counter, "penstock_refusals_total", "reason=\"forbidden\"", "")    \
+    X(METRIC_REFUSED_NOT_FOUND, counter, "penstock_refusals_total", "reason=\"not-found\"", "")    \
+    X(METRIC_REFUSED_METHOD, counter, "penstock_refusals_total", "reason=\"method-not-allowed\"",  \
+        "")                                                                                        \
+    X(METRIC_REFUSED_TOO_LARGE, counter, "penstock_refusals_total", "reason=\"too-large\"", "")    \
+    X(METRIC_REFUSED_MEDIA_TYPE, counter, "penstock_refusals_total", "reason=\"media-type\"", "")  \
+    X(METRIC_REFUSED_INVALID, counter, "penstock_refusals_total", "reason=\"invalid\"", "")        \
+    X(METRIC_REFUSED_CONFLICT, counter, "penstock_refusals_total", "reason=\"conflict\"", "")      \
+    X(METRIC_REFUSED_RATE_LIMITED, counter, "penstock_refusals_total", "reason=\"rate-limited\"",  \
+        "")                                                                                        \
+    X(METRIC_REFUSED_OVERLOADED, counter, "penstock_refusals_total", "reason=\"overloaded\"", "")  \
+    X(METRIC_REFUSED_NO_MEMORY, counter, "penstock_refusals_total", "reason=\"no-memory\"", "")    \
+    X(METRIC_REFUSED_TIMEOUT, counter, "penstock_refusals_total", "reason=\"timeout\"", "")        \
+    X(METRIC_REFUSED_DISK, counter, "penstock_refusals_total", "reason=\"disk\"", "")              \
+    X(METRIC_REFUSED_DISK_FULL, counter, "penstock_refusals_total", "reason=\"disk-full\"", "")    \
+    X(METRIC_REFUSED_UNAVAILABLE, counter, "penstock_refusals_total", "reason=\"unavailable\"",    \
+        "")                                                                                        \
+    X(METRIC_REFUSED_SHUTTING_DOWN, counter, "penstock_refusals_total",                            \
+        "reason=\"shutting-down\"", "")                                                            \
+    X(METRIC_REFUSED_OTHER, counter, "penstock_refusals_total", "reason=\"other\"", "")            \
+    X(METRIC_REFUSED_ADDRESS_CONNECTIONS, counter, "penstock_refusals_total",                      \
+        "reason=\"address-connections\"", "")                                                      \
+    X(METRIC_REFUSED_ADDRESS_CONNECTION_RATE, counter, "penstock_refusals_total",                  \
+        "reason=\"address-connection-rate\"", "")                                                  \
+    X(METRIC_REFUSED_ADDRESS_REQUESTS, counter, "penstock_refusals_total",                         \
+        "reason=\"address-requests\"", "")                                                         \
+    X(METRIC_REFUSED_ADDRESS_FAILURES, counter, "penstock_refusals_total",                         \
+        "reason=\"address-failures\"", "")                                                         \
+    X(METRIC_REFUSED_HEAD_TOO_LARGE, counter, "penstock_refusals_total",                           \
+        "reason=\"head-too-large\"", "")                                                           \
+    X(METRIC_REFUSED_UNREAD, counter, "penstock_refusals_total", "reason=\"answer-not-read\"", "") \
+    X(METRIC_REFUSED_FLOOD, counter, "penstock_refusals_total", "reason=\"flood\"", "")            \
+    X(METRIC_REFUSED_NO_ROOM, counter, "penstock_refusals_total", "reason=\"no-room\"", "")        \
+    X(METRIC_REFUSED_DEADLINE, counter, "penstock_refusals_total", "reason=\"deadline\"", "")      \
+    X(METRIC_REFUSED_DESCRIPTORS, counter, "penstock_refusals_total", "reason=\"descriptors\"",    \
+        "")                                                                                        \
+    X(METRIC_INGRESS_REFUSING_CRITICAL, gauge, "penstock_ingress_refusing", "class=\"critical\"",  \
+        "Ingress threads that reject a class of events because of overload")                       \
+    X(METRIC_INGRESS_REFUSING_IMPORTANT, gauge, "penstock_ingress_refusing",                       \
+        "class=\"important\"", "")                                                                 \
+    X(METRIC_INGRESS_REFUSING_OPTIONAL, gauge, "penstock_ingress_refusing", "class=\"optional\"",  \
+        "")                                                                                        \
+    X(METRIC_INGRESS_OVERLOADED_MEMORY, gauge, "penstock_ingress_overloaded", "sign=\"memory\"",   \
+        "Ingress threads that are overloaded, by sign")                                            \
+    X(METRIC_INGRESS_OVERLOADED_TURNS, gauge, "penstock_ingress_overloaded", "sign=\"turns\"", "") \
+    X(METRIC_INGRESS_OVERLOADED_ANSWERS, gauge, "penstock_ingress_overloaded", "sign=\"answers\"", \
+        "")                                                                                        \
     X(METRIC_HTTP_SILENT_CLOSED, counter, "penstock_http_silent_connections_closed_total", "",     \
         "Idle connections closed to make room for new ones")                                       \
-    X(METRIC_HTTP_CUT_SLOW, counter, "penstock_http_connections_cut_total", "reason=\"slow\"",       \
-        "Connections or requests that were ended, by reason")                                      \
-    X(METRIC_HTTP_CUT_UNREAD, counter, "penstock_http_connections_cut_total",                      \
-        "reason=\"answer-not-read\"", "")                                                          \
-    X(METRIC_HTTP_CUT_ABUSE, counter, "penstock_http_connections_cut_total", "reason=\"abuse\"",     \
-        "")                                                                                        \
-    X(METRIC_HTTP_CUT_IDLE, counter, "penstock_http_connections_cut_total", "reason=\"idle\"", "")   \
-    X(METRIC_HTTP_NO_ROOM, counter, "penstock_http_no_room_total", "",                             \
-        "Requests refused because requests and answers use all memory that they may have")         \
     X(METRIC_ANSWERS_ORPHANED, counter, "penstock_answers_orphaned_total", "",                     \
         "Answers whose client had disconnected; the events are stored")                            \
     X(METRIC_BYTES_IN_FLIGHT, gauge, "penstock_bytes_in_flight", "",                               \

@@ -38,7 +38,9 @@ Test(err, statuses_exit_codes_and_kinds_are_consistent)
         cr_expect_neq(err_kind(e), ERR_KIND_NONE, "%s", err_name(e));
         if (err_http_status(e) == 503)
             cr_expect_eq(err_kind(e), ERR_KIND_TEMPORARY, "%s", err_name(e));
-        if (err_http_status(e) < 500)
+        if (err_http_status(e) == 429)
+            cr_expect_eq(err_kind(e), ERR_KIND_TEMPORARY, "%s", err_name(e));
+        else if (err_http_status(e) < 500)
             cr_expect_eq(err_kind(e), ERR_KIND_PERMANENT, "%s", err_name(e));
     }
 }

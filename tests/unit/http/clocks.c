@@ -128,7 +128,7 @@ Test(clocks, slow_http2_head_is_cut)
     while (h2_read_frame(fd, &frame))
         ;
     cr_assert_geq(clock_mono_us() - since_us, (SHORT_MS - 10) * US_PER_MS);
-    cr_assert_eq(metrics_read(METRIC_HTTP_CUT_SLOW), 1);
+    cr_assert_eq(metrics_read(METRIC_REFUSED_DEADLINE), 1);
     fixture_stop(&fixture);
 }
 
@@ -154,7 +154,7 @@ Test(clocks, http2_answer_that_is_not_read_ends)
     h2_send_request(fd, 1, "GET", "/now", false);
     struct h2_frame frame;
     cr_assert(h2_read_until(fd, H2_RST_STREAM, 1, &frame));
-    cr_assert_eq(metrics_read(METRIC_HTTP_CUT_UNREAD), 1);
+    cr_assert_eq(metrics_read(METRIC_REFUSED_UNREAD), 1);
     fixture_stop(&fixture);
 }
 
@@ -168,7 +168,7 @@ Test(clocks, answer_that_is_not_read_ends_the_connection)
     h2_send_request(http2, 1, "GET", "/big", false);
     WAIT_UNTIL(metrics_read(METRIC_HTTP_CONNECTIONS) == 2);
     WAIT_UNTIL(metrics_read(METRIC_HTTP_CONNECTIONS) == 0);
-    cr_assert_eq(metrics_read(METRIC_HTTP_CUT_UNREAD), 2);
+    cr_assert_eq(metrics_read(METRIC_REFUSED_UNREAD), 2);
     fixture_stop(&fixture);
 }
 

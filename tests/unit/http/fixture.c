@@ -116,6 +116,21 @@ static void handle_problem(struct http_exchange *exchange, void *context)
     http_answer_problem(exchange, error, "Do better.", error == ERR_INVALID ? &problems : NULL);
 }
 
+/* The key is "good". */
+static void handle_key(struct http_exchange *exchange, void *context)
+{
+    count_request(context);
+    if (!slice_equals_string(http_header(exchange, "authorization"), "good")) {
+        http_answer_problem(exchange, ERR_UNAUTHENTICATED, "Send the key.", NULL);
+        return;
+    }
+    http_set_caller(exchange, "shop");
+    if (slice_equals_string(http_query(exchange), "wrong"))
+        http_answer_problem(exchange, ERR_INVALID, "Do better.", NULL);
+    else
+        answer_text(exchange, SLICE_LITERAL("key"));
+}
+
 static void on_tick(void *context)
 {
     struct fixture *fixture = context;
@@ -130,7 +145,7 @@ static void admit_friend(struct http_exchange *exchange, void *context)
     struct fixture *fixture = context;
     atomic_fetch_add(&fixture->heads, 1);
     if (slice_equals_string(http_header(exchange, "x-one"), "friend"))
-        http_mark_known(exchange);
+        http_set_caller(exchange, "friend");
     else
         http_answer_problem(exchange, ERR_UNAUTHENTICATED, "Say friend.", NULL);
 }
@@ -150,6 +165,7 @@ static const struct http_route routes[] = {
     {"GET", "/big", handle_big},
     {"GET", "/empty", handle_empty},
     {"GET", "/problem/{name}", handle_problem},
+    {"GET", "/key", handle_key},
     {"GET", "/challenge/{name}", handle_problem, .challenge = "Riddle"},
     {"POST", "/large", handle_now, .body_bytes_max = FIXTURE_LARGE_BODY_BYTES_MAX},
     {0},
@@ -179,7 +195,9 @@ void fixture_start(struct fixture *fixture)
         .room_bytes = fixture->room_bytes ? fixture->room_bytes : FIXTURE_ROOM_BYTES,
         .connections_max = fixture->connections_max ? fixture->connections_max : 100,
         .closes_idle = fixture->closes_idle,
+        .addresses = fixture->addresses,
         .limits = fixture->limits,
+        .refusals = fixture->refusals = refusals_new(),
         .is_measured = true,
     };
     cr_assert_eq(http_listen(&fixture->address, fixture->address_len, &options.listen_fd), OK);
@@ -250,6 +268,7 @@ void fixture_stop(struct fixture *fixture)
     thread_join(&fixture->thread);
     fixture_answer_broker_owned(fixture);
     mailbox_done(&fixture->mailbox);
+    refusals_free(fixture->refusals);
 }
 
 /* h2o keeps a few recycled blocks per thread and cannot free them when the thread ends. */

@@ -4,7 +4,9 @@
 #define PENSTOCK_TESTS_HTTP_FIXTURE_H
 
 #include "base/clock.h"
+#include "http/address_table.h"
 #include "http/problem.h"
+#include "http/refusals.h"
 #include "http/server.h"
 #include "runtime/metrics.h"
 #include "runtime/thread.h"
@@ -29,8 +31,10 @@ struct fixture {
     bool closes_idle;
     size_t room_bytes; /* 0: FIXTURE_ROOM_BYTES */
     struct http_limits limits;
+    struct address_table *addresses; /* NULL: none */
     struct mailbox mailbox;
     struct http_server *server;
+    struct refusals *refusals;
     struct thread thread;
     /* owned by the server's thread while that runs */
     struct http_exchange *held[FIXTURE_BROKER_OWNED_MAX];

@@ -161,7 +161,7 @@ Test(floods, each_kind_is_cut)
         struct h2_frame frame;
         while (h2_read_frame(fd, &frame)) /* to the end of the connection */
             ;
-        cr_expect_eq(metrics_read(METRIC_HTTP_CUT_SLOW), 0, "%s", floods[kind].name);
+        cr_expect_eq(metrics_read(METRIC_REFUSED_DEADLINE), 0, "%s", floods[kind].name);
         h2_send_request(partner, 2 * kind + 1, "GET", "/now", false);
         cr_assert_eq(h2_read_status(partner, 2 * kind + 1), 200, "%s", floods[kind].name);
     }

@@ -29,6 +29,7 @@ struct fake_journal {
 
 struct ingress *ingress;
 struct byte_budget budgets[TEST_SHARDS];
+struct partner_limits *partner_limits;
 static struct recent_keys *known;
 const struct hash_seed seed = {{1, 2, 3}};
 
@@ -185,6 +186,7 @@ static void start_ingress(const char *intake_partner)
     cr_assert(http_parse_address("127.0.0.1:0", &address, &address_len, &problem));
     cr_assert_eq(http_listen(&address, address_len, &fd), OK);
     cr_assert_eq(journal_reader_open(directory, TEST_SHARDS, &reader), OK);
+    partner_limits = partner_limits_new(&seed, &(struct partner_rules){0});
     struct ingress_options options = {.listen_fd = fd,
         .connections_max = 100,
         .directory = accounts_directory(accounts),
@@ -195,7 +197,8 @@ static void start_ingress(const char *intake_partner)
         .partitions = TEST_PARTITIONS,
         .shards = TEST_SHARDS,
         .receipt_key = SLICE_LITERAL("0123456789abcdef0123456789abcdef"),
-        .class_rules = &class_rules_default};
+        .class_rules = &class_rules_default,
+        .partner_limits = partner_limits};
     if (intake_partner) {
         fake_broker_begin();
         known = recent_keys_new(64);
@@ -291,6 +294,7 @@ void fixture_end(void)
     accounts_stop(accounts);
     ingress_free(ingress);
     recent_keys_free(known);
+    partner_limits_free(partner_limits);
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", directory);
     assert_at_end(system(command) == 0);
@@ -318,7 +322,13 @@ void client_post_to(int fd, const char *path, const char *headers, struct slice 
     buffer_add_format(&text, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%s\r\n", path,
         body.len, headers);
     buffer_add_slice(&text, body);
-    cr_assert_eq(send(fd, text.data, text.len, MSG_NOSIGNAL), (ssize_t)text.len);
+    /* The server may answer a large body before its end, and close. */
+    for (size_t sent = 0; sent < text.len;) {
+        ssize_t some = send(fd, text.data + sent, text.len - sent, MSG_NOSIGNAL);
+        if (some <= 0)
+            break;
+        sent += (size_t)some;
+    }
     buffer_done(&text);
 }
 

@@ -213,8 +213,16 @@ Test(post_event, optional_events_are_shed_first_and_critical_ones_last)
         client_receive(fd, &answer);
         cr_assert_eq(
             answer.status, cases[i].status, "case %u: %d %s", i, answer.status, answer.body);
+        cr_expect_eq(strstr(answer.body, "too many events in memory") != NULL,
+            cases[i].status == 503, "%s", answer.body);
         WAIT_UNTIL(atomic_load(&budgets[shard].taken_bytes) == held);
     }
+    WAIT_UNTIL(metrics_read(METRIC_INGRESS_REFUSING_CRITICAL) == 1);
+    cr_expect_eq(metrics_read(METRIC_INGRESS_REFUSING_OPTIONAL), 1);
+    cr_expect_eq(metrics_read(METRIC_INGRESS_OVERLOADED_MEMORY), 1);
+    atomic_store(&budgets[shard].taken_bytes, 0);
+    WAIT_UNTIL(metrics_read(METRIC_INGRESS_REFUSING_OPTIONAL) == 0);
+    cr_expect_eq(metrics_read(METRIC_INGRESS_OVERLOADED_MEMORY), 0);
     close(fd);
 }
 

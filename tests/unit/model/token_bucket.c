@@ -83,6 +83,30 @@ Test(token_bucket, a_clock_that_steps_back_is_harmless)
     cr_expect_eq(take_all(&bucket, 10 * S + S / 10), 1, "it continues from the new time");
 }
 
+Test(token_bucket, many_tokens_are_taken_at_once_when_they_are_there)
+{
+    struct token_bucket bucket = new_bucket(10, 20, 0);
+    cr_expect_eq(token_bucket_wait_for_us(&bucket, 20, 0), 0);
+    token_bucket_take_many(&bucket, 15, 0);
+    cr_expect_float_eq(token_bucket_count(&bucket, 0), 5, 0.001);
+    cr_expect_eq(token_bucket_wait_for_us(&bucket, 5, 0), 0);
+    cr_expect_eq(token_bucket_wait_for_us(&bucket, 10, 0), S / 2 + 1);
+    cr_expect_eq(token_bucket_wait_for_us(&bucket, 1000, 0), 3 * S / 2 + 1, "a full bucket");
+}
+
+Test(token_bucket, more_than_a_burst_is_taken_when_the_bucket_is_full_and_owed)
+{
+    struct token_bucket bucket = new_bucket(10, 20, 0);
+    cr_expect_eq(token_bucket_wait_for_us(&bucket, 100, 0), 0);
+    token_bucket_take_many(&bucket, 100, 0);
+    cr_expect_float_eq(token_bucket_count(&bucket, 0), -80, 0.001);
+    cr_expect_eq(token_bucket_wait_us(&bucket, 0), 81 * S / 10 + 1);
+    cr_expect_eq(token_bucket_wait_us(&bucket, 8 * S + S / 10), 0);
+    token_bucket_init(&bucket);
+    token_bucket_take_many(&bucket, 100, 0);
+    cr_expect_eq(token_bucket_wait_for_us(&bucket, 1e9, 0), 0, "no limit");
+}
+
 Test(token_bucket, a_tiny_rate_asks_again_after_an_hour)
 {
     struct token_bucket bucket = new_bucket(1e-300, 1, 0);

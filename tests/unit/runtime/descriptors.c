@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 Test(descriptors, shares_leave_enough_for_the_process_itself)
 {
@@ -41,4 +42,29 @@ Test(descriptors, soft_limit_is_raised_to_the_hard_limit)
     cr_assert(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     cr_expect_eq(descriptors_raise(), limit.rlim_max);
     cr_expect_eq(descriptors_limit(), limit.rlim_max);
+}
+
+Test(descriptors, last_ones_are_not_for_partners)
+{
+    static const struct {
+        uint64_t limit, in_use;
+        unsigned shards, end;
+    } cases[] = {{1024, 64, 2, 904}, {64, 40, 2, 52}, {64, 60, 2, 62}, {64, 70, 2, 64},
+        {256, 56, 8, 220}, {UINT64_MAX, 50, 2, INT32_MAX}};
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        unsigned end =
+            descriptors_end_for_partners(cases[i].limit, cases[i].in_use, cases[i].shards);
+        cr_expect_eq(end, cases[i].end, "case %zu: %u", i, end);
+    }
+}
+
+Test(descriptors, open_ones_are_counted)
+{
+    unsigned before = descriptors_open();
+    int fds[2];
+    cr_assert_eq(pipe(fds), 0);
+    cr_expect_eq(descriptors_open(), before + 2);
+    close(fds[0]);
+    close(fds[1]);
+    cr_expect_eq(descriptors_open(), before);
 }

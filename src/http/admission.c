@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Applies the limits of client addresses (address_table.h) to connections and to requests whose
+ * caller is not authenticated. A problem that such a request is answered with counts against its
+ * address: 401 as a failed authentication, 400, 404 and others as a request. Answers with 503 do
+ * not count, since they are not the caller's fault.
+ *
+ * All refusals are counted and logged from here (refusals.h).
+ *
+ * A delayed answer keeps its exchange, as a handler that answers later does. It is answered from
+ * the tick of the server, so a delay takes up to 0.1 s longer.
+ */
+#include "http/http_internal.h"
+
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct delayed {
+    struct list link;
+    struct http_exchange *exchange;
+    int64_t due_us;
+    enum err error;
+    char detail[200];
+};
+
+static const enum refusal_reason reasons[] = {
+    [ADDRESS_LIMIT_CONNECTIONS] = REFUSAL_ADDRESS_CONNECTIONS,
+    [ADDRESS_LIMIT_CONNECTION_RATE] = REFUSAL_ADDRESS_CONNECTION_RATE,
+    [ADDRESS_LIMIT_REQUESTS] = REFUSAL_ADDRESS_REQUESTS,
+    [ADDRESS_LIMIT_FAILURES] = REFUSAL_ADDRESS_FAILURES};
+
+void http_note_cut(const struct http_connection *connection, enum refusal_reason reason, int status)
+{
+    struct refusals *refusals = connection->server->options.refusals;
+    uint64_t left_out;
+    if (refusals && refusals_count(refusals, reason, clock_mono_us(), &left_out))
+        refusals_log(
+            &(struct refused){.reason = reason, .status = status, .address = connection->peer.text},
+            left_out);
+}
+
+/* The server is gone when a handler answers after it. */
+void http_note_refusal(struct http_exchange *exchange, enum err error)
+{
+    struct refusals *refusals = exchange->server ? exchange->server->options.refusals : NULL;
+    enum refusal_reason reason = exchange->over_limit;
+    uint64_t left_out;
+    if (reason == REFUSAL_OTHER)
+        reason = refusal_of_error(error);
+    if (refusals && refusals_count(refusals, reason, clock_mono_us(), &left_out))
+        refusals_log(&(struct refused){.reason = reason,
+                         .status = err_http_status(error),
+                         .partner = exchange->caller,
+                         .address = exchange->peer.text,
+                         .request_id = http_request_id(exchange)},
+            left_out);
+}
+
+/* The last descriptors of the process are for operators and deliveries. */
+static bool has_descriptor(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    unsigned end = server->options.descriptors_end;
+    if (!end || (unsigned)h2o_socket_get_fd(connection->socket) < end)
+        return true;
+    http_note_cut(connection, REFUSAL_DESCRIPTORS, 0);
+    http_connections_make_room(server);
+    return false;
+}
+
+bool http_admission_open(struct http_connection *connection)
+{
+    struct address_table *addresses = connection->server->options.addresses;
+    if (!has_descriptor(connection))
+        return false;
+    if (!addresses)
+        return true;
+    struct address_answer answer = address_table_open(
+        addresses, &connection->peer.address, clock_mono_us(), &connection->address);
+    if (answer.verdict == ADDRESS_OK)
+        return true;
+    http_note_cut(connection, reasons[answer.limit], 0);
+    return false;
+}
+
+void http_admission_close(struct http_connection *connection)
+{
+    if (connection->address.place)
+        address_table_close(connection->server->options.addresses, connection->address,
+            connection->has_authenticated, clock_mono_us());
+}
+
+void http_set_caller(struct http_exchange *exchange, const char *id)
+{
+    struct http_connection *connection = exchange->connection;
+    memcpy(exchange->caller, id, strnlen(id, sizeof exchange->caller - 1));
+    if (!connection)
+        return;
+    connection->refused_in_a_row = 0;
+    if (connection->has_authenticated)
+        return;
+    connection->has_authenticated = true;
+    if (connection->address.place)
+        address_table_authenticated(
+            connection->server->options.addresses, connection->address, clock_mono_us());
+}
+
+static bool delay(struct http_exchange *exchange, enum err error, const char *detail)
+{
+    struct http_server *server = exchange->server;
+    struct delayed *delayed;
+    if (server->delayed_count >= ADDRESS_DELAYED_MAX || server->closing)
+        return false;
+    MEMORY_NEW(delayed);
+    delayed->exchange = exchange;
+    http_exchange_hold(exchange);
+    delayed->error = error;
+    delayed->due_us = clock_mono_us() + ADDRESS_DELAY_US;
+    snprintf(delayed->detail, sizeof delayed->detail, "%s", detail ? detail : err_title(error));
+    list_add_tail(&server->delayed, &delayed->link);
+    server->delayed_count++;
+    return true;
+}
+
+void http_admission_tick(struct http_server *server, bool all)
+{
+    int64_t now_us = clock_mono_us();
+    if (server->options.refusals)
+        refusals_tick(server->options.refusals, now_us);
+    list_for_each_safe (link, following, &server->delayed) {
+        struct delayed *delayed = CONTAINER_OF(link, struct delayed, link);
+        if (!all && now_us < delayed->due_us)
+            break;
+        list_remove(&delayed->link);
+        server->delayed_count--;
+        http_answer_problem(delayed->exchange, delayed->error, delayed->detail, NULL);
+        free(delayed);
+    }
+}
+
+static void answer_busy(struct http_exchange *exchange, const struct address_answer *answer)
+{
+    char detail[160], seconds[16];
+    exchange->over_limit = reasons[answer->limit];
+    snprintf(seconds, sizeof seconds, "%u", answer->retry_after_s);
+    http_set_header(exchange, "retry-after", seconds);
+    if (answer->limit == ADDRESS_LIMIT_FAILURES)
+        snprintf(detail, sizeof detail,
+            "Your address has sent too many wrong credentials. Check your API key or signature, "
+            "and try again in %u s.",
+            answer->retry_after_s);
+    else
+        snprintf(detail, sizeof detail,
+            "Your address has sent too many requests without valid credentials. Try again in %u s.",
+            answer->retry_after_s);
+    http_answer_problem(exchange, ERR_RATE_LIMITED, detail, NULL);
+}
+
+bool http_admission_takes(struct http_exchange *exchange, enum err error, const char *detail)
+{
+    struct http_connection *connection = exchange->connection;
+    if (!connection || !connection->address.place || exchange->is_judged || *exchange->caller ||
+        err_http_status(error) >= 500)
+        return false;
+    exchange->is_judged = true;
+    struct address_answer answer = address_table_refused(connection->server->options.addresses,
+        connection->address, error == ERR_UNAUTHENTICATED, clock_mono_us());
+    switch (answer.verdict) {
+    case ADDRESS_OK:
+        return false;
+    case ADDRESS_SLOW:
+        if (delay(exchange, error, detail))
+            return true;
+        answer.retry_after_s = ADDRESS_DELAY_US / US_PER_SECOND;
+        break;
+    case ADDRESS_BUSY:
+        break;
+    case ADDRESS_CUT:
+        /* Others may use the connection as well, such as the clients of a partner's proxy. */
+        exchange->closes = !connection->has_authenticated ||
+                            ++connection->refused_in_a_row >= ADDRESS_REFUSED_IN_A_ROW_MAX;
+        break;
+    }
+    answer_busy(exchange, &answer);
+    return true;
+}

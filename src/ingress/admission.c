@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a partner may post now, and what it is answered if that is too much. */
+#include "base/clock.h"
+#include "ingress/ingress_internal.h"
+
+#include <stdio.h>
+
+/* Retry-After is spread, so that the clients of a partner do not return together. */
+#define SPREAD_S 3
+
+/* Takes what the partner posts, and adds the fields of its limits to the answer. */
+static void take(struct ingress *ingress, struct http_exchange *exchange,
+    const struct partner *partner, unsigned events, size_t bytes, struct partner_taking *ret_taking)
+{
+    char policy[PARTNER_LIMITS_FIELD_BYTES], left[PARTNER_LIMITS_FIELD_BYTES];
+    *ret_taking = (struct partner_taking){.events = events};
+    if (!ingress->options.partner_limits ||
+        !partner_limits_take(ingress->options.partner_limits, partner->id, &partner->rules,
+            events, bytes, clock_mono_us(), ret_taking))
+        return;
+    partner_limits_print(ret_taking, policy, left);
+    http_set_header(exchange, "ratelimit-policy", policy);
+    http_set_header(exchange, "ratelimit", left);
+}
+
+/* What Content-Length says, so that a request can be refused before its body arrives. Without it,
+ * the bytes that have arrived. */
+static size_t body_bytes(const struct http_exchange *exchange)
+{
+    struct slice told = http_header(exchange, "content-length");
+    uint64_t bytes = 0;
+    if (told.len == 0 || told.len > 18)
+        return http_body(exchange).len;
+    for (size_t i = 0; i < told.len; i++) {
+        if (told.data[i] < '0' || told.data[i] > '9')
+            return http_body(exchange).len;
+        bytes = bytes * 10 + (uint64_t)(told.data[i] - '0');
+    }
+    return bytes;
+}
+
+static enum err refuse_taking(const struct partner_taking *taking, struct refusal *ret_refusal)
+{
+    return refuse(ret_refusal, ERR_RATE_LIMITED,
+        "Your limit of %llu %s per second is used up. Send it again in %u s, or ask the operator "
+        "for a higher limit.",
+        (unsigned long long)taking->rate,
+        taking->limit == PARTNER_LIMIT_EVENTS ? "events" : "bytes", taking->retry_after_s);
+}
+
+static bool answer_if_refused(struct http_exchange *exchange, const struct partner_taking *taking)
+{
+    struct refusal refusal;
+    char seconds[16];
+    if (!taking->is_refused)
+        return false;
+    enum err failed = refuse_taking(taking, &refusal);
+    /* Not earlier than `t` of RateLimit (section 6 of the draft). */
+    snprintf(seconds, sizeof seconds, "%u",
+        taking->retry_after_s + (unsigned)(http_received_mono_us(exchange) % SPREAD_S));
+    http_set_header(exchange, "retry-after", seconds);
+    result_count_refused(failed);
+    http_answer_refusal(exchange, &refusal);
+    return true;
+}
+
+bool ingress_take_event(
+    struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner)
+{
+    struct partner_taking taking;
+    take(ingress, exchange, partner, 1, body_bytes(exchange), &taking);
+    return !answer_if_refused(exchange, &taking);
+}
+
+bool ingress_take_batch(
+    struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner)
+{
+    struct partner_taking taking;
+    take(ingress, exchange, partner, 0, body_bytes(exchange), &taking);
+    return !answer_if_refused(exchange, &taking);
+}
+
+unsigned ingress_take_items(struct ingress *ingress, struct http_exchange *exchange,
+    const struct partner *partner, unsigned items, struct refusal *ret_refusal)
+{
+    struct partner_taking taking;
+    take(ingress, exchange, partner, items, 0, &taking);
+    if (taking.events < items)
+        (void)refuse_taking(&taking, ret_refusal);
+    return taking.events;
+}
