@@ -23,7 +23,7 @@
 
 #define DISCARD_BYTES_MAX (64 * 1024)
 #define LINGER_US (2 * US_PER_SECOND)
-#define LINGER_BYTES_MAX (256 * 1024)
+#define LINGER_BYTES_MAX (4 * 1024 * 1024) /* clients that send a whole batch before they read */
 #define BODY_STEP_BYTES (64 * 1024) /* the time for a body grows with each */
 
 struct http1 {
