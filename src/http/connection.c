@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections: accepts them, detects their protocol, and hands them to h2o (HTTP/1 through
- * http1.c).
+ * Connections: accepts them, detects their protocol (after the handshake of connection_tls.c if
+ * there is one), and hands them to h2o (HTTP/1 through http1.c).
  *
  * This file looks for the HTTP/2 preface itself. h2o does it only together with `Upgrade: h2c`,
  * which would bypass the checks of http1.c (h2c smuggling) and which RFC 9113 has removed. A client
@@ -32,17 +32,21 @@ static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9113 se
 
 static void on_listener_ready(h2o_socket_t *listener, const char *error);
 
+static void update_listener(h2o_socket_t *listener, bool wanted)
+{
+    bool accepting = listener && h2o_socket_is_reading(listener);
+    if (listener && wanted && !accepting)
+        h2o_socket_read_start(listener, on_listener_ready);
+    else if (!wanted && accepting)
+        h2o_socket_read_stop(listener);
+}
+
 /* The only function that starts and stops accepting. */
 static void update_accepting(struct http_server *server)
 {
-    if (!server->listener)
-        return;
     bool wanted = !h2o_timeout_is_linked(&server->accept_pause);
-    bool accepting = h2o_socket_is_reading(server->listener);
-    if (wanted && !accepting)
-        h2o_socket_read_start(server->listener, on_listener_ready);
-    else if (!wanted && accepting)
-        h2o_socket_read_stop(server->listener);
+    update_listener(server->listener, wanted);
+    update_listener(server->tls_listener, wanted);
 }
 
 static void on_accept_pause_over(h2o_timeout_entry_t *entry)
@@ -66,6 +70,7 @@ static void on_close(void *data)
     if (connection->gone)
         *connection->gone = true;
     free(connection->refusal);
+    http_connection_end_tls(connection);
     free(connection);
     server->connections_open--;
     if (server->options.is_measured)
@@ -79,9 +84,20 @@ struct http_connection *http_connection_of(h2o_socket_t *socket)
     return socket->on_close.cb == on_close ? socket->on_close.data : NULL;
 }
 
+void http_connection_close(struct http_connection *connection)
+{
+    h2o_timeout_unlink(&connection->deadline);
+    if (connection->is_closing) {
+        shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR); /* the last record waits */
+        return;
+    }
+    connection->is_closing = true;
+    h2o_socket_close(connection->socket);
+}
+
 static void on_first_bytes_late(h2o_timeout_entry_t *entry)
 {
-    h2o_socket_close(CONTAINER_OF(entry, struct http_connection, deadline)->socket);
+    http_connection_close(CONTAINER_OF(entry, struct http_connection, deadline));
 }
 
 static void on_first_bytes(h2o_socket_t *socket, const char *error)
@@ -89,15 +105,17 @@ static void on_first_bytes(h2o_socket_t *socket, const char *error)
     struct http_connection *connection = socket->on_close.data;
     struct http_server *server = connection->server;
     if (error) {
-        h2o_socket_close(socket);
+        http_connection_close(connection);
         return;
     }
     size_t len = socket->input->size < PREFACE_BYTES ? socket->input->size : PREFACE_BYTES;
     bool is_preface = memcmp(socket->input->bytes, preface, len) == 0;
     if (is_preface && len < PREFACE_BYTES)
         return;
-    if (is_preface && server->draining) { /* it would miss the GOAWAY */
-        h2o_socket_close(socket);
+    bool is_broken_promise =
+        connection->alpn != HTTP_ALPN_NONE && is_preface != (connection->alpn == HTTP_ALPN_2);
+    if (is_broken_promise || (is_preface && server->draining)) { /* it would miss the GOAWAY */
+        http_connection_close(connection);
         return;
     }
     h2o_timeout_unlink(&connection->deadline);
@@ -110,6 +128,18 @@ static void on_first_bytes(h2o_socket_t *socket, const char *error)
     h2o_http2_accept(&server->accept, socket, *h2o_get_timestamp(&server->context, NULL, NULL));
 }
 
+void http_connection_detect(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    h2o_socket_t *socket = connection->socket;
+    connection->stage = CONNECTION_UNDECIDED;
+    connection->deadline.cb = on_first_bytes_late;
+    h2o_timeout_link(server->loop, &server->first_timeout, &connection->deadline);
+    h2o_socket_read_start(socket, on_first_bytes);
+    if (socket->input->size > 0) /* they came with the last record of the handshake */
+        on_first_bytes(socket, NULL);
+}
+
 static struct http_connection *connection_of(struct list *link)
 {
     return CONTAINER_OF(link, struct http_connection, link);
@@ -118,8 +148,8 @@ static struct http_connection *connection_of(struct list *link)
 /* A socket that h2o owns is shut down; h2o closes it when it reads the end. */
 static void end_connection(struct http_connection *connection)
 {
-    if (connection->stage == CONNECTION_UNDECIDED)
-        h2o_socket_close(connection->socket);
+    if (connection->stage <= CONNECTION_UNDECIDED)
+        http_connection_close(connection);
     else
         shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
 }
@@ -177,21 +207,21 @@ static void make_room(struct http_server *server)
     end_connection(idle);
 }
 
-static void connection_begin(struct http_server *server, h2o_socket_t *socket)
+static void connection_begin(struct http_server *server, h2o_socket_t *socket, bool is_tls)
 {
     struct http_connection *connection = memory_new_raw(sizeof *connection);
-    *connection = (struct http_connection){.server = server,
-        .socket = socket,
-        .stage = CONNECTION_UNDECIDED,
-        .deadline.cb = on_first_bytes_late};
+    *connection =
+        (struct http_connection){.server = server, .socket = socket, .stage = CONNECTION_UNDECIDED};
     list_add_tail(&server->connections, &connection->link);
     server->connections_open++;
     if (server->options.is_measured)
         metrics_add(METRIC_HTTP_CONNECTIONS, 1);
     socket->on_close.cb = on_close;
     socket->on_close.data = connection;
-    h2o_timeout_link(server->loop, &server->first_timeout, &connection->deadline);
-    h2o_socket_read_start(socket, on_first_bytes);
+    if (is_tls)
+        http_connection_handshake(connection);
+    else
+        http_connection_detect(connection);
     update_accepting(server);
 }
 
@@ -208,14 +238,14 @@ static bool has_place(struct http_server *server)
 }
 
 /* Returns false if there is nothing more to accept now. */
-static bool accept_one(struct http_server *server)
+static bool accept_one(struct http_server *server, h2o_socket_t *listener)
 {
     if (!has_place(server))
         return false;
     /* The socket is non-blocking and has TCP_NODELAY. */
-    h2o_socket_t *socket = h2o_evloop_socket_accept(server->listener);
+    h2o_socket_t *socket = h2o_evloop_socket_accept(listener);
     if (socket) {
-        connection_begin(server, socket);
+        connection_begin(server, socket, listener == server->tls_listener);
         return server->connections_open <
                server->options.connections_max; /* if full: only when another one waits */
     }
@@ -237,7 +267,7 @@ static bool accept_one(struct http_server *server)
 static void on_listener_ready(h2o_socket_t *listener, const char *error)
 {
     struct http_server *server = listener->data;
-    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(server); i++) {
+    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(server, listener); i++) {
     }
 }
 
@@ -259,14 +289,24 @@ static void on_drain_sweep(h2o_timeout_entry_t *entry)
     sweep(CONTAINER_OF(entry, struct http_server, drain_sweep));
 }
 
+static h2o_socket_t *make_listener(struct http_server *server, int fd)
+{
+    h2o_socket_t *listener = h2o_evloop_socket_create(server->loop, fd, H2O_SOCKET_FLAG_DONT_READ);
+    listener->data = server;
+    return listener;
+}
+
 void http_connections_begin(struct http_server *server)
 {
     list_init(&server->connections);
     server->accept_pause = (h2o_timeout_entry_t){.cb = on_accept_pause_over};
     server->drain_sweep = (h2o_timeout_entry_t){.cb = on_drain_sweep};
-    server->listener = h2o_evloop_socket_create(
-        server->loop, server->options.listen_fd, H2O_SOCKET_FLAG_DONT_READ);
-    server->listener->data = server;
+    if (server->options.listen_fd >= 0)
+        server->listener = make_listener(server, server->options.listen_fd);
+    if (server->options.tls) {
+        http_server_use_tls(server);
+        server->tls_listener = make_listener(server, server->options.tls_listen_fd);
+    }
     update_accepting(server);
 }
 
@@ -274,6 +314,8 @@ static void stop_accepting(struct http_server *server)
 {
     if (server->listener)
         h2o_socket_close(TAKE(server->listener));
+    if (server->tls_listener)
+        h2o_socket_close(TAKE(server->tls_listener));
     h2o_timeout_unlink(&server->accept_pause);
 }
 

@@ -8,6 +8,7 @@
 #include "http/framing.h"
 #include "http/problem.h"
 #include "http/server.h"
+#include "http/tls_internal.h"
 #include "runtime/rcu.h"
 
 /* h2o's headers cause warnings with Penstock's flags. */
@@ -31,10 +32,11 @@ struct http_server {
     h2o_context_t context;
     h2o_evloop_t *loop;
     h2o_accept_ctx_t accept;
-    h2o_socket_t *listener;       /* NULL once it drains */
+    h2o_socket_t *listener;       /* NULL without one, and once it drains */
+    h2o_socket_t *tls_listener;   /* the same */
     h2o_socket_t *mailbox_socket; /* a dup of the mailbox's eventfd; NULL without a mailbox */
 
-    h2o_timeout_t first_timeout;                            /* see struct http_limits */
+    h2o_timeout_t handshake_timeout, first_timeout;         /* see struct http_limits */
     h2o_timeout_t head_timeout, body_timeout, idle_timeout; /* HTTP/1 */
     h2o_timeout_entry_t accept_pause; /* linked: full or out of descriptors, retries when due */
     h2o_timeout_entry_t tick;         /* linked: with an on_tick */
@@ -43,6 +45,9 @@ struct http_server {
     struct list connections; /* of struct http_connection */
     unsigned connections_open;
     struct list exchanges; /* of struct http_exchange: not answered yet */
+
+    int64_t tls_log_mono_us; /* from then on a failed handshake is logged again */
+    unsigned tls_unlogged;   /* handshakes that have failed since the last line */
 
     bool online;            /* for RCU, in this turn */
     int64_t online_mono_us; /* the time of that */
@@ -54,22 +59,38 @@ struct http_server {
 /*
  * An accepted connection:
  *
- *   UNDECIDED --preface--> HTTP2
- *       '------other-----> HTTP1
+ *   HANDSHAKE --> UNDECIDED --preface--> HTTP2
+ *                     '------other-----> HTTP1
  *
- * Penstock owns the socket while it is UNDECIDED. After that h2o owns it, and reports only its
- * close.
+ * HANDSHAKE is for connections to the TLS listener only; others begin UNDECIDED. Penstock owns the
+ * socket until the protocol is known. After that h2o owns it, and reports only its close.
  */
-enum connection_stage { CONNECTION_UNDECIDED, CONNECTION_HTTP1, CONNECTION_HTTP2 };
+enum connection_stage {
+    CONNECTION_HANDSHAKE,
+    CONNECTION_UNDECIDED,
+    CONNECTION_HTTP1,
+    CONNECTION_HTTP2
+};
+
+/* The protocol that a TLS client has chosen. NONE: it has offered none, or there is no TLS. */
+enum http_alpn { HTTP_ALPN_NONE, HTTP_ALPN_1, HTTP_ALPN_2 };
 
 struct http_connection {
     struct list link;
     struct http_server *server;
     h2o_socket_t *socket;
     enum connection_stage stage;
-    bool has_asked;               /* a whole request was received */
-    bool is_ending;               /* it was shut down to make room, and h2o has not seen that yet */
-    h2o_timeout_entry_t deadline; /* linked while UNDECIDED, and while HTTP1 waits for the client */
+    bool has_asked;  /* a whole request was received */
+    bool is_ending;  /* it was shut down to make room, and h2o has not seen that yet */
+    bool is_closing; /* http_connection_close was called: TLS closes with a last record */
+    h2o_timeout_entry_t deadline; /* linked until the protocol is known, and while HTTP1 waits */
+
+    /* TLS, owned by connection_tls.c */
+    bool is_tls;
+    enum http_alpn alpn;
+    SSL_CTX *context;                /* a reference */
+    struct tls_handshake *handshake; /* NULL once the handshake is complete */
+    struct tls_identity *identity;   /* NULL: the client has sent no certificate */
 
     /* HTTP1, owned by http1.c */
     struct framing framing;
@@ -109,6 +130,18 @@ void http_connections_begin(struct http_server *server);
 void http_connections_drain(struct http_server *server);
 /* Stops accepting and shuts down every connection. h2o closes them in the next turns. */
 void http_connections_cut(struct http_server *server);
+
+/* Detects the protocol. Call it when nothing comes before it any more. May free the connection. */
+void http_connection_detect(struct http_connection *connection);
+/* Closes a connection whose socket h2o does not own. Frees it, now or in one of the next turns. */
+void http_connection_close(struct http_connection *connection);
+
+/* connection_tls.c */
+void http_server_use_tls(struct http_server *server);
+/* Takes a new connection to the TLS listener, and calls http_connection_detect when the handshake
+ * is complete. */
+void http_connection_handshake(struct http_connection *connection);
+void http_connection_end_tls(struct http_connection *connection);
 
 /* Returns NULL if the socket is not a partner's connection. */
 struct http_connection *http_connection_of(h2o_socket_t *socket);

@@ -34,7 +34,7 @@
  * http_limits).
  */
 static const struct http_limits default_limits = {
-    .first_ms = 10000, .head_ms = 5000, .body_ms = 10000, .idle_ms = 75000};
+    .handshake_ms = 5000, .first_ms = 10000, .head_ms = 5000, .body_ms = 10000, .idle_ms = 75000};
 
 #define H2O_MARGIN_MS 1000 /* so that h2o's timeout for a whole HTTP/1 request is never the first */
 /* HTTP/2: from the final GOAWAY until h2o closes the remaining connections. */
@@ -82,6 +82,8 @@ static size_t largest_body(const struct http_options *options)
 
 static void fill_in(struct http_limits *limits)
 {
+    if (!limits->handshake_ms)
+        limits->handshake_ms = default_limits.handshake_ms;
     if (!limits->first_ms)
         limits->first_ms = default_limits.first_ms;
     if (!limits->head_ms)
@@ -95,6 +97,7 @@ static void fill_in(struct http_limits *limits)
 static void begin_timeouts(struct http_server *server)
 {
     const struct http_limits *limits = &server->options.limits;
+    h2o_timeout_init(server->loop, &server->handshake_timeout, limits->handshake_ms);
     h2o_timeout_init(server->loop, &server->first_timeout, limits->first_ms);
     h2o_timeout_init(server->loop, &server->head_timeout, limits->head_ms);
     h2o_timeout_init(server->loop, &server->body_timeout, limits->body_ms);
@@ -103,6 +106,7 @@ static void begin_timeouts(struct http_server *server)
 
 static void end_timeouts(struct http_server *server)
 {
+    h2o_timeout_dispose(server->loop, &server->handshake_timeout);
     h2o_timeout_dispose(server->loop, &server->first_timeout);
     h2o_timeout_dispose(server->loop, &server->head_timeout);
     h2o_timeout_dispose(server->loop, &server->body_timeout);
@@ -135,6 +139,7 @@ static void configure(struct http_server *server)
 enum err http_server_new(const struct http_options *options, struct http_server **ret_server)
 {
     AUTO_CLOSE int listen_fd = options->listen_fd;
+    AUTO_CLOSE int tls_listen_fd = options->tls ? options->tls_listen_fd : -1;
     AUTO_CLOSE int mailbox_fd = -1;
     if (options->mailbox) {
         /* h2o closes the copy. */
@@ -164,6 +169,7 @@ enum err http_server_new(const struct http_options *options, struct http_server 
         h2o_socket_read_start(server->mailbox_socket, on_mailbox_ready);
     }
     (void)TAKE_FD(listen_fd);
+    (void)TAKE_FD(tls_listen_fd);
     *ret_server = server;
     return OK;
 }

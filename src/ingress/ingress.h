@@ -36,7 +36,8 @@ struct ingress;
 
 struct ingress_options {
     unsigned number;
-    int listen_fd; /* owned by ingress, also if ingress_new fails */
+    int listen_fd, tls_listen_fd; /* as in http_options. Owned by ingress, also if it fails */
+    struct http_tls *tls;         /* must outlive ingress; NULL: no TLS */
     unsigned connections_max;
     const struct directory *directory;
     struct journal *const *journals; /* by shard; must outlive ingress */

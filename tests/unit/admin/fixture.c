@@ -94,7 +94,8 @@ int ask(const char *method, const char *path, const char *token, const char *bod
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), status = 0;
     cr_assert_eq(connect(fd, (const struct sockaddr *)&address, address_len), 0);
     int len = snprintf(text, sizeof text,
-        "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s%s%sContent-Length: %zu\r\n\r\n%s",
+        "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s%s%sContent-Length: "
+        "%zu\r\n\r\n%s",
         method, path, token ? "Authorization: Bearer " : "", token ? token : "",
         token ? "\r\n" : "", strlen(body), body);
     cr_assert_eq(send(fd, text, (size_t)len, MSG_NOSIGNAL), len);
