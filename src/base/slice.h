@@ -43,8 +43,8 @@ static inline bool slice_starts_with(struct slice a, const char *prefix)
     return a.len >= len && memcmp(a.data, prefix, len) == 0;
 }
 
-/* Removes the text up to the next separator, and the separator, from *rest. Returns the text without
- * spaces around it. */
+/* Removes the text up to the next separator, and the separator, from *rest. Returns that text
+ * without spaces around it. */
 static inline struct slice slice_take_until(struct slice *rest, char separator)
 {
     const char *found = rest->len ? (const char *)memchr(rest->data, separator, rest->len) : NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The handshake of a connection to the TLS listener, before its protocol is detected. h2o reads and
- * writes the records. It keeps its SSL to itself; the BIO of the SSL points to the socket, and so to
- * the connection.
+ * writes the records, and has no function that returns its SSL. But OpenSSL passes the SSL to its
+ * callbacks, and the BIO of the SSL points to the socket, and so to the connection.
  *
  * A client has handshake_ms for the whole handshake. A failed handshake is counted by its reason.
  * The log has at most one line per second and thread, with the address of one client and the number

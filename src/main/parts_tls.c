@@ -12,7 +12,7 @@
 
 static const struct http_tls_options ingress_options = {
     .listener = "ingress", .expires = METRIC_TLS_EXPIRES_INGRESS};
-/* Nothing else says which operator a certificate belongs to, so the client CA is for all of them. */
+/* Nothing says which operator a certificate belongs to, so all operators need one of the CA. */
 static const struct http_tls_options admin_options = {
     .listener = "admin", .certificate_required = true, .expires = METRIC_TLS_EXPIRES_ADMIN};
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals are blocked in all threads, and main takes them with sigtimedwait: SIGTERM and SIGINT stop
- * the gateway, SIGHUP reloads. Without a signal for 10 s, main looks for changed certificates. During the stop a second SIGTERM or SIGINT ends the process at once:
- * events that were answered with 200 are durable in either case.
+ * Signals are blocked in all threads, and main takes them with sigtimedwait: SIGTERM and SIGINT
+ * stop the gateway, SIGHUP reloads. Without a signal for 10 s, main looks for changed certificates.
+ * During the stop a second SIGTERM or SIGINT ends the process at once: events that were answered
+ * with 200 are durable in either case.
  */
 #include "main/process.h"
 
