@@ -32,6 +32,15 @@ static void on_begin(SSL *ssl)
         tls_handshake_begin(connection->handshake, ssl);
 }
 
+/* h2o does not see the end of the client's records before the end of TCP. Until then it would keep
+ * every byte that follows. So it gets the end of TCP at once. Answers can still be written. */
+static void on_end(SSL *ssl)
+{
+    struct http_connection *connection = http_connection_of(BIO_get_data(SSL_get_rbio(ssl)));
+    if (connection)
+        shutdown(h2o_socket_get_fd(connection->socket), SHUT_RD);
+}
+
 static void write_address(h2o_socket_t *socket, char ret_text[NI_MAXHOST])
 {
     struct sockaddr_storage address;
@@ -137,4 +146,5 @@ void http_connection_end_tls(struct http_connection *connection)
 void http_server_use_tls(struct http_server *server)
 {
     server->options.tls->on_begin = on_begin;
+    server->options.tls->on_end = on_end;
 }

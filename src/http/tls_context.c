@@ -104,10 +104,11 @@ static struct http_tls *tls_of(const SSL *ssl)
 
 static void on_progress(const SSL *ssl, int where, int result)
 {
-    (void)result;
     const struct http_tls *tls = tls_of(ssl);
     if ((where & SSL_CB_HANDSHAKE_START) && tls->on_begin)
         tls->on_begin((SSL *)ssl);
+    if (where == SSL_CB_READ_ALERT && (result & 0xff) == SSL_AD_CLOSE_NOTIFY && tls->on_end)
+        tls->on_end((SSL *)ssl);
 }
 
 static int on_server_name(SSL *ssl, int *alert, void *context)
