@@ -53,11 +53,6 @@ static pthread_once_t set_place_once = PTHREAD_ONCE_INIT;
 static void on_default_context_freed(
     void *parent, void *memory, CRYPTO_EX_DATA *data, int place, long number, void *more)
 {
-    (void)parent;
-    (void)data;
-    (void)place;
-    (void)number;
-    (void)more;
     struct context_set *set = memory;
     for (unsigned i = 1; set && i < set->count; i++)
         SSL_CTX_free(set->contexts[i]);
@@ -113,8 +108,6 @@ static void on_progress(const SSL *ssl, int where, int result)
 
 static int on_server_name(SSL *ssl, int *alert, void *context)
 {
-    (void)alert;
-    (void)context;
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     SSL_CTX *current = SSL_get_SSL_CTX(ssl);
     const struct context_set *set = set_of(current);
@@ -129,8 +122,6 @@ static int on_server_name(SSL *ssl, int *alert, void *context)
 static int on_alpn(SSL *ssl, const unsigned char **ret_protocol, unsigned char *ret_len,
     const unsigned char *offered, unsigned offered_len, void *context)
 {
-    (void)ssl;
-    (void)context;
     unsigned char *chosen;
     if (SSL_select_next_proto(&chosen, ret_len, protocols, sizeof protocols - 1, offered,
             offered_len) != OPENSSL_NPN_NEGOTIATED)
@@ -187,10 +178,6 @@ static const char *last_reason(void)
 /* A daemon has nobody to ask for a passphrase. */
 static int no_passphrase(char *text, int size, int is_for_writing, void *context)
 {
-    (void)text;
-    (void)size;
-    (void)is_for_writing;
-    (void)context;
     return 0;
 }
 

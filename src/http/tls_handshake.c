@@ -46,8 +46,6 @@ enum metric tls_failure_metric(enum tls_failure failure)
 static long on_bio(BIO *bio, int operation, const char *bytes, size_t len, int number, long more,
     int result, size_t *processed)
 {
-    (void)number;
-    (void)more;
     struct tls_handshake *handshake = (void *)BIO_get_callback_arg(bio);
     if (operation == BIO_CB_WRITE) {
         handshake->last_len = len <= sizeof handshake->last ? (unsigned)len : 0;

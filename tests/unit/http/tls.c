@@ -96,7 +96,6 @@ static SSL_SESSION *last_session;
 
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
-    (void)ssl;
     SSL_SESSION_free(last_session);
     last_session = session;
     return 1;
