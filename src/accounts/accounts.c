@@ -30,6 +30,9 @@
 #include <stdio.h>
 
 #define TRY_MS 1000
+/* How often the last uses of keys are written: one commit a minute is no load, and nobody decides
+ * about a key by the minute. */
+#define USES_US (60 * US_PER_SECOND)
 
 struct accounts {
     /* immutable after init */
@@ -62,6 +65,7 @@ static const struct {
     [ACCOUNTS_ADD_PARTNER_SECRET] = {.write = change_add_partner_secret},
     [ACCOUNTS_REMOVE_PARTNER_SECRET] = {.write = change_remove_partner_secret},
     [ACCOUNTS_ADD_CREDENTIAL] = {.write = change_add_credential},
+    [ACCOUNTS_CHANGE_CREDENTIAL] = {.write = change_change_credential},
     [ACCOUNTS_REVOKE_CREDENTIAL] = {.write = change_revoke_credential,
         .take_out = change_take_out_credential},
     [ACCOUNTS_GRANT] = {.write = change_grant},
@@ -109,6 +113,8 @@ static void publish_change(struct accounts *accounts, struct change *change)
         kinds[request->base.kind].take_out(change);
     if (change->changes_partner)
         request->partner_wanted = change->partner;
+    if (change->changes_credential)
+        request->credential_wanted = change->credential;
     if (!change->changes_endpoint)
         return;
     request->endpoint = change->endpoint;
@@ -214,6 +220,39 @@ static void on_replication(struct mail *mail, void *receiver)
     request_answer(&request->base, request->base.result);
 }
 
+/* The last uses of keys. */
+
+struct use_writing {
+    struct accounts_store *store;
+    bool has_begun;
+};
+
+static enum err write_use(const struct credential *credential, int64_t used_us, void *context)
+{
+    struct use_writing *writing = context;
+    enum err error = writing->has_begun ? OK : accounts_store_begin_copy(writing->store);
+    if (error)
+        return error;
+    writing->has_begun = true;
+    return accounts_store_note_use(writing->store, credential->sha256, used_us);
+}
+
+/* A use is no change of an object: it takes no version and is not sent to followers. What cannot be
+ * written is tried again with the next uses. */
+static void write_uses(struct accounts *accounts)
+{
+    struct use_writing writing = {.store = accounts->store};
+    enum err error = directory_each_new_use(accounts->directory, write_use, &writing);
+    if (!error && writing.has_begun)
+        error = accounts_store_commit(accounts->store);
+    if (!error)
+        directory_keep_uses(accounts->directory);
+    else if (writing.has_begun)
+        accounts_store_rollback(accounts->store);
+    if (error || writing.has_begun)
+        note_write(accounts, error);
+}
+
 /* The thread. */
 
 static void on_stop(struct mail *mail, void *receiver)
@@ -306,22 +345,35 @@ static enum err load(struct accounts *accounts)
     return error;
 }
 
+static int wait_ms(const struct accounts *accounts, int64_t next_uses_us)
+{
+    int64_t left_us = next_uses_us - clock_mono_us();
+    if (atomic_load(&accounts->trouble) != OK)
+        return TRY_MS;
+    return left_us > 0 ? (int)(left_us / US_PER_MS) + 1 : 0;
+}
+
 static void run(void *context)
 {
     struct accounts *accounts = context;
     accounts->load_result = load(accounts);
     accounts->stopping = accounts->load_result != OK;
-    int64_t next_try_us = 0;
+    int64_t next_try_us = 0, next_uses_us = clock_mono_us() + USES_US;
     sem_post(&accounts->loaded);
     while (!accounts->stopping) {
-        mailbox_wait(&accounts->mailbox, atomic_load(&accounts->trouble) == OK ? -1 : TRY_MS);
+        mailbox_wait(&accounts->mailbox, wait_ms(accounts, next_uses_us));
         mailbox_work(&accounts->mailbox);
+        if (clock_mono_us() >= next_uses_us) {
+            next_uses_us = clock_mono_us() + USES_US;
+            write_uses(accounts);
+        }
         if (atomic_load(&accounts->trouble) != OK && clock_mono_us() >= next_try_us) {
             next_try_us = clock_mono_us() + TRY_MS * US_PER_MS;
             note_write(accounts, accounts_store_try(accounts->store, clock_wall_us()));
         }
         directory_free_retired(accounts->directory);
     }
+    write_uses(accounts);
     /* Not in accounts_stop: its caller need not be known to RCU. */
     directory_free(accounts->directory);
 }

@@ -41,11 +41,15 @@ enum accounts_change {
     ACCOUNTS_CHANGE_PARTNER,
     ACCOUNTS_ADD_PARTNER_SECRET,    /* partner, secret: ret_secret_id */
     ACCOUNTS_REMOVE_PARTNER_SECRET, /* partner, secret_id */
-    ACCOUNTS_ADD_CREDENTIAL,        /* partner, credential_sha256 */
-    ACCOUNTS_REVOKE_CREDENTIAL,     /* partner, credential_id */
-    ACCOUNTS_GRANT,                 /* partner may post for account */
-    ACCOUNTS_WITHDRAW_GRANT,        /* partner may no longer post for account */
-    ACCOUNTS_ADD_ACCOUNT,           /* account */
+    /* partner, credential_sha256, credential_wanted (label, expires_us, scope) */
+    ACCOUNTS_ADD_CREDENTIAL,
+    /* partner, credential_id, what `changes` (enum credential_change) names, out of
+     * `credential_wanted` */
+    ACCOUNTS_CHANGE_CREDENTIAL,
+    ACCOUNTS_REVOKE_CREDENTIAL, /* partner, credential_id */
+    ACCOUNTS_GRANT,             /* partner may post for account */
+    ACCOUNTS_WITHDRAW_GRANT,    /* partner may no longer post for account */
+    ACCOUNTS_ADD_ACCOUNT,       /* account */
     /* account, endpoint (name, url, flags, types, secrets or none), policy: ret_endpoint */
     ACCOUNTS_ADD_ENDPOINT,
     /* account, endpoint_id, what `changes` names, out of `endpoint` and `policy` */
@@ -56,7 +60,18 @@ enum accounts_change {
     ACCOUNTS_REMOVE_ENDPOINT_SECRET, /* account, endpoint_id, secret_id; not the only one */
 };
 
-enum partner_change { PARTNER_CHANGE_ENABLED = 1, PARTNER_CHANGE_KEY_POINTER = 2 };
+enum partner_change {
+    PARTNER_CHANGE_ENABLED = 1,
+    PARTNER_CHANGE_KEY_POINTER = 2,
+    PARTNER_CHANGE_RULES = 4
+};
+/* The scope of a key never changes: a partner that needs another one gets another key. */
+enum credential_change { CREDENTIAL_CHANGE_LABEL = 1, CREDENTIAL_CHANGE_EXPIRY = 2 };
+
+/* What people call a key: one line of UTF-8 without control characters, or nothing. */
+bool credential_label_is_valid(struct slice text);
+#define CREDENTIAL_LABEL_RULE "must be one line of at most 64 bytes, without control characters"
+#define CREDENTIAL_EXPIRY_RULE "must be in the future. To end the key now, revoke it"
 
 /* A partner's dedupe rule (model/key_pointer.h), or nothing. */
 bool partner_key_pointer_is_valid(struct slice text);
@@ -89,7 +104,8 @@ struct accounts_request {
     uint64_t secret_id;
     struct secret secret; /* without length: one is made, and returned here */
     uint64_t endpoint_id;
-    unsigned changes;              /* of enum partner_change or endpoint_change */
+    unsigned changes; /* of enum partner_change, credential_change or endpoint_change */
+    struct credential credential_wanted; /* returned as published, with its last use */
     struct partner partner_wanted; /* returned as published, after changes of its secrets too */
     /* Returned as published, or as it was when it was removed, but without its policy: that is in
      * the directory. A request that disables it says why: `disabled_reason`, a clause without

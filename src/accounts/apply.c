@@ -178,7 +178,7 @@ static enum err put_object(struct application *application, const struct account
     case ACCOUNTS_KIND_ENDPOINT:
         return take_endpoint(application, object->endpoint, namesake);
     case ACCOUNTS_KIND_CREDENTIAL:
-        return add_entry(application, directory_entry_of_credential(&object->credential));
+        return add_entry(application, directory_entry_of_credential(object->credential));
     case ACCOUNTS_KIND_GRANT:
         return add_entry(
             application, directory_entry_of_grant(object->grant.partner, object->grant.account));
@@ -245,7 +245,7 @@ static void publish(struct application *application)
         if (object->kind == ACCOUNTS_KIND_PARTNER)
             directory_withdraw_partner(directory, object->partner->id);
         else if (object->kind == ACCOUNTS_KIND_CREDENTIAL)
-            directory_withdraw_credential(directory, object->credential.sha256);
+            directory_withdraw_credential(directory, object->credential->sha256);
         else if (object->kind == ACCOUNTS_KIND_GRANT)
             directory_withdraw_grant(directory, object->grant.partner, object->grant.account);
         endpoints_leave |= object->kind == ACCOUNTS_KIND_ENDPOINT;

@@ -24,9 +24,10 @@ struct change {
     unsigned entries_count;
     bool changes_endpoint; /* the listener is notified of it */
     bool changes_partner;
-    struct endpoint endpoint; /* as it will be, or as it was when it is removed */
-    struct partner partner;   /* as it will be */
-    struct credential credential;
+    bool changes_credential;
+    struct endpoint endpoint;     /* as it will be, or as it was when it is removed */
+    struct partner partner;       /* as it will be */
+    struct credential credential; /* as it will be, or as it was when it is revoked */
 };
 
 /* Refuses with `error`, which is returned; the text is for the operator: what, and why. */
@@ -67,6 +68,7 @@ enum err change_change_partner(struct change *change) MUST_CHECK;
 enum err change_add_partner_secret(struct change *change) MUST_CHECK;
 enum err change_remove_partner_secret(struct change *change) MUST_CHECK;
 enum err change_add_credential(struct change *change) MUST_CHECK;
+enum err change_change_credential(struct change *change) MUST_CHECK;
 enum err change_revoke_credential(struct change *change) MUST_CHECK;
 void change_take_out_credential(struct change *change);
 enum err change_grant(struct change *change) MUST_CHECK;

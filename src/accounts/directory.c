@@ -10,11 +10,13 @@
 #include "accounts/directory_publish.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "runtime/metrics.h"
 #include "runtime/rcu.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <urcu/rculfhash.h>
 
 #define BUCKETS_INITIAL 1024
@@ -35,10 +37,13 @@ struct key {
     unsigned char bytes[KEY_BYTES_MAX];
 };
 
-/* Immutable once published, except the links. */
+/* Immutable once published, except the links and the last use of a credential. */
 struct directory_entry {
     struct cds_lfht_node node;
-    struct directory_entry *next_retired; /* owned by the writer */
+    _Atomic int64_t used_us; /* shared; relaxed: nothing depends on it */
+    /* owned by the writer */
+    int64_t given_us, kept_us; /* the uses that directory_each_new_use has given, that are kept */
+    struct directory_entry *next_retired;
     struct key key;
     _Alignas(max_align_t) unsigned char object
         []; /* as the kind says; a grant has none, its key says it all */
@@ -132,11 +137,16 @@ const struct endpoint *directory_endpoint(const struct directory *directory, uin
     return find_object(directory, KIND_ENDPOINT, slice_of(&id, sizeof id));
 }
 
+const struct credential *directory_credential(
+    const struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES])
+{
+    return find_object(directory, KIND_CREDENTIAL, slice_of(credential_sha256, SHA256_BYTES));
+}
+
 const struct partner *directory_partner_of_credential(
     const struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES])
 {
-    const struct credential *credential =
-        find_object(directory, KIND_CREDENTIAL, slice_of(credential_sha256, SHA256_BYTES));
+    const struct credential *credential = directory_credential(directory, credential_sha256);
     return credential ? directory_partner(directory, slice_from_string(credential->partner)) : NULL;
 }
 
@@ -216,6 +226,48 @@ void directory_each_grant(const struct directory *directory,
     }
 }
 
+/* The last use of credentials. */
+
+static struct directory_entry *entry_of(const struct credential *credential)
+{
+    return CONTAINER_OF(credential, struct directory_entry, object);
+}
+
+void directory_note_use(const struct credential *credential, int64_t now_us)
+{
+    struct directory_entry *entry = entry_of(credential);
+    int64_t before_us = atomic_load_explicit(&entry->used_us, memory_order_relaxed);
+    if (now_us - before_us >= US_PER_SECOND || now_us < before_us)
+        atomic_store_explicit(&entry->used_us, now_us, memory_order_relaxed);
+}
+
+int64_t directory_last_use(const struct credential *credential)
+{
+    return atomic_load_explicit(&entry_of(credential)->used_us, memory_order_relaxed);
+}
+
+enum err directory_each_new_use(struct directory *directory,
+    enum err (*on_each)(const struct credential *credential, int64_t used_us, void *context),
+    void *context)
+{
+    struct walk walk = walk_begin(directory, KIND_CREDENTIAL);
+    enum err err = OK;
+    for (const struct credential *credential; !err && (credential = walk_next(&walk));) {
+        struct directory_entry *entry = entry_of(credential);
+        entry->given_us = directory_last_use(credential);
+        if (entry->given_us != entry->kept_us)
+            err = on_each(credential, entry->given_us, context);
+    }
+    return err;
+}
+
+void directory_keep_uses(struct directory *directory)
+{
+    struct walk walk = walk_begin(directory, KIND_CREDENTIAL);
+    for (const struct credential *credential; (credential = walk_next(&walk));)
+        entry_of(credential)->kept_us = entry_of(credential)->given_us;
+}
+
 /* Entries. */
 
 static struct directory_entry *entry_new(
@@ -224,6 +276,8 @@ static struct directory_entry *entry_new(
     assert(key_is_good); /* names are checked where they come in */
     struct directory_entry *entry = memory_new_raw(sizeof *entry + len);
     cds_lfht_node_init(&entry->node);
+    atomic_init(&entry->used_us, 0);
+    entry->given_us = entry->kept_us = 0;
     entry->next_retired = NULL;
     entry->key = *key;
     if (len)
@@ -257,7 +311,10 @@ struct directory_entry *directory_entry_of_credential(const struct credential *c
 {
     struct key key = {0};
     bool good = key_of(KIND_CREDENTIAL, slice_of(credential->sha256, SHA256_BYTES), &key);
-    return entry_new(good, &key, credential, sizeof *credential);
+    struct directory_entry *entry = entry_new(good, &key, credential, sizeof *credential);
+    atomic_init(&entry->used_us, credential->used_us);
+    entry->given_us = entry->kept_us = credential->used_us;
+    return entry;
 }
 
 struct directory_entry *directory_entry_of_grant(const char *partner, const char *account)
@@ -298,8 +355,21 @@ static void retire(struct directory *directory, struct directory_entry *entry)
     directory->retired = entry;
 }
 
+/* A use that is noted in the same instant may be lost. */
+static void take_over_use(const struct directory *directory, struct directory_entry *entry)
+{
+    const struct directory_entry *before =
+        kind_of(entry) == KIND_CREDENTIAL ? find(directory, &entry->key) : NULL;
+    if (!before)
+        return;
+    atomic_init(&entry->used_us, atomic_load_explicit(&before->used_us, memory_order_relaxed));
+    entry->given_us = before->given_us;
+    entry->kept_us = before->kept_us;
+}
+
 void directory_publish(struct directory *directory, struct directory_entry *entry)
 {
+    take_over_use(directory, entry);
     unsigned long hash = hash_of(directory, &entry->key);
     TSAN_RELEASE(entry);
     rcu_go_online();

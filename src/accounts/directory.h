@@ -14,6 +14,8 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "model/endpoint_policy.h"
+#include "model/key_scope.h"
+#include "model/partner_rules.h"
 #include "model/signature.h"
 #include "model/type_list.h"
 
@@ -34,14 +36,26 @@ struct partner {
                      1]; /* where its events carry their dedupe key; empty: nowhere else */
     unsigned secrets_count;
     struct partner_secret secrets[PARTNER_SECRETS_MAX]; /* the oldest first */
+    struct partner_rules rules;
 };
+
+#define CREDENTIAL_LABEL_BYTES_MAX 64
 
 /* An API key of a partner. */
 struct credential {
     unsigned char sha256[SHA256_BYTES];
     char partner[NAME_BYTES_MAX + 1];
     int64_t created_us; /* wall */
+    int64_t expires_us; /* wall; from then on it is as unknown as a revoked one. 0: never */
+    int64_t used_us;    /* wall, when it was published. Later uses: directory_last_use. 0: never */
+    char label[CREDENTIAL_LABEL_BYTES_MAX + 1]; /* what people call it; may be empty */
+    struct key_scope scope;
 };
+
+static inline bool credential_has_expired(const struct credential *credential, int64_t now_us)
+{
+    return credential->expires_us && now_us >= credential->expires_us;
+}
 
 /*
  * Which endpoints get an event: read the account first, then, for those with their bit in
@@ -96,7 +110,9 @@ static inline bool endpoint_takes(const struct endpoint *endpoint, struct slice 
     return endpoint->types.count == 0 || type_list_matches(&endpoint->types, type);
 }
 
-/* Look-ups, by threads that are online; NULL when there is none. */
+/* Look-ups, by threads that are online; NULL when there is none. An expired credential is found. */
+const struct credential *directory_credential(
+    const struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES]);
 const struct partner *directory_partner_of_credential(
     const struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES]);
 const struct partner *directory_partner(const struct directory *directory, struct slice id);
@@ -104,6 +120,14 @@ const struct account *directory_account(const struct directory *directory, struc
 const struct endpoint *directory_endpoint(const struct directory *directory, uint64_t id);
 bool directory_may_post(
     const struct directory *directory, struct slice partner, struct slice account);
+
+/*
+ * The last use of a credential that a look-up or a walk has returned, by a thread that is online:
+ * the only thing in the directory that readers write. One word for each credential, written at most
+ * once a second. The accounts thread writes it to accounts.db once a minute, and at its end.
+ */
+void directory_note_use(const struct credential *credential, int64_t now_us);
+int64_t directory_last_use(const struct credential *credential); /* wall; 0: never */
 
 /* Walks over everything of one kind, in no order, by a thread that is online and stays so. */
 void directory_each_partner(const struct directory *directory,

@@ -30,8 +30,8 @@ struct directory_entry *directory_entry_of_grant(const char *partner, const char
 /* Frees an entry that was not published. Takes NULL. */
 void directory_entry_free(struct directory_entry *entry);
 
-/* Takes the entry over; an entry of the same key is retired. By a thread that is known to RCU
- * and offline. */
+/* Takes the entry over; an entry of the same key is retired. A credential keeps its last use. By a
+ * thread that is known to RCU and offline. */
 void directory_publish(struct directory *directory, struct directory_entry *entry);
 
 /* Takes out and retires; false when there is none. By a thread that is known to RCU and offline. */
@@ -42,6 +42,14 @@ bool directory_withdraw_credential(
     struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES]);
 bool directory_withdraw_grant(
     struct directory *directory, const char *partner, const char *account);
+
+/* Calls `on_each` for each credential that was used since directory_keep_uses. Stops at the first
+ * error and returns it. By the writer, which may be offline. */
+enum err directory_each_new_use(struct directory *directory,
+    enum err (*on_each)(const struct credential *credential, int64_t used_us, void *context),
+    void *context) MUST_CHECK;
+/* What the last directory_each_new_use has given is kept, and is not given again. */
+void directory_keep_uses(struct directory *directory);
 
 /* Waits for the readers once and frees everything retired; returns at once when nothing is. */
 void directory_free_retired(struct directory *directory);

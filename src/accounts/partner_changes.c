@@ -55,10 +55,13 @@ enum err change_change_partner(struct change *change)
     enum err error = begin_change(change);
     if (error)
         return error;
-    const unsigned known = PARTNER_CHANGE_ENABLED | PARTNER_CHANGE_KEY_POINTER;
+    const unsigned known =
+        PARTNER_CHANGE_ENABLED | PARTNER_CHANGE_KEY_POINTER | PARTNER_CHANGE_RULES;
     if (!request->changes || (request->changes & ~known))
         return change_refuse(
-            change, ERR_INVALID, "changes: give at least one of enabled, key_pointer");
+            change, ERR_INVALID, "changes: give at least one of enabled, key_pointer, rules");
+    if (request->changes & PARTNER_CHANGE_RULES)
+        partner->rules = request->partner_wanted.rules;
     if (request->changes & PARTNER_CHANGE_ENABLED)
         partner->enabled = request->partner_wanted.enabled;
     if (request->changes & PARTNER_CHANGE_KEY_POINTER) {
@@ -139,29 +142,83 @@ enum err change_remove_partner_secret(struct change *change)
 
 /* Credentials: API keys, known by their SHA-256 only. */
 
+bool credential_label_is_valid(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        bool is_c1 = c == 0xc2 && i + 1 < text.len && (unsigned char)text.data[i + 1] < 0xa0;
+        if (c < 0x20 || c == 0x7f || is_c1)
+            return false;
+    }
+    return text.len <= CREDENTIAL_LABEL_BYTES_MAX;
+}
+
+static enum err check_label(struct change *change)
+{
+    return credential_label_is_valid(TEXT_IN(change->request->credential_wanted.label))
+               ? OK
+               : change_refuse(change, ERR_INVALID, "label: " CREDENTIAL_LABEL_RULE);
+}
+
+static enum err check_expiry(struct change *change)
+{
+    return !credential_has_expired(&change->request->credential_wanted, change->now_us)
+               ? OK
+               : change_refuse(change, ERR_INVALID, "expires_at: " CREDENTIAL_EXPIRY_RULE);
+}
+
+/* A key for an account that the partner may not post for is a mistake: it would do nothing. */
+static enum err check_scope(struct change *change, const struct partner *partner)
+{
+    const struct key_scope *scope = &change->request->credential_wanted.scope;
+    if (scope->accounts_count > KEY_SCOPE_ACCOUNTS_MAX || scope->types.count > TYPE_LIST_MAX)
+        return change_refuse(change, ERR_INVALID, "accounts, types: too many items");
+    for (unsigned i = 0; i < scope->types.count; i++)
+        if (!type_pattern_is_valid(TEXT_IN(scope->types.patterns[i])))
+            return change_refuse(change, ERR_INVALID, "types: " TYPE_PATTERN_RULE);
+    for (unsigned i = 0; i < scope->accounts_count; i++)
+        if (!directory_may_post(
+                change->directory, slice_from_string(partner->id), TEXT_IN(scope->accounts[i])))
+            return change_refuse(change, ERR_INVALID,
+                "accounts: partner %s may not post for account %.*s: run \"penstock partner "
+                "grant\" first",
+                partner->id, SLICE_ARGS(TEXT_IN(scope->accounts[i])));
+    return OK;
+}
+
 enum err change_add_credential(struct change *change)
 {
     struct credential *credential = &change->credential;
     const struct partner *partner = change_find_partner(change);
+    enum err error;
     if (!partner)
         return ERR_NOT_FOUND;
+    if ((error = check_label(change)) || (error = check_expiry(change)) ||
+        (error = check_scope(change, partner)))
+        return error;
+    *credential = change->request->credential_wanted;
+    credential->used_us = 0;
+    change->changes_credential = true;
     credential->created_us = change->now_us;
     memcpy(credential->sha256, change->request->credential_sha256, SHA256_BYTES);
     memcpy(credential->partner, partner->id, sizeof credential->partner);
     change_add_entry(change, directory_entry_of_credential(credential));
-    enum err error = accounts_store_add_credential(change->store, credential, change->version);
+    error = accounts_store_add_credential(change->store, credential, change->version);
     return change_judge_addition(change, error, "the", "credential");
 }
 
 static void match_credential(const struct credential *credential, void *context)
 {
     struct change *change = context;
-    if (credential_id(credential->sha256) == change->request->credential_id &&
-        slice_equals_string(TEXT_IN(change->request->partner), credential->partner))
-        change->credential = *credential;
+    if (credential_id(credential->sha256) != change->request->credential_id ||
+        !slice_equals_string(TEXT_IN(change->request->partner), credential->partner))
+        return;
+    change->credential = *credential;
+    change->credential.used_us = directory_last_use(credential);
 }
 
-enum err change_revoke_credential(struct change *change)
+/* Takes the credential that the request names, as it is. */
+static enum err find_credential(struct change *change)
 {
     const struct accounts_request *request = change->request;
     const struct partner *partner = change_find_partner(change);
@@ -177,8 +234,43 @@ enum err change_revoke_credential(struct change *change)
             "partner %s has no key %s: \"penstock partner show PARTNER\" shows its keys",
             partner->id, text);
     }
-    return change_judge(change, accounts_store_revoke_credential(change->store,
-                                    change->credential.sha256, change->version, change->now_us));
+    return OK;
+}
+
+enum err change_change_credential(struct change *change)
+{
+    const struct accounts_request *request = change->request;
+    struct credential *credential = &change->credential;
+    enum err error = find_credential(change);
+    if (error)
+        return error;
+    const unsigned known = CREDENTIAL_CHANGE_LABEL | CREDENTIAL_CHANGE_EXPIRY;
+    if (!request->changes || (request->changes & ~known))
+        return change_refuse(
+            change, ERR_INVALID, "changes: give at least one of label, expires_at");
+    if (request->changes & CREDENTIAL_CHANGE_LABEL) {
+        if ((error = check_label(change)))
+            return error;
+        memcpy(credential->label, request->credential_wanted.label, sizeof credential->label);
+    }
+    if (request->changes & CREDENTIAL_CHANGE_EXPIRY) {
+        if ((error = check_expiry(change)))
+            return error;
+        credential->expires_us = request->credential_wanted.expires_us;
+    }
+    change->changes_credential = true;
+    change_add_entry(change, directory_entry_of_credential(credential));
+    return change_judge(
+        change, accounts_store_change_credential(change->store, credential, change->version));
+}
+
+enum err change_revoke_credential(struct change *change)
+{
+    enum err error = find_credential(change);
+    return error ? error
+                 : change_judge(
+                       change, accounts_store_revoke_credential(change->store,
+                                   change->credential.sha256, change->version, change->now_us));
 }
 
 void change_take_out_credential(struct change *change)

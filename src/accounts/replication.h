@@ -13,6 +13,8 @@
  *              object under the rules of directory.h. The version that it has reached is in its
  *              database
  *
+ * The last use of a key is no change: each gateway keeps its own.
+ *
  * A follower has no secrets and no policies of endpoints, since it sends nothing to them. So its
  * accounts.db cannot become a leader's (LEAD refuses). A database with a history of its own is
  * marked when it begins to FOLLOW: objects that no page has sent when the last page is applied are
@@ -47,10 +49,10 @@ struct accounts_object {
     bool removed;
     int64_t version, created_us;
     union {
-        struct partner *partner;   /* owned by the page; with its secrets */
-        struct endpoint *endpoint; /* owned by the page; without secrets and policy */
-        struct account account;    /* without its endpoints */
-        struct credential credential;
+        struct partner *partner;       /* owned by the page; with its secrets */
+        struct endpoint *endpoint;     /* owned by the page; without secrets and policy */
+        struct account account;        /* without its endpoints */
+        struct credential *credential; /* owned by the page; without its last use */
         struct {
             char partner[NAME_BYTES_MAX + 1], account[NAME_BYTES_MAX + 1];
         } grant;
@@ -64,7 +66,8 @@ struct accounts_page {
     struct accounts_object *objects;
 };
 
-/* A new object at the end, zeroed, with its partner or endpoint; NULL when there is no memory. */
+/* A new object at the end, zeroed, with its partner, endpoint or credential; NULL when there is no
+ * memory. */
 struct accounts_object *accounts_page_add(struct accounts_page *page, enum accounts_kind kind);
 void accounts_page_done(struct accounts_page *page);
 

@@ -152,14 +152,32 @@ enum err accounts_store_add_partner(
         store, STATEMENT_ADD_PARTNER, partner->id, partner->enabled, partner->version, now_us);
 }
 
+enum err store_print_rules(const struct partner_rules *rules, struct buffer *text)
+{
+    partner_rules_print(rules, text);
+    enum err error = buffer_status(text);
+    if (error)
+        buffer_done(text);
+    else if (slice_equals_string(buffer_slice(text), "{}"))
+        buffer_clear(text);
+    return error;
+}
+
 enum err accounts_store_change_partner(struct accounts_store *store, const struct partner *partner)
 {
+    struct buffer rules = BUFFER_EMPTY;
+    enum err error = store_print_rules(&partner->rules, &rules);
+    if (error)
+        return error;
     struct sql_use use = store_use(store, STATEMENT_CHANGE_PARTNER);
     sql_bind_int(&use, partner->enabled);
     sql_bind_string(&use, partner->key_pointer);
+    sql_bind_text(&use, buffer_slice(&rules));
     sql_bind_int(&use, partner->version);
     sql_bind_string(&use, partner->id);
-    return store_run_on_one_row(store, &use, "the partner has no row");
+    error = store_run_on_one_row(store, &use, "the partner has no row");
+    buffer_done(&rules);
+    return error;
 }
 
 enum err accounts_store_add_partner_secret(struct accounts_store *store, const char *partner,
@@ -183,14 +201,68 @@ enum err accounts_store_remove_partner_secret(
     return store_run_on_one_row(store, &use, "the partner's secret has no row");
 }
 
+/* The columns of lists: their items, separated by spaces. */
+
+static void format_types(const struct type_list *types, char ret_text[STORE_TYPES_BYTES])
+{
+    size_t len = 0;
+    ret_text[0] = '\0';
+    for (unsigned i = 0; i < types->count; i++)
+        len += (size_t)snprintf(
+            ret_text + len, STORE_TYPES_BYTES - len, "%s%s", i ? " " : "", types->patterns[i]);
+}
+
+static void format_accounts(const struct key_scope *scope, char ret_text[STORE_ACCOUNTS_BYTES])
+{
+    size_t len = 0;
+    ret_text[0] = '\0';
+    for (unsigned i = 0; i < scope->accounts_count; i++)
+        len += (size_t)snprintf(
+            ret_text + len, STORE_ACCOUNTS_BYTES - len, "%s%s", i ? " " : "", scope->accounts[i]);
+}
+
+enum err store_run_with_credential(struct accounts_store *store, enum statement which,
+    const struct credential *credential, int64_t version, int64_t created_us)
+{
+    char accounts[STORE_ACCOUNTS_BYTES], types[STORE_TYPES_BYTES];
+    format_accounts(&credential->scope, accounts);
+    format_types(&credential->scope.types, types);
+    struct sql_use use = store_use(store, which);
+    sql_bind_blob(&use, slice_of(credential->sha256, SHA256_BYTES));
+    sql_bind_string(&use, credential->partner);
+    sql_bind_string(&use, credential->label);
+    sql_bind_int(&use, credential->expires_us);
+    sql_bind_string(&use, accounts);
+    sql_bind_string(&use, types);
+    sql_bind_int(&use, version);
+    sql_bind_int(&use, created_us);
+    return store_run(store, &use);
+}
+
 enum err accounts_store_add_credential(
     struct accounts_store *store, const struct credential *credential, int64_t version)
 {
-    struct sql_use use = store_use(store, STATEMENT_ADD_CREDENTIAL);
-    sql_bind_blob(&use, slice_of(credential->sha256, SHA256_BYTES));
-    sql_bind_string(&use, credential->partner);
+    return store_run_with_credential(
+        store, STATEMENT_ADD_CREDENTIAL, credential, version, credential->created_us);
+}
+
+enum err accounts_store_change_credential(
+    struct accounts_store *store, const struct credential *credential, int64_t version)
+{
+    struct sql_use use = store_use(store, STATEMENT_CHANGE_CREDENTIAL);
+    sql_bind_string(&use, credential->label);
+    sql_bind_int(&use, credential->expires_us);
     sql_bind_int(&use, version);
-    sql_bind_int(&use, credential->created_us);
+    sql_bind_blob(&use, slice_of(credential->sha256, SHA256_BYTES));
+    return store_run_on_one_row(store, &use, "the credential has no row");
+}
+
+enum err accounts_store_note_use(struct accounts_store *store,
+    const unsigned char credential_sha256[SHA256_BYTES], int64_t used_us)
+{
+    struct sql_use use = store_use(store, STATEMENT_NOTE_USE);
+    sql_bind_int(&use, used_us);
+    sql_bind_blob(&use, slice_of(credential_sha256, SHA256_BYTES));
     return store_run(store, &use);
 }
 
@@ -235,16 +307,6 @@ enum err accounts_store_add_account(
 {
     return add_named(
         store, STATEMENT_ADD_ACCOUNT, account->id, account->enabled, account->version, now_us);
-}
-
-/* The column of a list: its patterns, separated by spaces. */
-static void format_types(const struct type_list *types, char ret_text[STORE_TYPES_BYTES])
-{
-    size_t len = 0;
-    ret_text[0] = '\0';
-    for (unsigned i = 0; i < types->count; i++)
-        len += (size_t)snprintf(
-            ret_text + len, STORE_TYPES_BYTES - len, "%s%s", i ? " " : "", types->patterns[i]);
 }
 
 static const char *policy_text(const struct endpoint *endpoint)

@@ -39,7 +39,7 @@ enum err accounts_store_try(struct accounts_store *store, int64_t now_us) MUST_C
  */
 enum err accounts_store_add_partner(
     struct accounts_store *store, const struct partner *partner, int64_t now_us) MUST_CHECK;
-/* Its flag, key pointer and version; not its secrets. */
+/* Its flag, key pointer, rules and version; not its secrets. */
 enum err accounts_store_change_partner(
     struct accounts_store *store, const struct partner *partner) MUST_CHECK;
 enum err accounts_store_add_partner_secret(struct accounts_store *store, const char *partner,
@@ -49,6 +49,12 @@ enum err accounts_store_remove_partner_secret(
 /* A revoked credential stays revoked: ERR_EXISTS. */
 enum err accounts_store_add_credential(
     struct accounts_store *store, const struct credential *credential, int64_t version) MUST_CHECK;
+/* Its label, its expiry, and the version. */
+enum err accounts_store_change_credential(
+    struct accounts_store *store, const struct credential *credential, int64_t version) MUST_CHECK;
+/* Its last use, which has no version. */
+enum err accounts_store_note_use(struct accounts_store *store,
+    const unsigned char credential_sha256[SHA256_BYTES], int64_t used_us) MUST_CHECK;
 enum err accounts_store_revoke_credential(struct accounts_store *store,
     const unsigned char credential_sha256[SHA256_BYTES], int64_t version,
     int64_t now_us) MUST_CHECK;

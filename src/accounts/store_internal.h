@@ -9,12 +9,19 @@
 /* The column of an endpoint's filter. */
 #define STORE_TYPES_BYTES (TYPE_LIST_MAX * (EVENT_TYPE_BYTES_MAX + 1) + 1)
 
+/* The column of a key's accounts. */
+#define STORE_ACCOUNTS_BYTES (KEY_SCOPE_ACCOUNTS_MAX * (NAME_BYTES_MAX + 1) + 1)
+
 #define PAGE_OF_ROWS " WHERE version > ?1 AND version <= ?2 ORDER BY version"
 
 #define ENDPOINT_COLUMNS                                                           \
     "id, account, name, url, enabled, idempotent, final_4xx, types, disabled_us, " \
     "disabled_reason, policy, version, created_us)"                                \
     " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+#define CREDENTIAL_COLUMNS                                                      \
+    "sha256, partner, label, expires_us, accounts, types, version, created_us)" \
+    " VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
 
 /* symbol, SQL. What is removed leaves its row for replicas, but not its secrets. */
 #define STATEMENT_TABLE(X)                                                                         \
@@ -26,13 +33,15 @@
     X(STATEMENT_ADD_PARTNER,                                                                       \
         "INSERT INTO partners(id, enabled, version, created_us) VALUES(?, ?, ?, ?)")               \
     X(STATEMENT_CHANGE_PARTNER,                                                                    \
-        "UPDATE partners SET enabled = ?, key_pointer = ?, version = ? WHERE id = ?")              \
+        "UPDATE partners SET enabled = ?, key_pointer = ?, rules = ?, version = ? WHERE id = ?")   \
     X(STATEMENT_ADD_PARTNER_SECRET, "INSERT INTO partner_secrets(id, partner, secret, version, "   \
                                     "created_us) VALUES(?, ?, ?, ?, ?)")                           \
     X(STATEMENT_REMOVE_PARTNER_SECRET, "UPDATE partner_secrets SET deleted = 1, secret = x'', "    \
                                        "version = ? WHERE id = ? AND deleted = 0")                 \
-    X(STATEMENT_ADD_CREDENTIAL,                                                                    \
-        "INSERT INTO credentials(sha256, partner, version, created_us) VALUES(?, ?, ?, ?)")        \
+    X(STATEMENT_ADD_CREDENTIAL, "INSERT INTO credentials(" CREDENTIAL_COLUMNS)                     \
+    X(STATEMENT_CHANGE_CREDENTIAL, "UPDATE credentials SET label = ?, expires_us = ?, version = "  \
+                                   "? WHERE sha256 = ? AND revoked_us IS NULL")                    \
+    X(STATEMENT_NOTE_USE, "UPDATE credentials SET used_us = ? WHERE sha256 = ?")                   \
     X(STATEMENT_REVOKE_CREDENTIAL, "UPDATE credentials SET revoked_us = ?, version = ? WHERE "     \
                                    "sha256 = ? AND revoked_us IS NULL")                            \
     X(STATEMENT_ADD_GRANT,                                                                         \
@@ -60,7 +69,7 @@
         "ordinal = ? AND deleted = 0")                                                             \
     /* loading */                                                                                  \
     X(STATEMENT_LOAD_PARTNERS,                                                                     \
-        "SELECT id, enabled, version, key_pointer FROM partners WHERE deleted = 0")                \
+        "SELECT id, enabled, version, key_pointer, rules FROM partners WHERE deleted = 0")         \
     X(STATEMENT_LOAD_PARTNER_SECRETS, "SELECT id, secret, created_us FROM partner_secrets WHERE "  \
                                       "partner = ? AND deleted = 0 ORDER BY version")              \
     X(STATEMENT_LOAD_ACCOUNTS, "SELECT id, enabled, version FROM accounts WHERE deleted = 0")      \
@@ -70,8 +79,9 @@
                                 " WHERE deleted = 0 ORDER BY created_us, id")                      \
     X(STATEMENT_LOAD_SECRETS,                                                                      \
         "SELECT ordinal, secret FROM secrets WHERE endpoint = ? AND deleted = 0 ORDER BY ordinal") \
-    X(STATEMENT_LOAD_CREDENTIALS, "SELECT sha256, partner, created_us FROM credentials WHERE "     \
-                                  "deleted = 0 AND revoked_us IS NULL")                            \
+    X(STATEMENT_LOAD_CREDENTIALS,                                                                  \
+        "SELECT sha256, partner, created_us, label, expires_us, accounts, types, used_us"          \
+        " FROM credentials WHERE deleted = 0 AND revoked_us IS NULL")                              \
     X(STATEMENT_LOAD_GRANTS, "SELECT partner, account FROM grants WHERE deleted = 0")              \
     /* pages: see store_pages.c */                                                                 \
     X(STATEMENT_VERSION, "SELECT value FROM meta WHERE name = 'version'")                          \
@@ -83,7 +93,7 @@
         " UNION ALL SELECT version FROM credentials WHERE version > ?1"                            \
         " UNION ALL SELECT version FROM grants WHERE version > ?1 ORDER BY version LIMIT ?2)")     \
     X(STATEMENT_READ_PARTNERS,                                                                     \
-        "SELECT id, enabled, version, key_pointer, version, created_us, deleted"                   \
+        "SELECT id, enabled, version, key_pointer, rules, version, created_us, deleted"            \
         " FROM partners" PAGE_OF_ROWS)                                                             \
     X(STATEMENT_READ_ACCOUNTS,                                                                     \
         "SELECT id, enabled, version, version, created_us, deleted FROM accounts" PAGE_OF_ROWS)    \
@@ -91,7 +101,8 @@
         "SELECT id, account, name, url, enabled, idempotent, final_4xx, version, types,"           \
         " disabled_us, disabled_reason, version, created_us, deleted FROM endpoints" PAGE_OF_ROWS) \
     X(STATEMENT_READ_CREDENTIALS,                                                                  \
-        "SELECT sha256, partner, created_us, version, created_us,"                                 \
+        "SELECT sha256, partner, created_us, label, expires_us, accounts, types, 0,"               \
+        " version, created_us,"                                                                    \
         " deleted OR revoked_us IS NOT NULL FROM credentials" PAGE_OF_ROWS)                        \
     X(STATEMENT_READ_GRANTS,                                                                       \
         "SELECT partner, account, version, created_us, deleted FROM grants" PAGE_OF_ROWS)          \
@@ -99,8 +110,8 @@
     X(STATEMENT_SET_META, "INSERT INTO meta(name, value) VALUES(?, ?) ON CONFLICT DO UPDATE SET "  \
                           "value = excluded.value")                                                \
     X(STATEMENT_FOLLOWING, "SELECT coalesce(max(value), 0) FROM meta WHERE name = 'following'")    \
-    X(STATEMENT_PUT_PARTNER, "INSERT OR REPLACE INTO partners(id, enabled, key_pointer, version, " \
-                             "created_us) VALUES(?, ?, ?, ?, ?)")                                  \
+    X(STATEMENT_PUT_PARTNER, "INSERT OR REPLACE INTO partners(id, enabled, key_pointer, rules, "   \
+                             "version, created_us) VALUES(?, ?, ?, ?, ?, ?)")                      \
     X(STATEMENT_CLEAR_PARTNER_SECRETS, "DELETE FROM partner_secrets WHERE partner = ?")            \
     X(STATEMENT_PUT_PARTNER_SECRET, "INSERT OR REPLACE INTO partner_secrets(id, partner, secret, " \
                                     "version, created_us) VALUES(?, ?, ?, ?, ?)")                  \
@@ -109,8 +120,13 @@
     X(STATEMENT_PUT_ENDPOINT, "INSERT OR REPLACE INTO endpoints(" ENDPOINT_COLUMNS)                \
     X(STATEMENT_FIND_NAMESAKE, "SELECT coalesce(max(id), 0) FROM endpoints WHERE account = ? AND " \
                                "name = ? AND id <> ? AND deleted = 0")                             \
-    X(STATEMENT_PUT_CREDENTIAL, "INSERT OR REPLACE INTO credentials(sha256, partner, version, "    \
-                                "created_us) VALUES(?, ?, ?, ?)")                                  \
+    /* the last use stays: it is this gateway's own */                                             \
+    X(STATEMENT_PUT_CREDENTIAL, "INSERT INTO credentials(" CREDENTIAL_COLUMNS                      \
+                                " ON CONFLICT DO UPDATE SET partner = excluded.partner, label = "  \
+                                "excluded.label, expires_us = excluded.expires_us, accounts = "    \
+                                "excluded.accounts, types = excluded.types, version = "            \
+                                "excluded.version, created_us = excluded.created_us, revoked_us "  \
+                                "= NULL, deleted = 0")                                             \
     X(STATEMENT_PUT_GRANT,                                                                         \
         "INSERT OR REPLACE INTO grants(partner, account, version, created_us) VALUES(?, ?, ?, ?)") \
     X(STATEMENT_DROP_PARTNER, "DELETE FROM partners WHERE id = ?")                                 \
@@ -157,6 +173,12 @@ enum err store_each_row(struct accounts_store *store, struct sql_use *use,
 /* For the statements that add or put an endpoint. */
 enum err store_run_with_endpoint(struct accounts_store *store, enum statement which,
     const struct endpoint *endpoint, int64_t created_us) MUST_CHECK;
+
+/* For the statements that add or put a credential. */
+enum err store_run_with_credential(struct accounts_store *store, enum statement which,
+    const struct credential *credential, int64_t version, int64_t created_us) MUST_CHECK;
+/* The column of a partner's rules: empty without any. */
+enum err store_print_rules(const struct partner_rules *rules, struct buffer *text) MUST_CHECK;
 
 /* Each reads a row of the loading statements, or of those that read pages: their first columns are
  * the same. ERR_DAMAGED: the row has values that the gateway never writes. */

@@ -42,6 +42,26 @@ static bool read_types(const struct sql_use *row, int column, struct type_list *
     return true;
 }
 
+/* Names, separated by spaces; an empty text is an empty list. */
+static bool read_accounts(const struct sql_use *row, int column, struct key_scope *scope)
+{
+    char text[STORE_ACCOUNTS_BYTES], *rest = text, *name;
+    if (!read_text(row, column, text, sizeof text))
+        return false;
+    while ((name = strsep(&rest, " ")))
+        if (*text && !key_scope_add_account(scope, slice_from_string(name)))
+            return false;
+    return true;
+}
+
+/* Empty: none. */
+static bool read_rules(const struct sql_use *row, int column, struct partner_rules *rules)
+{
+    struct slice text = sql_column_slice(row, column);
+    struct refusal refusal;
+    return text.len == 0 || partner_rules_change(rules, text, &refusal) == OK;
+}
+
 /* Secrets hang on another row: each row of `statement`, whose parameter has been bound. */
 
 static enum err take_partner_secret(
@@ -81,6 +101,8 @@ enum err store_read_partner(
     if (!read_text(row, 3, partner->key_pointer, sizeof partner->key_pointer) ||
         (partner->key_pointer[0] && !key_pointer_is_valid(slice_from_string(partner->key_pointer))))
         return accounts_store_damaged(store, "a partner's key pointer cannot be read");
+    if (!read_rules(row, 4, &partner->rules))
+        return accounts_store_damaged(store, "a partner's rules cannot be read");
     struct sql_use use = store_use(store, STATEMENT_LOAD_PARTNER_SECRETS);
     sql_bind_string(&use, partner->id);
     return store_each_row(store, &use, take_partner_secret, partner);
@@ -119,8 +141,12 @@ enum err store_read_credential(
 {
     struct slice sha256 = sql_column_slice(row, 0);
     credential->created_us = sql_column_int(row, 2);
+    credential->expires_us = sql_column_int(row, 4);
+    credential->used_us = sql_column_int(row, 7);
     if (sha256.len != SHA256_BYTES ||
-        !read_text(row, 1, credential->partner, sizeof credential->partner))
+        !read_text(row, 1, credential->partner, sizeof credential->partner) ||
+        !read_text(row, 3, credential->label, sizeof credential->label) ||
+        !read_accounts(row, 5, &credential->scope) || !read_types(row, 6, &credential->scope.types))
         return accounts_store_damaged(store, "a credential cannot be read");
     memcpy(credential->sha256, sha256.data, SHA256_BYTES);
     return OK;

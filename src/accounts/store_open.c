@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 #define APPLICATION_ID 0x504e5341 /* PNSA */
-#define FORMAT 4
+#define FORMAT 5
 #define PATH_BYTES_MAX 4400
 /* No other connection writes; a person with the sqlite3 shell may hold the lock for a moment. */
 #define BUSY_MS 500
@@ -66,6 +66,16 @@ static const char *const steps[FORMAT] = {
     "ALTER TABLE endpoints ADD COLUMN policy TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE endpoints ADD COLUMN disabled_us INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE endpoints ADD COLUMN disabled_reason TEXT NOT NULL DEFAULT '';",
+
+    /* What is set for one partner (model/partner_rules.h). What a key is called, until when it is
+     * valid and when it was used last (0: never), and its scope (names and patterns, separated by
+     * spaces). */
+    "ALTER TABLE partners ADD COLUMN rules TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE credentials ADD COLUMN label TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE credentials ADD COLUMN expires_us INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE credentials ADD COLUMN used_us INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE credentials ADD COLUMN accounts TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE credentials ADD COLUMN types TEXT NOT NULL DEFAULT '';",
 };
 
 /* All steps in one transaction: after a crash the file has the old format or the new one. */

@@ -39,6 +39,8 @@ struct accounts_object *accounts_page_add(struct accounts_page *page, enum accou
         MEMORY_NEW(object->partner);
     if (kind == ACCOUNTS_KIND_ENDPOINT)
         MEMORY_NEW(object->endpoint);
+    if (kind == ACCOUNTS_KIND_CREDENTIAL)
+        MEMORY_NEW(object->credential);
     page->count++;
     return object;
 }
@@ -50,6 +52,8 @@ void accounts_page_done(struct accounts_page *page)
             free(page->objects[i].partner);
         if (page->objects[i].kind == ACCOUNTS_KIND_ENDPOINT)
             free(page->objects[i].endpoint);
+        if (page->objects[i].kind == ACCOUNTS_KIND_CREDENTIAL)
+            free(page->objects[i].credential);
     }
     free(page->objects);
     *page = (struct accounts_page){0};
@@ -86,7 +90,7 @@ static enum err take_object(struct accounts_store *store, const struct sql_use *
     case ACCOUNTS_KIND_ENDPOINT:
         return store_read_endpoint(store, row, object->endpoint);
     case ACCOUNTS_KIND_CREDENTIAL:
-        return store_read_credential(store, row, &object->credential);
+        return store_read_credential(store, row, object->credential);
     case ACCOUNTS_KIND_GRANT:
         return store_read_grant(store, row, object->grant.partner, object->grant.account);
     case ACCOUNTS_KINDS:
@@ -237,13 +241,19 @@ static enum err put_partner_secret(struct accounts_store *store, const char *par
 static enum err put_partner(struct accounts_store *store, const struct accounts_object *object)
 {
     const struct partner *partner = object->partner;
+    struct buffer rules = BUFFER_EMPTY;
+    enum err error = store_print_rules(&partner->rules, &rules);
+    if (error)
+        return error;
     struct sql_use use = store_use(store, STATEMENT_PUT_PARTNER);
     sql_bind_string(&use, partner->id);
     sql_bind_int(&use, partner->enabled);
     sql_bind_string(&use, partner->key_pointer);
+    sql_bind_text(&use, buffer_slice(&rules));
     sql_bind_int(&use, object->version);
     sql_bind_int(&use, object->created_us);
-    enum err error = store_run(store, &use);
+    error = store_run(store, &use);
+    buffer_done(&rules);
     if (!error)
         error = run_for_string(store, STATEMENT_CLEAR_PARTNER_SECRETS, partner->id);
     for (unsigned i = 0; !error && i < partner->secrets_count; i++)
@@ -279,16 +289,6 @@ static enum err put_endpoint(
                        store, STATEMENT_PUT_ENDPOINT, endpoint, object->created_us);
 }
 
-static enum err put_credential(struct accounts_store *store, const struct accounts_object *object)
-{
-    struct sql_use use = store_use(store, STATEMENT_PUT_CREDENTIAL);
-    sql_bind_blob(&use, slice_of(object->credential.sha256, SHA256_BYTES));
-    sql_bind_string(&use, object->credential.partner);
-    sql_bind_int(&use, object->version);
-    sql_bind_int(&use, object->created_us);
-    return store_run(store, &use);
-}
-
 static enum err put_grant(struct accounts_store *store, const struct accounts_object *object)
 {
     struct sql_use use = store_use(store, STATEMENT_PUT_GRANT);
@@ -311,7 +311,8 @@ enum err accounts_store_put(
     case ACCOUNTS_KIND_ENDPOINT:
         return put_endpoint(store, object, ret_namesake);
     case ACCOUNTS_KIND_CREDENTIAL:
-        return put_credential(store, object);
+        return store_run_with_credential(store, STATEMENT_PUT_CREDENTIAL, object->credential,
+            object->version, object->created_us);
     case ACCOUNTS_KIND_GRANT:
         return put_grant(store, object);
     case ACCOUNTS_KINDS:
@@ -352,7 +353,7 @@ enum err accounts_store_drop(struct accounts_store *store, const struct accounts
     case ACCOUNTS_KIND_ENDPOINT:
         return run_for_int(store, STATEMENT_DROP_ENDPOINT, (int64_t)object->endpoint->id);
     case ACCOUNTS_KIND_CREDENTIAL:
-        return drop_credential(store, object->credential.sha256);
+        return drop_credential(store, object->credential->sha256);
     case ACCOUNTS_KIND_GRANT:
         return drop_grant(store, object->grant.partner, object->grant.account);
     case ACCOUNTS_KINDS:

@@ -105,15 +105,12 @@ static json_t *endpoint_view(const struct endpoint *endpoint)
 {
     char id[ENDPOINT_ID_TEXT_BYTES];
     endpoint_id_format(endpoint->id, id);
-    json_t *types = json_array();
-    for (unsigned i = 0; i < endpoint->types.count; i++)
-        json_array_append_new(types, json_string(endpoint->types.patterns[i]));
     return json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:b, s:b, s:o, s:o}", "id", id, "account",
         endpoint->account, "name", endpoint->name, "url", endpoint->url, "enabled",
         (int)endpoint->enabled, "disabled_since", admin_time(endpoint->disabled_us),
         "disabled_because", admin_text(slice_from_string(endpoint->disabled_reason)), "idempotent",
-        (int)endpoint->idempotent, "final_4xx", (int)endpoint->final_4xx, "types", types, "policy",
-        admin_view_policy(endpoint->policy));
+        (int)endpoint->idempotent, "final_4xx", (int)endpoint->final_4xx, "types",
+        admin_view_types(&endpoint->types), "policy", admin_view_policy(endpoint->policy));
 }
 
 static void list_account(const struct account *account, void *context)

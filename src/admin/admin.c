@@ -30,6 +30,7 @@ static const struct http_route routes[] = {
     {"PATCH", "/api/v1/partners/{p}", admin_change_partner},
     {"GET", "/api/v1/partners/{p}/keys", admin_list_keys},
     {"POST", "/api/v1/partners/{p}/keys", admin_add_key},
+    {"PATCH", "/api/v1/partners/{p}/keys/{k}", admin_change_key},
     {"DELETE", "/api/v1/partners/{p}/keys/{k}", admin_revoke_key},
     {"GET", "/api/v1/partners/{p}/secrets", admin_list_partner_secrets},
     {"POST", "/api/v1/partners/{p}/secrets", admin_add_partner_secret},

@@ -8,7 +8,8 @@
  *   /livez /readyz /api/v1/status                               status.c
  *   /metrics                                                    metrics_page.c
  *   /api/v1/installation, /api/v1/changes                       followers.c
- *   /api/v1/partners, .../{p}, .../keys, secrets, accounts      partners.c
+ *   /api/v1/partners, .../{p}, .../secrets, accounts            partners.c
+ *   /api/v1/partners/{p}/keys, .../{k}                          keys.c
  *   /api/v1/accounts, .../{a}/endpoints, .../{e}, .../secrets   accounts.c
  *   /api/v1/events/{id}, /api/v1/deliveries/{id}                timelines.c
  *   /api/v1/deliveries, /api/v1/conflicts, /api/v1/poison       lists.c

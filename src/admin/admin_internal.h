@@ -100,6 +100,8 @@ bool admin_knows_partner(const struct admin *admin, const char *id);
 void admin_day_text(int64_t day, char ret_text[ADMIN_DAY_BYTES]); /* since 1970-01-01: 2026-01-31 */
 json_t *admin_time(int64_t wall_us);                              /* RFC 3339, null for 0 */
 json_t *admin_text(struct slice text);                            /* null for an empty one */
+json_t *admin_view_types(const struct type_list *types);          /* a list of patterns */
+json_t *admin_view_accounts(const struct key_scope *scope);       /* a list of names */
 
 /* change.c: objects in a path, and changes. */
 
@@ -145,8 +147,21 @@ void admin_change_submit(struct admin *admin, struct admin_change *change);
 void admin_changes_tick(struct admin *admin);
 void admin_changes_end(struct admin *admin); /* answers those that still wait */
 
+/* partners.c */
+
+/* The members that are set; an empty object for none. */
+json_t *admin_view_rules(const struct partner_rules *rules);
+
+/* keys.c */
+
+json_t *admin_view_keys(const struct admin *admin, const struct partner *partner);
+
 /* policy.c */
 
+/* Answers with the problems of an object within the body; `outer` is its pointer, such as
+ * "/policy". */
+void admin_refuse_nested(
+    struct http_exchange *exchange, const char *outer, const struct refusal *refusal);
 /* Without its secrets; null without a policy. */
 json_t *admin_view_policy(const struct endpoint_policy *policy);
 /* Takes the member `policy`; null gives NULL. `present` is the policy that the endpoint has, or
@@ -189,6 +204,7 @@ void admin_get_partner(struct http_exchange *exchange, void *context);
 void admin_change_partner(struct http_exchange *exchange, void *context);
 void admin_list_keys(struct http_exchange *exchange, void *context);
 void admin_add_key(struct http_exchange *exchange, void *context);
+void admin_change_key(struct http_exchange *exchange, void *context);
 void admin_revoke_key(struct http_exchange *exchange, void *context);
 void admin_list_partner_secrets(struct http_exchange *exchange, void *context);
 void admin_add_partner_secret(struct http_exchange *exchange, void *context);

@@ -323,3 +323,19 @@ json_t *admin_text(struct slice text)
 {
     return text.len ? json_stringn(text.data, text.len) : json_null();
 }
+
+json_t *admin_view_types(const struct type_list *types)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < types->count; i++)
+        json_array_append_new(list, json_string(types->patterns[i]));
+    return list;
+}
+
+json_t *admin_view_accounts(const struct key_scope *scope)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < scope->accounts_count; i++)
+        json_array_append_new(list, json_string(scope->accounts[i]));
+    return list;
+}

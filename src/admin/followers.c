@@ -53,8 +53,9 @@ static json_t *partner_view(const struct accounts_object *object)
             secrets, json_pack("{s:s, s:s, s:I}", "id", id, "secret", text, "created_us",
                          (json_int_t)partner->secrets[i].created_us));
     }
-    return json_pack("{s:s, s:b, s:s, s:o}", "id", partner->id, "enabled", (int)partner->enabled,
-        "key_pointer", partner->key_pointer, "secrets", secrets);
+    return json_pack("{s:s, s:b, s:s, s:o, s:o}", "id", partner->id, "enabled",
+        (int)partner->enabled, "key_pointer", partner->key_pointer, "rules",
+        admin_view_rules(&partner->rules), "secrets", secrets);
 }
 
 static json_t *account_view(const struct accounts_object *object)
@@ -76,23 +77,24 @@ static json_t *endpoint_view(const struct accounts_object *object)
 {
     const struct endpoint *endpoint = object->endpoint;
     char id[ENDPOINT_ID_TEXT_BYTES], origin[URL_BYTES_MAX + 2];
-    json_t *types = json_array();
     endpoint_id_format(endpoint->id, id);
     copy_origin(endpoint->url, origin);
-    for (unsigned i = 0; i < endpoint->types.count; i++)
-        json_array_append_new(types, json_string(endpoint->types.patterns[i]));
     return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:I, s:s}", "id", id, "account",
         endpoint->account, "name", endpoint->name, "url", origin, "enabled", (int)endpoint->enabled,
         "idempotent", (int)endpoint->idempotent, "final_4xx", (int)endpoint->final_4xx, "types",
-        types, "disabled_us", (json_int_t)endpoint->disabled_us, "disabled_reason",
-        endpoint->disabled_reason);
+        admin_view_types(&endpoint->types), "disabled_us", (json_int_t)endpoint->disabled_us,
+        "disabled_reason", endpoint->disabled_reason);
 }
 
 static json_t *credential_view(const struct accounts_object *object)
 {
+    const struct credential *credential = object->credential;
     char sha256[2 * SHA256_BYTES + 1];
-    hex_encode(slice_of(object->credential.sha256, SHA256_BYTES), sha256);
-    return json_pack("{s:s, s:s}", "sha256", sha256, "partner", object->credential.partner);
+    hex_encode(slice_of(credential->sha256, SHA256_BYTES), sha256);
+    return json_pack("{s:s, s:s, s:s, s:I, s:o, s:o}", "sha256", sha256, "partner",
+        credential->partner, "label", credential->label, "expires_us",
+        (json_int_t)credential->expires_us, "accounts", admin_view_accounts(&credential->scope),
+        "types", admin_view_types(&credential->scope.types));
 }
 
 static json_t *grant_view(const struct accounts_object *object)

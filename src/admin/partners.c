@@ -1,113 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Partners: whether they may post, where their events carry the dedupe key, what they authenticate
- * with, and the accounts they post for. API keys are kept as SHA-256. A key or secret is shown
- * once, when it is made; later it has only an id.
+ * Partners: whether they may post, where their events carry the dedupe key, their rules
+ * (model/partner_rules.h), the secrets that they sign with, and the accounts they post for. A
+ * secret is shown once, when it is made; later it has only an id. Keys are in keys.c.
  */
 #include "admin/admin_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define API_KEY_RANDOM_BYTES 24
-
 /* What belongs to one partner, as it is gathered. */
 struct listing {
     const struct partner *partner;
     json_t *items;
 };
-
-/* Keys. */
-
-static json_t *key_view(uint64_t id, int64_t created_us)
-{
-    char text[CREDENTIAL_ID_TEXT_BYTES];
-    credential_id_format(id, text);
-    return json_pack("{s:s, s:o}", "id", text, "created_at", admin_time(created_us));
-}
-
-static void list_key(const struct credential *credential, void *context)
-{
-    const struct listing *listing = context;
-    if (strcmp(credential->partner, listing->partner->id) == 0)
-        json_array_append_new(
-            listing->items, key_view(credential_id(credential->sha256), credential->created_us));
-}
-
-static json_t *keys_view(const struct admin *admin, const struct partner *partner)
-{
-    struct listing listing = {.partner = partner, .items = json_array()};
-    directory_each_credential(accounts_directory(admin->options.accounts), list_key, &listing);
-    return listing.items;
-}
-
-void admin_list_keys(struct http_exchange *exchange, void *context)
-{
-    struct admin *admin = context;
-    const struct partner *partner =
-        admin_authenticate(admin, exchange) ? admin_find_partner(admin, exchange) : NULL;
-    if (partner)
-        admin_answer_json(exchange, 200, json_pack("{s:o}", "keys", keys_view(admin, partner)));
-}
-
-static json_t *view_new_key(const struct admin_change *change)
-{
-    char id[CREDENTIAL_ID_TEXT_BYTES];
-    credential_id_format(credential_id(change->request.credential_sha256), id);
-    return json_pack("{s:s, s:s, s:s}", "id", id, "partner", change->request.partner, "api_key",
-        change->secret_text);
-}
-
-void admin_add_key(struct http_exchange *exchange, void *context)
-{
-    struct admin *admin = context;
-    char partner[NAME_BYTES_MAX + 1];
-    if (!admin_authenticate(admin, exchange) || !admin_take_path_name(exchange, 0, partner))
-        return;
-    struct admin_change *change =
-        admin_change_new(exchange, ACCOUNTS_ADD_CREDENTIAL, 201, view_new_key);
-    if (!change)
-        return;
-    unsigned char random[API_KEY_RANDOM_BYTES];
-    crypto_random(random, sizeof random);
-    memcpy(change->secret_text, "pk_", 3);
-    base64_encode(slice_of(random, sizeof random), true, change->secret_text + 3);
-    crypto_sha256(slice_from_string(change->secret_text), change->request.credential_sha256);
-    snprintf(change->request.partner, sizeof change->request.partner, "%s", partner);
-    admin_change_submit(admin, change);
-}
-
-static json_t *view_revoked_key(const struct admin_change *change)
-{
-    char id[CREDENTIAL_ID_TEXT_BYTES];
-    credential_id_format(change->request.credential_id, id);
-    return json_pack("{s:s, s:s}", "id", id, "partner", change->request.partner);
-}
-
-void admin_revoke_key(struct http_exchange *exchange, void *context)
-{
-    struct admin *admin = context;
-    uint64_t id;
-    const struct partner *partner =
-        admin_authenticate(admin, exchange) ? admin_find_partner(admin, exchange) : NULL;
-    if (!partner)
-        return;
-    if (!credential_id_parse(http_path_part(exchange, 1), &id)) {
-        http_answer_problem(exchange, ERR_NOT_FOUND,
-            "The id of a key must be like key_0123456789abcdef: \"penstock partner show PARTNER\" "
-            "shows "
-            "the keys.",
-            NULL);
-        return;
-    }
-    struct admin_change *change =
-        admin_change_new(exchange, ACCOUNTS_REVOKE_CREDENTIAL, 200, view_revoked_key);
-    if (!change)
-        return;
-    change->request.credential_id = id;
-    memcpy(change->request.partner, partner->id, sizeof partner->id);
-    admin_change_submit(admin, change);
-}
 
 /* Secrets. */
 
@@ -192,10 +98,19 @@ void admin_remove_partner_secret(struct http_exchange *exchange, void *context)
 
 /* Partners. */
 
+json_t *admin_view_rules(const struct partner_rules *rules)
+{
+    struct buffer text = BUFFER_EMPTY;
+    partner_rules_print(rules, &text);
+    json_t *view = buffer_status(&text) == OK ? json_loadb(text.data, text.len, 0, NULL) : NULL;
+    buffer_done(&text);
+    return view;
+}
+
 static json_t *partner_view(const struct partner *partner)
 {
-    return json_pack("{s:s, s:b, s:s}", "id", partner->id, "enabled", (int)partner->enabled,
-        "key_pointer", partner->key_pointer);
+    return json_pack("{s:s, s:b, s:s, s:o}", "id", partner->id, "enabled", (int)partner->enabled,
+        "key_pointer", partner->key_pointer, "rules", admin_view_rules(&partner->rules));
 }
 
 static void list_partner(const struct partner *partner, void *context)
@@ -234,14 +149,36 @@ void admin_get_partner(struct http_exchange *exchange, void *context)
     if (!partner)
         return;
     json_t *view = partner_view(partner);
-    json_object_set_new(view, "keys", keys_view(admin, partner));
+    json_object_set_new(view, "keys", admin_view_keys(admin, partner));
     json_object_set_new(view, "secrets", secrets_view(partner));
     admin_answer_json(exchange, 200, view);
 }
 
+/* The member `rules`: an object changes the present rules member by member, null resets all of
+ * them. */
+static enum admin_member take_rules(struct http_exchange *exchange, const json_t *body,
+    const struct partner *present, struct partner_rules *ret_rules)
+{
+    const json_t *value = json_object_get(body, "rules");
+    if (!value)
+        return ADMIN_MEMBER_ABSENT;
+    *ret_rules = json_is_null(value) ? (struct partner_rules){0} : present->rules;
+    if (json_is_null(value))
+        return ADMIN_MEMBER_TAKEN;
+    struct refusal refusal = {.error = ERR_NO_MEMORY};
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+    enum err err =
+        text ? partner_rules_change(ret_rules, slice_from_string(text), &refusal) : ERR_NO_MEMORY;
+    free(text);
+    if (!err)
+        return ADMIN_MEMBER_TAKEN;
+    admin_refuse_nested(exchange, "/rules", &refusal);
+    return ADMIN_MEMBER_ANSWERED;
+}
+
 /* Reads the members of a partner from a body. False after an answer. */
 static bool take_partner(struct http_exchange *exchange, const json_t *body,
-    struct partner *ret_partner, unsigned *ret_changes)
+    const struct partner *present, struct partner *ret_partner, unsigned *ret_changes)
 {
     enum admin_member enabled = admin_take_flag(exchange, body, "enabled", &ret_partner->enabled);
     if (enabled == ADMIN_MEMBER_ANSWERED)
@@ -255,14 +192,16 @@ static bool take_partner(struct http_exchange *exchange, const json_t *body,
         admin_refuse_member(exchange, "key_pointer", PARTNER_KEY_POINTER_RULE);
         return false;
     }
+    enum admin_member rules = take_rules(exchange, body, present, &ret_partner->rules);
     *ret_changes = (enabled == ADMIN_MEMBER_TAKEN ? PARTNER_CHANGE_ENABLED : 0) |
-                   (pointer == ADMIN_MEMBER_TAKEN ? PARTNER_CHANGE_KEY_POINTER : 0);
-    return true;
+                   (pointer == ADMIN_MEMBER_TAKEN ? PARTNER_CHANGE_KEY_POINTER : 0) |
+                   (rules == ADMIN_MEMBER_TAKEN ? PARTNER_CHANGE_RULES : 0);
+    return rules != ADMIN_MEMBER_ANSWERED;
 }
 
 void admin_change_partner(struct http_exchange *exchange, void *context)
 {
-    static const char *const known[] = {"enabled", "key_pointer", NULL};
+    static const char *const known[] = {"enabled", "key_pointer", "rules", NULL};
     struct admin *admin = context;
     const struct partner *present =
         admin_authenticate(admin, exchange) ? admin_find_partner(admin, exchange) : NULL;
@@ -272,7 +211,7 @@ void admin_change_partner(struct http_exchange *exchange, void *context)
     struct partner partner = {0};
     unsigned changes;
     struct admin_change *change = NULL;
-    if (take_partner(exchange, body, &partner, &changes))
+    if (take_partner(exchange, body, present, &partner, &changes))
         change = admin_change_new(exchange, ACCOUNTS_CHANGE_PARTNER, 200, view_partner);
     json_decref(body);
     if (!change)

@@ -19,16 +19,17 @@ json_t *admin_view_policy(const struct endpoint_policy *policy)
     return json_loadb(text.data, text.len, 0, NULL);
 }
 
-static void refuse_policy(struct http_exchange *exchange, const struct refusal *refusal)
+void admin_refuse_nested(
+    struct http_exchange *exchange, const char *outer, const struct refusal *refusal)
 {
     struct field_problems problems = {0};
     for (unsigned i = 0; i < refusal->problems.count; i++) {
-        char pointer[sizeof refusal->problems.list[i].pointer + sizeof "/policy"];
-        snprintf(pointer, sizeof pointer, "/policy%s", refusal->problems.list[i].pointer);
+        char pointer[sizeof refusal->problems.list[i].pointer + 16];
+        snprintf(pointer, sizeof pointer, "%s%s", outer, refusal->problems.list[i].pointer);
         field_problems_add(&problems, pointer, refusal->problems.list[i].detail);
     }
     if (problems.count == 0) /* no member is wrong, but the whole */
-        field_problems_add(&problems, "/policy", refusal->detail);
+        field_problems_add(&problems, outer, refusal->detail);
     http_answer_problem(exchange, refusal->error == ERR_NO_MEMORY ? ERR_NO_MEMORY : ERR_INVALID,
         ADMIN_SEE_ERRORS, &problems);
 }
@@ -66,7 +67,7 @@ enum admin_member admin_take_policy(const struct admin *admin, struct http_excha
                         : ERR_NO_MEMORY;
     free(text);
     if (err) {
-        refuse_policy(exchange, &refusal);
+        admin_refuse_nested(exchange, "/policy", &refusal);
         return ADMIN_MEMBER_ANSWERED;
     }
     if (!check_probe(admin, exchange, policy)) {

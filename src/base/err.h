@@ -55,6 +55,8 @@ enum err_kind { ERR_KIND_NONE, ERR_KIND_TEMPORARY, ERR_KIND_PERMANENT, ERR_KIND_
     X(ERR_MOVED_ON, "moved-on", PERMANENT, 409, 65,                                                \
         "The delivery is no longer in the expected state")                                         \
     X(ERR_TOO_LARGE, "too-large", PERMANENT, 413, 65, "The request is too large")                  \
+    X(ERR_HEAD_TOO_LARGE, "head-too-large", PERMANENT, 431, 65,                                    \
+        "The head of the request is too large")                                                    \
     X(ERR_MEDIA_TYPE, "media-type", PERMANENT, 415, 65,                                            \
         "The media type or encoding is not supported")                                             \
     X(ERR_INVALID, "invalid", PERMANENT, 422, 65, "A field is missing or wrong")                   \
@@ -74,6 +76,8 @@ enum err_kind { ERR_KIND_NONE, ERR_KIND_TEMPORARY, ERR_KIND_PERMANENT, ERR_KIND_
         "The connection was lost before the answer arrived")                                       \
     X(ERR_ANSWER_MALFORMED, "answer-malformed", TEMPORARY, 502, 76,                                \
         "The answer is not valid HTTP")                                                            \
+    X(ERR_ANSWER_TOO_LARGE, "answer-too-large", TEMPORARY, 502, 76,                                \
+        "The answer is too large: at most 64 KiB of headers, and 256 KiB in all")                  \
     X(ERR_ANSWER_TIMEOUT, "answer-timeout", TEMPORARY, 504, 69, "The answer took too long")        \
     X(ERR_INTERRUPTED, "interrupted", TEMPORARY, 503, 75,                                          \
         "The gateway was killed or crashed during the attempt")                                    \

@@ -19,6 +19,11 @@
 #define SETTINGS \
     (F(FLAG_URL) | F(FLAG_TYPES) | F(FLAG_IDEMPOTENT) | F(FLAG_FINAL_4XX) | F(FLAG_POLICY))
 
+#define RULES                                                                      \
+    (F(FLAG_EVENTS_PER_SECOND) | F(FLAG_EVENTS_BURST) | F(FLAG_BYTES_PER_SECOND) | \
+        F(FLAG_BYTES_BURST) | F(FLAG_ALLOW_NETWORKS) | F(FLAG_CERTIFICATES) |      \
+        F(FLAG_CERTIFICATE_REQUIRED))
+
 #define PARTNERS "/api/v1/partners"
 #define ACCOUNTS "/api/v1/accounts"
 #define DELIVERIES "/api/v1/deliveries"
@@ -95,12 +100,18 @@ const struct command command_rows[] = {
         request_add_partner, "POST", PARTNERS, "id", show_members},
     {"partner list", "", 0, 0, REMOTE, 0, "List the partners", REQUEST("GET", PARTNERS, show_list)},
     {"partner show", "PARTNER", 1, 1, REMOTE, 0, "Show a partner, its keys and its secrets",
-        REQUEST("GET", PARTNERS "/%1", show_members)},
-    {"partner change", "PARTNER", 1, 1, REMOTE | F(FLAG_ENABLED) | F(FLAG_KEY_POINTER), 0,
-        "Disable or enable a partner, or change which field of its events is the key",
-        REQUEST("PATCH", PARTNERS "/%1", show_members)},
-    {"partner key", "PARTNER", 1, 1, REMOTE, 0, "Make one more API key and show it once",
+        REQUEST("GET", PARTNERS "/%1", show_partner)},
+    {"partner change", "PARTNER", 1, 1, REMOTE | F(FLAG_ENABLED) | F(FLAG_KEY_POINTER) | RULES, 0,
+        "Disable or enable a partner, or change its limits, its networks and certificates, or the "
+        "field of its events that is the key",
+        REQUEST("PATCH", PARTNERS "/%1", show_partner)},
+    {"partner key", "PARTNER", 1, 1,
+        REMOTE | F(FLAG_LABEL) | F(FLAG_EXPIRES_AT) | F(FLAG_KEY_ACCOUNTS) | F(FLAG_KEY_TYPES), 0,
+        "Make one more API key and show it once",
         REQUEST("POST", PARTNERS "/%1/keys", show_members)},
+    {"partner key-change", "PARTNER KEY", 2, 2, REMOTE | F(FLAG_LABEL) | F(FLAG_EXPIRES_AT), 0,
+        "Change the label or the end of an API key",
+        REQUEST("PATCH", PARTNERS "/%1/keys/%2", show_members)},
     {"partner key-remove", "PARTNER KEY", 2, 2, REMOTE, 0, "Revoke an API key",
         REQUEST("DELETE", PARTNERS "/%1/keys/%2", show_members)},
     {"partner secret", "PARTNER", 1, 1, REMOTE | F(FLAG_SECRET), 0,

@@ -74,6 +74,34 @@ const struct flag flag_rows[FLAGS] = {
         "whether the endpoint receives events"},
     [FLAG_POLICY] = {"--policy", NULL, FLAG_KIND_FILE, "FILE", "policy",
         "a JSON file with the policy of this endpoint, or - for stdin. null removes the policy"},
+    [FLAG_LABEL] = {"--label", NULL, FLAG_KIND_TEXT, "TEXT", "label",
+        "what the key is called, such as \"till 7\""},
+    [FLAG_EXPIRES_AT] = {"--expires-at", NULL, FLAG_KIND_TIME, "TIME", "expires_at",
+        "when the key ends, such as 2027-01-31T12:00:00Z. The value never means that it does not"},
+    [FLAG_KEY_ACCOUNTS] = {"--accounts", NULL, FLAG_KIND_LIST, "LIST", "accounts",
+        "the accounts that the key may post for, such as acc_1,acc_2 (default: all of the "
+        "partner's)"},
+    [FLAG_KEY_TYPES] = {"--types", NULL, FLAG_KIND_LIST, "LIST", "types",
+        "the event types that the key may post, such as purchase,lead.* (default: all)"},
+    [FLAG_EVENTS_PER_SECOND] = {"--events-per-second", NULL, FLAG_KIND_COUNT, "N",
+        "rules/events_per_second", "the largest rate of events; 0 means the gateway's default"},
+    [FLAG_EVENTS_BURST] = {"--events-burst", NULL, FLAG_KIND_COUNT, "N", "rules/events_burst",
+        "events that may exceed the rate at once; 0 means the gateway's default"},
+    [FLAG_BYTES_PER_SECOND] = {"--bytes-per-second", NULL, FLAG_KIND_TEXT, "BYTES",
+        "rules/bytes_per_second",
+        "the largest rate of bytes, such as 1MiB; 0 means the gateway's default"},
+    [FLAG_BYTES_BURST] = {"--bytes-burst", NULL, FLAG_KIND_TEXT, "BYTES", "rules/bytes_burst",
+        "bytes that may exceed the rate at once, such as 4MiB; 0 means the gateway's default"},
+    [FLAG_ALLOW_NETWORKS] = {"--allow-networks", NULL, FLAG_KIND_LIST, "LIST",
+        "rules/allow_networks",
+        "the networks that the partner posts from, such as 203.0.113.0/24,2001:db8::/32; \"\" "
+        "means all"},
+    [FLAG_CERTIFICATES] = {"--certificates", NULL, FLAG_KIND_LIST, "LIST", "rules/certificates",
+        "the client certificates of the partner: sha256:FINGERPRINT, dns:NAME, uri:URI or "
+        "email:ADDRESS; \"\" means none"},
+    [FLAG_CERTIFICATE_REQUIRED] = {"--certificate-required", NULL, FLAG_KIND_BOOLEAN, "true|false",
+        "rules/certificate_required",
+        "whether each request must come with one of the certificates, beside its key"},
 };
 
 unsigned flag_find(const char *argument, uint64_t taken, const char **ret_value)
@@ -101,12 +129,18 @@ static bool is_day(const char *text)
     return strlen(text) == 10 && clock_parse_rfc3339(slice_from_string(time), &wall_us);
 }
 
-static bool is_number(const char *text)
+static bool is_time(const char *text)
+{
+    int64_t wall_us;
+    return strcmp(text, "never") == 0 || clock_parse_rfc3339(slice_from_string(text), &wall_us);
+}
+
+static bool is_number(const char *text, long min)
 {
     char *end;
     errno = 0;
-    unsigned long number = strtoul(text, &end, 10);
-    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && number > 0;
+    long number = strtol(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && number >= min;
 }
 
 static bool is_utf8(const char *text)
@@ -120,8 +154,12 @@ const char *flag_check_value(const struct flag *row, const char *value)
 {
     if (row->kind == FLAG_KIND_BOOLEAN && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
         return "write true or false";
-    if (row->kind == FLAG_KIND_NUMBER && !is_number(value))
+    if (row->kind == FLAG_KIND_NUMBER && !is_number(value, 1))
         return "write a number of at least 1";
+    if (row->kind == FLAG_KIND_COUNT && !is_number(value, 0))
+        return "write a whole number, 0 or more";
+    if (row->kind == FLAG_KIND_TIME && !is_time(value))
+        return "write a time such as 2027-01-31T12:00:00Z, or never";
     if (row->kind == FLAG_KIND_DAY && !is_day(value))
         return "write a day (UTC) such as 2026-01-31";
     if (row->member && !is_utf8(value))

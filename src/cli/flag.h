@@ -41,6 +41,17 @@ enum command_flag {
     FLAG_TO_ENDPOINT,
     FLAG_ENDPOINT_ENABLED,
     FLAG_POLICY,
+    FLAG_LABEL,
+    FLAG_EXPIRES_AT,
+    FLAG_KEY_ACCOUNTS,
+    FLAG_KEY_TYPES,
+    FLAG_EVENTS_PER_SECOND,
+    FLAG_EVENTS_BURST,
+    FLAG_BYTES_PER_SECOND,
+    FLAG_BYTES_BURST,
+    FLAG_ALLOW_NETWORKS,
+    FLAG_CERTIFICATES,
+    FLAG_CERTIFICATE_REQUIRED,
     FLAGS
 };
 
@@ -53,7 +64,9 @@ enum flag_kind {
     FLAG_KIND_LIST,    /* texts between commas */
     FLAG_KIND_BOOLEAN, /* true or false */
     FLAG_KIND_NUMBER,  /* from 1 on */
+    FLAG_KIND_COUNT,   /* from 0 on; a number in JSON */
     FLAG_KIND_DAY,     /* 2026-01-31 */
+    FLAG_KIND_TIME,    /* 2026-01-31T12:00:00Z, or never, which is null in JSON */
     FLAG_KIND_FILE,    /* the name of a file with JSON, or - for stdin */
 };
 
@@ -61,8 +74,10 @@ struct flag {
     const char *name;       /* "--config" */
     const char *short_name; /* "-c" or NULL */
     enum flag_kind kind;
-    const char *value;  /* the placeholder in help texts; NULL for a switch */
-    const char *member; /* its name in the admin API (request.h); NULL: it does not go there */
+    const char *value; /* the placeholder in help texts; NULL for a switch */
+    /* Its name in the admin API (request.h), or "rules/NAME" for a member of the object `rules`.
+     * NULL: it does not go there. */
+    const char *member;
     const char *summary;
 };
 

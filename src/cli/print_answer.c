@@ -252,13 +252,15 @@ static void print_item(const json_t *item)
     }
 }
 
-/* A line for each item. An endpoint without types gets all events. */
+/* A line for each item. An endpoint without types gets all events, and a key without accounts and
+ * types may post all of its partner's. */
 static void print_array(const char *name, const json_t *array)
 {
     size_t i;
     json_t *item;
     if (json_array_size(array) == 0)
-        printf("%-12s %s\n", name, strcmp(name, "types") == 0 ? "all" : "none");
+        printf("%-12s %s\n", name,
+            strcmp(name, "types") == 0 || strcmp(name, "accounts") == 0 ? "all" : "none");
     json_array_foreach(array, i, item)
     {
         printf("%-12s ", i == 0 ? name : "");
@@ -274,27 +276,29 @@ static void print_object(const char *name, const json_t *object)
     free(text);
 }
 
+void show_member(const json_t *object, const char *name, const json_t *value)
+{
+    if (is_of_disabling(name)) {
+        if (json_is_string(value) && strcmp(name, "disabled_since") == 0)
+            print_disabling("disabled     ", object, "\n");
+    } else if (json_is_object(value))
+        print_object(name, value);
+    else if (json_is_string(value))
+        printf(
+            "%-12s %s\n", name, json_string_length(value) > 0 ? json_string_value(value) : "none");
+    else if (json_is_boolean(value))
+        printf("%-12s %s\n", name, json_is_true(value) ? "true" : "false");
+    else if (json_is_integer(value))
+        printf("%-12s %lld\n", name, (long long)json_integer_value(value));
+    else if (json_is_array(value))
+        print_array(name, value);
+}
+
 void show_members(const json_t *object)
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)object, name, value)
-    {
-        if (is_of_disabling(name)) {
-            if (json_is_string(value) && strcmp(name, "disabled_since") == 0)
-                print_disabling("disabled     ", object, "\n");
-        } else if (json_is_object(value))
-            print_object(name, value);
-        else if (json_is_string(value))
-            printf("%-12s %s\n", name,
-                json_string_length(value) > 0 ? json_string_value(value) : "none");
-        else if (json_is_boolean(value))
-            printf("%-12s %s\n", name, json_is_true(value) ? "true" : "false");
-        else if (json_is_integer(value))
-            printf("%-12s %lld\n", name, (long long)json_integer_value(value));
-        else if (json_is_array(value))
-            print_array(name, value);
-    }
+    json_object_foreach((json_t *)object, name, value) show_member(object, name, value);
 }
 
 /* Booleans that differ from what is usual (enabled, and nothing else), and lists. */

@@ -17,8 +17,12 @@ void show_event(const json_t *event);       /* with its deliveries */
 void show_delivery(const json_t *delivery); /* with its event */
 void show_action(const json_t *answer);     /* of an operator action */
 
+void show_partner(const json_t *partner); /* with its rules, keys and secrets */
+
 /* Any object: a line for each member. */
 void show_members(const json_t *object);
+/* One of the lines. */
+void show_member(const json_t *object, const char *name, const json_t *value);
 /* Any answer with one list: a line for each item. */
 void show_list(const json_t *answer);
 

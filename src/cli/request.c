@@ -5,6 +5,8 @@
 #include "cli/remote.h"
 #include "model/name.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool request_arguments_are_names(const struct invocation *call)
@@ -54,6 +56,12 @@ static enum err value_of(
     case FLAG_KIND_LIST:
         *ret_value = list_of(text);
         break;
+    case FLAG_KIND_COUNT:
+        *ret_value = json_integer(strtoll(text, NULL, 10));
+        break;
+    case FLAG_KIND_TIME:
+        *ret_value = strcmp(text, "never") == 0 ? json_null() : json_string(text);
+        break;
     case FLAG_KIND_FILE:
         return json_file_read(call->command->name, text, ret_value);
     default:
@@ -61,6 +69,21 @@ static enum err value_of(
         break;
     }
     return OK;
+}
+
+/* Adds a member of the body; takes the reference. */
+static void add_member(json_t *body, const char *member, json_t *value)
+{
+    const char *slash = strchr(member, '/');
+    if (!slash) {
+        json_object_set_new(body, member, value);
+        return;
+    }
+    char outer[32];
+    snprintf(outer, sizeof outer, "%.*s", (int)(slash - member), member);
+    if (!json_object_get(body, outer))
+        json_object_set_new(body, outer, json_object());
+    json_object_set_new(json_object_get(body, outer), slash + 1, value);
 }
 
 enum err request_body(const struct invocation *call, json_t **ret_body)
@@ -73,7 +96,7 @@ enum err request_body(const struct invocation *call, json_t **ret_body)
             continue;
         err = value_of(call, flag_rows[i].kind, call->flags[i], &value);
         if (!err)
-            json_object_set_new(body, flag_rows[i].member, value);
+            add_member(body, flag_rows[i].member, value);
     }
     if (err) {
         json_decref(body);

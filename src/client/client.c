@@ -15,7 +15,9 @@
 
 #include "base/memory.h"
 #include "client/explain.h"
+#include "client/inflow.h"
 #include "client/sockets.h"
+#include "client/stream_window.h"
 #include "client/transfer.h"
 #include "client/unprocessed.h"
 #include "runtime/loop.h"
@@ -37,6 +39,7 @@ struct client {
 
     struct sockets sockets;
     struct multiplex multiplex;
+    struct inflow inflow;
     struct timer multi_timer;    /* the timer that libcurl asks for */
     struct timer launch_timer;   /* launches those that waited for a connection in the next turn */
     struct timer failures_timer; /* reports the failures list in the next turn */
@@ -91,6 +94,15 @@ static enum multiplex_end end_of_stream(const struct client_transfer *transfer, 
     return error == ERR_ANSWER_TIMEOUT ? MULTIPLEX_SILENT : MULTIPLEX_LOST;
 }
 
+/* Takes it out of libcurl, which may close its connection and call on_socket_wish. */
+static void take_out(struct client_transfer *transfer)
+{
+    struct client *client = transfer->client;
+    inflow_enter(&client->inflow);
+    curl_multi_remove_handle(client->multi, transfer->easy);
+    inflow_leave();
+}
+
 static void leave_connection(struct client_transfer *transfer, enum multiplex_end end)
 {
     struct client *client = transfer->client;
@@ -109,7 +121,7 @@ static struct client_request *retire(struct client_transfer *transfer, enum err 
     resolver_leave(&transfer->waiter);
     leave_connection(transfer, end_of_stream(transfer, error));
     if (transfer->in_multi)
-        curl_multi_remove_handle(client->multi, transfer->easy); /* may call on_socket_wish */
+        take_out(transfer);
     struct client_request *request = transfer_report(transfer, error);
     if (request->sends > 0 && request->evidence.connect_us > 0 && transfer->turns == 0)
         resolver_note_connect_time(
@@ -200,7 +212,7 @@ static enum err start(struct client_transfer *transfer, const struct address_set
 static void take_back(struct client_transfer *transfer, enum multiplex_end end)
 {
     struct client *client = transfer->client;
-    curl_multi_remove_handle(client->multi, transfer->easy);
+    take_out(transfer);
     if (client->sent_last == transfer)
         client->sent_last = NULL;
     list_remove(&transfer->nudge_link);
@@ -249,7 +261,7 @@ static void on_turn(struct timer *timer)
     if (!route_may_turn(transfer))
         return;
     resolver_put_last(client->resolver, transfer->target.host, &transfer->tried);
-    curl_multi_remove_handle(client->multi, transfer->easy);
+    take_out(transfer);
     transfer->in_multi = false;
     list_remove(&transfer->nudge_link);
     route_turn(transfer);
@@ -278,6 +290,7 @@ static int on_close_socket(void *context, curl_socket_t fd)
     if (client->sent_last)
         evidence_note_loss(&client->sent_last->evidence, client->sent_last->easy);
     sockets_forget(&client->sockets, fd);
+    inflow_close(&client->inflow, fd);
     return close(fd);
 }
 
@@ -294,6 +307,7 @@ static struct client_transfer *make_transfer(struct client *client)
     }
     transfer->sent_last = &client->sent_last;
     transfer->multiplex = &client->multiplex;
+    transfer->inflow = &client->inflow;
     timer_init(&transfer->deadline, on_deadline);
     timer_init(&transfer->turn, on_turn);
     resolver_waiter_init(&transfer->waiter, on_name_answer);
@@ -368,10 +382,12 @@ static void nudge(struct client *client)
     struct client_transfer *transfer;
     while ((transfer = LIST_TAKE_FIRST(&client->to_nudge, struct client_transfer, nudge_link)))
         list_add_tail(&nudged, &transfer->nudge_link);
+    inflow_enter(&client->inflow);
     while ((transfer = LIST_TAKE_FIRST(&nudged, struct client_transfer, nudge_link))) {
         curl_easy_pause(transfer->easy, CURLPAUSE_RECV);
         curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
     }
+    inflow_leave();
 }
 
 static void collect(struct client *client)
@@ -399,6 +415,16 @@ static void collect(struct client *client)
     nudge(client);
 }
 
+/* Lets libcurl do what is due on a socket, or what its timer is for. */
+static void act(struct client *client, curl_socket_t fd, int action)
+{
+    int running;
+    inflow_enter(&client->inflow);
+    curl_multi_socket_action(client->multi, fd, action, &running);
+    inflow_leave();
+    collect(client);
+}
+
 static void on_socket_ready(void *context, void *owner, int fd, uint32_t events)
 {
     struct client *client = context;
@@ -407,9 +433,7 @@ static void on_socket_ready(void *context, void *owner, int fd, uint32_t events)
     int action = (events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) |
                  (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
                  (events & EPOLLERR ? CURL_CSELECT_ERR : 0);
-    int running;
-    curl_multi_socket_action(client->multi, fd, action, &running);
-    collect(client);
+    act(client, fd, action);
 }
 
 static void note_lost_socket(struct client *client, struct client_transfer *transfer)
@@ -449,9 +473,7 @@ static int on_timer_wish(CURLM *multi, long delay_ms, void *context)
 static void on_multi_timer(struct timer *timer)
 {
     struct client *client = CONTAINER_OF(timer, struct client, multi_timer);
-    int running;
-    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    collect(client);
+    act(client, CURL_SOCKET_TIMEOUT, 0);
 }
 
 /* Life */
@@ -503,6 +525,8 @@ static enum err set_up(struct client *client, const struct client_options *optio
 enum err client_new(
     struct loop *loop, const struct client_options *options, struct client **ret_client)
 {
+    if (!inflow_is_seen() || !stream_window_is_seen())
+        return ERR_BUG;
     struct client *client = memory_new(sizeof *client);
     client->loop = loop;
     client->failures_end = &client->failures_first;
@@ -537,6 +561,7 @@ void client_free(struct client *client)
     if (client->multi)
         curl_multi_cleanup(client->multi);
     sockets_done(&client->sockets);
+    inflow_done(&client->inflow);
     multiplex_done(&client->multiplex);
     resolver_free(client->resolver);
     timer_disarm(client->loop, &client->multi_timer);

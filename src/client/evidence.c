@@ -155,6 +155,8 @@ static void report_counts(const struct evidence *evidence, CURL *easy,
     shown->request_complete = request->body.len > 0 ? body == request->body.len : first > 0;
     shown->request_bytes = (uint32_t)(first > in_parts ? first : in_parts);
     shown->answer_bytes = (uint32_t)(told > 0 ? told : evidence->ahead_bytes);
+    if (evidence->answer_raw_bytes > shown->answer_bytes)
+        shown->answer_bytes = (uint32_t)evidence->answer_raw_bytes;
 }
 
 void evidence_report(struct evidence *evidence, CURL *easy, struct client_request *request)

@@ -15,6 +15,9 @@
  * before libcurl begins to wait are missed. Over TLS this is not possible: libcurl's BIO works only
  * within libcurl.
  *
+ * An answer that is too large is counted as it was received, with what libcurl does not report
+ * (inflow.h). Over HTTP/2 that includes what arrived for other requests of the connection.
+ *
  * Part of a transfer, owned by the client's thread.
  */
 #ifndef PENSTOCK_CLIENT_EVIDENCE_H
@@ -42,7 +45,8 @@ struct evidence {
 
     /* of the answer */
     size_t answer_head_bytes, answer_body_bytes; /* reported by libcurl */
-    size_t ahead_bytes; /* seen in the socket before libcurl reported anything */
+    size_t ahead_bytes;        /* seen in the socket before libcurl reported anything */
+    uint64_t answer_raw_bytes; /* of the connection, if they are too many; or 0 */
 };
 
 void evidence_begin(struct evidence *evidence, const struct client_request *request);

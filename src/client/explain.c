@@ -80,12 +80,13 @@ static enum err explain_begun(CURLcode code)
         return ERR_SEND;
     case CURLE_OPERATION_TIMEDOUT:
         return ERR_ANSWER_TIMEOUT;
+    case CURLE_WRITE_ERROR: /* ANSWER_HEADER_BYTES_MAX */
+        return ERR_ANSWER_TOO_LARGE;
     case CURLE_UNSUPPORTED_PROTOCOL: /* a status line of no known version */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
-    case CURLE_WRITE_ERROR:   /* ANSWER_HEADER_BYTES_MAX */
     case CURLE_OUT_OF_MEMORY: /* also libcurl's own limit on one header line */
         return ERR_ANSWER_MALFORMED;
     default:
@@ -138,6 +139,8 @@ static enum err explain(struct client_transfer *transfer, CURLcode code)
 {
     if (transfer->not_http)
         return ERR_ANSWER_MALFORMED;
+    if (transfer->received.too_large)
+        return ERR_ANSWER_TOO_LARGE;
     if (transfer->request->sends > 0 &&
         (unprocessed_is_proven(transfer) || was_sent_away(transfer, code)))
         return ERR_ANSWER_LOST;

@@ -16,6 +16,10 @@
  * system's costs more than the rest of a handshake. */
 #define CA_CACHE_S 300L
 
+/* How we report a certificate without a name that counts. OpenSSL leaves this number to
+ * applications. */
+#define NO_NAME X509_V_ERR_APPLICATION_VERIFICATION
+
 /* Our place in the SSL_CTX of a connection that is being made, for its transfer's notes. */
 static int notes_place = -1;
 static pthread_once_t notes_place_once = PTHREAD_ONCE_INIT;
@@ -88,13 +92,36 @@ static void note_certificate(struct tls_notes *notes, const X509 *certificate, i
         copy_date(X509_get0_notBefore(certificate), notes->date);
 }
 
-/* OpenSSL calls it for each certificate of the chain, the peer's own last, and for each error. */
+/* Returns whether the subject's alternative names have a DNS name or an IP address. */
+static bool has_alternative_name(const X509 *certificate)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    bool has = false;
+    for (int i = 0; names && i < sk_GENERAL_NAME_num(names); i++) {
+        int type = sk_GENERAL_NAME_value(names, i)->type;
+        has |= type == GEN_DNS || type == GEN_IPADD;
+    }
+    GENERAL_NAMES_free(names);
+    return has;
+}
+
+/*
+ * OpenSSL calls it for each certificate of the chain, the peer's own last, and for each error.
+ *
+ * A certificate without an alternative name is refused here. RFC 9525 does not use the common name,
+ * but libcurl does, in a check of its own: it does not use OpenSSL's, so that its flag
+ * X509_CHECK_FLAG_NEVER_CHECK_SUBJECT changes nothing.
+ */
 static int on_verify(int is_good, X509_STORE_CTX *verification)
 {
     const SSL *ssl = X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls_notes *notes = ssl ? SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), notes_place) : NULL;
     const X509 *certificate = X509_STORE_CTX_get_current_cert(verification);
     bool is_own = X509_STORE_CTX_get_error_depth(verification) == 0;
+    if (is_good && is_own && !(certificate && has_alternative_name(certificate))) {
+        X509_STORE_CTX_set_error(verification, NO_NAME);
+        is_good = 0;
+    }
     if (notes && certificate && notes->verify_error == 0 && (!is_good || is_own))
         note_certificate(notes, certificate, is_good ? 0 : X509_STORE_CTX_get_error(verification));
     return is_good;
@@ -216,7 +243,10 @@ void tls_explain(
     const struct tls_notes *notes, CURLcode code, char ret_problem[EVIDENCE_TLS_PROBLEM_BYTES])
 {
     struct slice essence = essence_of(notes->said);
-    if (notes->verify_error != 0)
+    if (notes->verify_error == NO_NAME)
+        snprintf(ret_problem, EVIDENCE_TLS_PROBLEM_BYTES,
+            "certificate has no alternative name (SAN) (%s)", notes->subject);
+    else if (notes->verify_error != 0)
         snprintf(ret_problem, EVIDENCE_TLS_PROBLEM_BYTES, "%s (%s%s%s)",
             X509_verify_cert_error_string(notes->verify_error), notes->subject,
             *notes->date ? ", " : "", notes->date);

@@ -55,6 +55,8 @@ static int on_before_request(
     note_connection(transfer);
     if (transfer->sent_last)
         *transfer->sent_last = transfer;
+    if (transfer->inflow)
+        inflow_send(transfer->inflow, &transfer->received);
     return CURL_PREREQFUNC_OK;
 }
 
@@ -80,6 +82,8 @@ static curl_socket_t on_open_socket(
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0)
         transfer->shortage = explain_shortage(errno);
+    else if (transfer->inflow)
+        inflow_open(transfer->inflow, fd, &transfer->received);
     return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
@@ -187,6 +191,12 @@ static void arm_first_deadline(struct client_transfer *transfer)
         request->connect_timeout_us < left_us ? request->connect_timeout_us : left_us);
 }
 
+static void begin_to_receive(struct client_transfer *transfer)
+{
+    transfer->received = (struct inflow_user){0};
+    list_init(&transfer->received.link);
+}
+
 enum err transfer_aim(struct client_transfer *transfer, struct client_request *request)
 {
     transfer->request = request;
@@ -204,6 +214,7 @@ enum err transfer_aim(struct client_transfer *transfer, struct client_request *r
     transfer->stream = (struct multiplex_stream){.way = MULTIPLEX_HTTP_1};
     transfer->own_connection = 0;
     transfer->evidence = (struct evidence){0};
+    begin_to_receive(transfer);
     if (request->headers_count > CLIENT_HEADERS_MAX || (request->get && request->body.len > 0) ||
         (request->answer_wanted && (!request->answer || request->answer_size == 0)))
         return ERR_BUG;
@@ -223,6 +234,7 @@ void transfer_begin_again(struct client_transfer *transfer)
     request->unprocessed_sends++;
     request->sends = 0;
     transfer->unprocessed = false;
+    begin_to_receive(transfer);
     transfer->connect_from_mono_us = clock_mono_us();
     evidence_begin_again(&transfer->evidence, request);
     timer_disarm(transfer->loop, &transfer->turn);
@@ -333,6 +345,8 @@ void transfer_look_ahead(struct client_transfer *transfer, int fd)
 void transfer_unload(struct client_transfer *transfer)
 {
     transfer->in_multi = false;
+    if (transfer->inflow)
+        inflow_end(transfer->inflow, &transfer->received);
     route_unpin(transfer);
 }
 
@@ -361,6 +375,10 @@ struct client_request *transfer_report(struct client_transfer *transfer, enum er
     report_peer(transfer, request);
     if (transfer->tls.begun_mono_us > 0)
         evidence_note_tcp(&transfer->evidence, transfer->tls.begun_mono_us);
+    if (transfer->inflow)
+        inflow_end(transfer->inflow, &transfer->received);
+    if (transfer->received.too_large)
+        transfer->evidence.answer_raw_bytes = transfer->received.bytes;
     evidence_report(&transfer->evidence, transfer->easy, request);
     if (error == ERR_SEND &&
         request->evidence.request_complete) /* only libcurl's repeat was not sent */

@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "client/client.h"
 #include "client/evidence.h"
+#include "client/inflow.h"
 #include "client/multiplex.h"
 #include "client/resolver.h"
 #include "client/route.h"
@@ -30,6 +31,7 @@ struct client_transfer {
     struct client *client;
     struct client_transfer **sent_last; /* set to this transfer when it sends; NULL: unused */
     struct multiplex *multiplex;        /* the client's; NULL: unused */
+    struct inflow *inflow;              /* the client's; NULL: unused */
     CURL *easy;
     CURLU *url;
     CURLSH *dns_cache;
@@ -60,6 +62,7 @@ struct client_transfer {
     bool answered;        /* the final response's headers are complete */
     bool not_http;        /* the answer is not HTTP */
     int status;
+    struct inflow_user received;
     struct evidence evidence;
     struct tls_notes tls;
 

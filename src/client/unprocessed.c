@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/unprocessed.h"
 
+#include "client/inflow.h"
 #include "client/transfer.h"
 
 #include <dlfcn.h>
@@ -33,7 +34,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
     return libcurls_on_stream_close(session, stream, error, context);
 }
 
-/* libcurl calls it for each connection. */
+/* libcurl calls it for each connection. Others in this process may call it for sessions of their
+ * own. */
 void nghttp2_session_callbacks_set_on_stream_close_callback(
     nghttp2_session_callbacks *callbacks, nghttp2_on_stream_close_callback callback)
 {
@@ -42,6 +44,10 @@ void nghttp2_session_callbacks_set_on_stream_close_callback(
     if (!real)
         found = real = (set_on_stream_close_fn *)dlsym(
             RTLD_NEXT, "nghttp2_session_callbacks_set_on_stream_close_callback");
+    if (!inflow_is_libcurl()) {
+        real(callbacks, callback);
+        return;
+    }
     libcurls_on_stream_close = callback;
     real(callbacks, on_stream_close);
 }

@@ -2,9 +2,11 @@
 #include "cluster/replica_page.h"
 
 #include "model/name.h"
+#include "model/refusal.h"
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Takes a member that is a text and fits with its NUL. */
@@ -58,6 +60,19 @@ static bool take_partner_secrets(const json_t *array, struct partner *partner)
     return true;
 }
 
+/* A leader of an earlier version does not send them. */
+static bool take_rules(const json_t *object, struct partner_rules *rules)
+{
+    const json_t *value = json_object_get(object, "rules");
+    struct refusal refusal;
+    if (!value)
+        return true;
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    bool good = text && partner_rules_change(rules, slice_from_string(text), &refusal) == OK;
+    free(text);
+    return good;
+}
+
 static bool take_partner(const json_t *json, struct accounts_object *object)
 {
     struct partner *partner = object->partner;
@@ -65,6 +80,7 @@ static bool take_partner(const json_t *json, struct accounts_object *object)
     return take_name(json, "id", partner->id) && take_flag(json, "enabled", &partner->enabled) &&
            take_text(json, "key_pointer", partner->key_pointer, sizeof partner->key_pointer) &&
            partner_key_pointer_is_valid(slice_from_string(partner->key_pointer)) &&
+           take_rules(json, &partner->rules) &&
            take_partner_secrets(json_object_get(json, "secrets"), partner);
 }
 
@@ -116,14 +132,41 @@ static bool take_endpoint(const json_t *json, struct accounts_object *object)
            take_disabling(json, endpoint);
 }
 
+static bool take_accounts(const json_t *array, struct key_scope *scope)
+{
+    size_t i;
+    json_t *item;
+    if (!json_is_array(array))
+        return false;
+    json_array_foreach(array, i, item)
+    {
+        if (!json_is_string(item) || !key_scope_add_account(scope, slice_of(json_string_value(item),
+                                                                       json_string_length(item))))
+            return false;
+    }
+    return true;
+}
+
+/* A leader of an earlier version does not send it. */
+static bool take_limits(const json_t *json, struct credential *credential)
+{
+    return !json_object_get(json, "expires_us") ||
+           (take_number(json, "expires_us", &credential->expires_us) &&
+               take_text(json, "label", credential->label, sizeof credential->label) &&
+               credential_label_is_valid(slice_from_string(credential->label)) &&
+               take_accounts(json_object_get(json, "accounts"), &credential->scope) &&
+               take_types(json_object_get(json, "types"), &credential->scope.types));
+}
+
 static bool take_credential(const json_t *json, struct accounts_object *object)
 {
+    struct credential *credential = object->credential;
     char sha256[2 * SHA256_BYTES + 1];
-    object->credential.created_us = object->created_us;
+    credential->created_us = object->created_us;
     return take_text(json, "sha256", sha256, sizeof sha256) &&
            strlen(sha256) == sizeof sha256 - 1 &&
-           hex_decode(slice_from_string(sha256), object->credential.sha256) &&
-           take_name(json, "partner", object->credential.partner);
+           hex_decode(slice_from_string(sha256), credential->sha256) &&
+           take_name(json, "partner", credential->partner) && take_limits(json, credential);
 }
 
 static bool take_grant(const json_t *json, struct accounts_object *object)

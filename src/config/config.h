@@ -60,6 +60,8 @@ struct config {
     char ingress_listen[256], ingress_tls_listen[256];
     char ingress_certificate_file[4001], ingress_key_file[4001], ingress_client_ca_file[4001];
     int64_t ingress_threads, ingress_connections_max;
+    struct config_networks ingress_proxies;
+    bool ingress_proxy_protocol;
     char admin_listen[256], admin_tls_listen[256];
     char admin_certificate_file[4001], admin_key_file[4001], admin_client_ca_file[4001];
     bool admin_allow_cleartext;
@@ -75,6 +77,7 @@ struct config {
     char ca_file[4001];
     int64_t drain_us;
     int64_t log_level; /* enum log_level */
+    bool core_dumps;
 };
 
 void config_defaults(struct config *ret_config);

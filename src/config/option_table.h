@@ -115,6 +115,13 @@
     X("ingress.connections_max", INTEGER, ingress_connections_max, 1, 1000000, "10000", restart,   \
         "The largest number of connections of partners per ingress thread. At this limit, new "    \
         "connections wait.")                                                                       \
+    X("ingress.proxies", NETWORKS, ingress_proxies, 0, 64, "[]", restart,                          \
+        "The proxies in front of this gateway, such as [10.0.0.0/8]. Only connections from them "  \
+        "may say for whom they are: with the header Forwarded (RFC 7239), or with the PROXY "      \
+        "protocol.")                                                                               \
+    X("ingress.proxy_protocol", BOOLEAN, ingress_proxy_protocol, 0, 1, "false", restart,           \
+        "true: each connection from ingress.proxies must begin with a header of the PROXY "        \
+        "protocol, version 2. Other connections must not.")                                        \
     X("admin.listen", ADDRESS, admin_listen, 1, 255, "127.0.0.1:9640", restart,                    \
         "The listener for operators without TLS: admin API, health, metrics. The commands of "     \
         "penstock use it. It must be on loopback, unless admin.allow_cleartext is true.")          \
@@ -191,6 +198,9 @@
     X("shutdown.drain", DURATION, drain_us, 0, 600000000, "15s", reload,                           \
         "After SIGTERM, how long the gateway waits for running requests and deliveries.")          \
     X("log.level", LEVEL, log_level, 0, 0, "info", reload,                                         \
-        "The least important messages that are logged: error, warn, info or debug.")
+        "The least important messages that are logged: error, warn, info or debug.")               \
+    X("process.core_dumps", BOOLEAN, core_dumps, 0, 1, "false", restart,                           \
+        "true: a crash may write the memory to a file, and other processes of the same user may "  \
+        "read it (debuggers, perf). The memory has secrets and bodies of events.")
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Connections: accepts them, detects their protocol (after the handshake of connection_tls.c if
- * there is one), and hands them to h2o (HTTP/1 through http1.c).
+ * there is one), and gives them to http1.c or http2.c. Ends those whose deadline has come.
  *
- * This file looks for the HTTP/2 preface itself. h2o does it only together with `Upgrade: h2c`,
- * which would bypass the checks of http1.c (h2c smuggling) and which RFC 9113 has removed. A client
- * that offers the upgrade stays on HTTP/1.1.
+ * HTTP/2 begins with its preface, over TLS as well. An offer to upgrade with `Upgrade: h2c` is
+ * ignored: RFC 9113 has removed it, and it would bypass a proxy (h2c smuggling).
  *
  * With connections_max connections open, a new one replaces the oldest one that has never sent a
  * whole request, so that silent connections do not block others. If there is none, accepting
@@ -26,6 +25,8 @@
 
 /* So that a flood of connections does not delay the requests of open ones. */
 #define ACCEPTS_PER_TURN 16
+#define CLOSING_US (2 * US_PER_SECOND)
+#define DRAIN_NOTICE_US US_PER_SECOND /* from the first GOAWAY to the final one */
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9113 section 3.4 */
 #define PREFACE_BYTES (sizeof preface - 1)
@@ -56,20 +57,16 @@ static void on_accept_pause_over(h2o_timeout_entry_t *entry)
 
 static void pause_accepting(struct http_server *server)
 {
-    h2o_timeout_link(server->loop, &server->context.hundred_ms_timeout, &server->accept_pause);
+    h2o_timeout_link(server->loop, &server->hundred_ms_timeout, &server->accept_pause);
     update_accepting(server);
 }
 
-/* The socket is closed, by h2o or by Penstock. Frees the connection. */
+/* The socket is closed. Frees the connection. */
 static void on_close(void *data)
 {
     struct http_connection *connection = data;
     struct http_server *server = connection->server;
-    h2o_timeout_unlink(&connection->deadline);
     list_remove(&connection->link);
-    if (connection->gone)
-        *connection->gone = true;
-    free(connection->refusal);
     http_connection_end_tls(connection);
     free(connection);
     server->connections_open--;
@@ -84,28 +81,26 @@ struct http_connection *http_connection_of(h2o_socket_t *socket)
     return socket->on_close.cb == on_close ? socket->on_close.data : NULL;
 }
 
-void http_connection_close(struct http_connection *connection)
+void http_connection_close(struct http_connection *connection, bool is_cut)
 {
-    h2o_timeout_unlink(&connection->deadline);
-    if (connection->is_closing) {
-        shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR); /* the last record waits */
+    if (connection->stage == CONNECTION_CLOSING)
         return;
-    }
-    connection->is_closing = true;
-    h2o_socket_close(connection->socket);
-}
-
-static void on_first_bytes_late(h2o_timeout_entry_t *entry)
-{
-    http_connection_close(CONTAINER_OF(entry, struct http_connection, deadline));
+    connection->stage = CONNECTION_CLOSING;
+    list_remove(&connection->in_unflushed);
+    http1_free(TAKE(connection->http1));
+    http2_free(TAKE(connection->http2));
+    connection->deadline_mono_us = clock_mono_us() + CLOSING_US;
+    connection->write_since_mono_us = HTTP_NEVER;
+    if (is_cut)
+        shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
+    h2o_socket_close(connection->socket); /* without TLS, this frees the connection */
 }
 
 static void on_first_bytes(h2o_socket_t *socket, const char *error)
 {
-    struct http_connection *connection = socket->on_close.data;
-    struct http_server *server = connection->server;
+    struct http_connection *connection = socket->data;
     if (error) {
-        http_connection_close(connection);
+        http_connection_close(connection, true);
         return;
     }
     size_t len = socket->input->size < PREFACE_BYTES ? socket->input->size : PREFACE_BYTES;
@@ -114,27 +109,21 @@ static void on_first_bytes(h2o_socket_t *socket, const char *error)
         return;
     bool is_broken_promise =
         connection->alpn != HTTP_ALPN_NONE && is_preface != (connection->alpn == HTTP_ALPN_2);
-    if (is_broken_promise || (is_preface && server->draining)) { /* it would miss the GOAWAY */
-        http_connection_close(connection);
-        return;
-    }
-    h2o_timeout_unlink(&connection->deadline);
-    if (!is_preface) {
+    if (is_broken_promise ||
+        (is_preface && connection->server->draining)) /* it would miss the GOAWAY */
+        http_connection_close(connection, false);
+    else if (is_preface)
+        http2_begin(connection);
+    else
         http1_begin(connection);
-        return;
-    }
-    connection->stage = CONNECTION_HTTP2;
-    /* h2o owns the socket now. The call may free `connection`. */
-    h2o_http2_accept(&server->accept, socket, *h2o_get_timestamp(&server->context, NULL, NULL));
 }
 
 void http_connection_detect(struct http_connection *connection)
 {
-    struct http_server *server = connection->server;
     h2o_socket_t *socket = connection->socket;
     connection->stage = CONNECTION_UNDECIDED;
-    connection->deadline.cb = on_first_bytes_late;
-    h2o_timeout_link(server->loop, &server->first_timeout, &connection->deadline);
+    connection->deadline_mono_us =
+        clock_mono_us() + connection->server->options.limits.first_ms * US_PER_MS;
     h2o_socket_read_start(socket, on_first_bytes);
     if (socket->input->size > 0) /* they came with the last record of the handshake */
         on_first_bytes(socket, NULL);
@@ -145,44 +134,16 @@ static struct http_connection *connection_of(struct list *link)
     return CONTAINER_OF(link, struct http_connection, link);
 }
 
-/* A socket that h2o owns is shut down; h2o closes it when it reads the end. */
-static void end_connection(struct http_connection *connection)
-{
-    if (connection->stage <= CONNECTION_UNDECIDED)
-        http_connection_close(connection);
-    else
-        shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
-}
-
-/* An HTTP/1 request stays in the input until it is answered. A new one may still be in the
- * kernel. */
-static bool waits_for_request(const struct http_connection *connection)
-{
-    char byte;
-    return connection->stage != CONNECTION_HTTP2 && connection->socket->input->size == 0 &&
-           recv(h2o_socket_get_fd(connection->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
-}
-
-static h2o_socket_t *socket_of(h2o_req_t *req)
-{
-    return req->conn->callbacks->get_socket(req->conn);
-}
-
-void http_connection_has_asked(h2o_req_t *req)
-{
-    ((struct http_connection *)socket_of(req)->on_close.data)->has_asked = true;
-}
-
 static bool is_idle(const struct http_connection *connection)
 {
-    if (connection->stage != CONNECTION_HTTP2)
-        return waits_for_request(connection);
-    list_for_each (link, &connection->server->exchanges) {
-        h2o_req_t *req = CONTAINER_OF(link, struct http_exchange, link)->req;
-        if (req && socket_of(req) == connection->socket)
-            return false;
+    switch (connection->stage) {
+    case CONNECTION_HTTP1:
+        return http1_is_idle(connection);
+    case CONNECTION_HTTP2:
+        return http2_is_idle(connection);
+    default:
+        return true;
     }
-    return true;
 }
 
 /* Closes a connection to make room for one that waits. */
@@ -191,7 +152,7 @@ static void make_room(struct http_server *server)
     struct http_connection *idle = NULL;
     list_for_each (link, &server->connections) {
         struct http_connection *connection = connection_of(link);
-        if (connection->is_ending)
+        if (connection->stage == CONNECTION_CLOSING)
             continue;
         if (!connection->has_asked) {
             idle = connection;
@@ -203,21 +164,24 @@ static void make_room(struct http_server *server)
     if (!idle)
         return;
     metrics_add(METRIC_HTTP_SILENT_CLOSED, 1);
-    idle->is_ending = true;
-    end_connection(idle);
+    http_connection_close(idle, true);
 }
 
 static void connection_begin(struct http_server *server, h2o_socket_t *socket, bool is_tls)
 {
     struct http_connection *connection = memory_new_raw(sizeof *connection);
-    *connection =
-        (struct http_connection){.server = server, .socket = socket, .stage = CONNECTION_UNDECIDED};
+    *connection = (struct http_connection){.server = server,
+        .socket = socket,
+        .stage = CONNECTION_UNDECIDED,
+        .write_since_mono_us = HTTP_NEVER};
+    list_init(&connection->in_unflushed);
+    http_peer_read(socket, &connection->peer);
     list_add_tail(&server->connections, &connection->link);
     server->connections_open++;
     if (server->options.is_measured)
         metrics_add(METRIC_HTTP_CONNECTIONS, 1);
     socket->on_close.cb = on_close;
-    socket->on_close.data = connection;
+    socket->on_close.data = socket->data = connection;
     if (is_tls)
         http_connection_handshake(connection);
     else
@@ -225,8 +189,8 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket, b
     update_accepting(server);
 }
 
-/* h2o closes its connections a turn later, and others may become idle. So a full server looks again
- * every 100 ms. */
+/* A connection may become idle, or end later than it was closed. So a full server looks again every
+ * 100 ms. */
 static bool has_place(struct http_server *server)
 {
     if (server->connections_open >= server->options.connections_max)
@@ -271,24 +235,6 @@ static void on_listener_ready(h2o_socket_t *listener, const char *error)
     }
 }
 
-/* Repeated until no connection is left: h2o keeps a connection alive if its answer was in flight
- * when the drain began. */
-static void sweep(struct http_server *server)
-{
-    list_for_each_safe (link, following, &server->connections) {
-        struct http_connection *connection = connection_of(link);
-        if (waits_for_request(connection))
-            end_connection(connection);
-    }
-    if (server->connections_open > 0)
-        h2o_timeout_link(server->loop, &server->context.hundred_ms_timeout, &server->drain_sweep);
-}
-
-static void on_drain_sweep(h2o_timeout_entry_t *entry)
-{
-    sweep(CONTAINER_OF(entry, struct http_server, drain_sweep));
-}
-
 static h2o_socket_t *make_listener(struct http_server *server, int fd)
 {
     h2o_socket_t *listener = h2o_evloop_socket_create(server->loop, fd, H2O_SOCKET_FLAG_DONT_READ);
@@ -299,8 +245,8 @@ static h2o_socket_t *make_listener(struct http_server *server, int fd)
 void http_connections_begin(struct http_server *server)
 {
     list_init(&server->connections);
+    list_init(&server->unflushed);
     server->accept_pause = (h2o_timeout_entry_t){.cb = on_accept_pause_over};
-    server->drain_sweep = (h2o_timeout_entry_t){.cb = on_drain_sweep};
     if (server->options.listen_fd >= 0)
         server->listener = make_listener(server, server->options.listen_fd);
     if (server->options.tls) {
@@ -308,6 +254,65 @@ void http_connections_begin(struct http_server *server)
         server->tls_listener = make_listener(server, server->options.tls_listen_fd);
     }
     update_accepting(server);
+}
+
+/* The deadline has come, or a write makes no progress. */
+static void end_late(struct http_connection *connection)
+{
+    switch (connection->stage) {
+    case CONNECTION_HTTP1:
+        http1_late(connection);
+        break;
+    case CONNECTION_HTTP2:
+        http2_late(connection);
+        break;
+    case CONNECTION_HANDSHAKE:
+        http_connection_handshake_late(connection);
+        break;
+    case CONNECTION_UNDECIDED:
+        http_connection_close(connection, true);
+        break;
+    case CONNECTION_CLOSING: /* the peer does not read the end of TLS */
+        shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
+        connection->deadline_mono_us = HTTP_NEVER;
+        break;
+    }
+}
+
+static void sweep_draining(struct http_connection *connection, bool is_final)
+{
+    if (connection->stage == CONNECTION_HTTP2) {
+        if (is_final)
+            http2_drain(connection, true);
+    } else if (connection->stage != CONNECTION_CLOSING && is_idle(connection)) {
+        http_connection_close(connection, false);
+    }
+}
+
+void http_connections_sweep(struct http_server *server, int64_t now_mono_us)
+{
+    int64_t write_us = server->options.limits.answer_ms * US_PER_MS;
+    bool is_final = server->draining && !server->drain_is_final &&
+                    now_mono_us - server->drain_since_mono_us >= DRAIN_NOTICE_US;
+    list_for_each_safe (link, following, &server->connections) {
+        struct http_connection *connection = connection_of(link);
+        bool is_stuck = connection->write_since_mono_us != HTTP_NEVER &&
+                        now_mono_us - connection->write_since_mono_us >= write_us;
+        if (is_stuck) {
+            metrics_add(METRIC_HTTP_CUT_UNREAD, 1);
+            http_connection_close(connection, true);
+        } else if (now_mono_us >= connection->deadline_mono_us) {
+            end_late(connection);
+        } else if (server->draining) {
+            sweep_draining(connection, is_final);
+        }
+    }
+    server->drain_is_final |= is_final;
+    list_for_each_safe (link, following, &server->timed) {
+        struct http_exchange *exchange = CONTAINER_OF(link, struct http_exchange, in_timed);
+        if (now_mono_us >= exchange->deadline_mono_us)
+            http2_exchange_late(exchange);
+    }
 }
 
 static void stop_accepting(struct http_server *server)
@@ -322,16 +327,23 @@ static void stop_accepting(struct http_server *server)
 void http_connections_drain(struct http_server *server)
 {
     stop_accepting(server);
-    h2o_context_request_shutdown(&server->context);
-    if (!h2o_timeout_is_linked(&server->drain_sweep))
-        sweep(server);
+    list_for_each_safe (link, following, &server->connections) {
+        struct http_connection *connection = connection_of(link);
+        if (connection->stage == CONNECTION_HTTP2)
+            http2_drain(connection, false);
+        else if (connection->stage != CONNECTION_CLOSING && is_idle(connection))
+            http_connection_close(connection, false);
+    }
 }
 
 void http_connections_cut(struct http_server *server)
 {
     stop_accepting(server);
-    h2o_timeout_unlink(&server->drain_sweep);
     list_for_each_safe (link, following, &server->connections) {
-        end_connection(connection_of(link));
+        struct http_connection *connection = connection_of(link);
+        if (connection->stage == CONNECTION_CLOSING)
+            shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
+        else
+            http_connection_close(connection, true);
     }
 }

@@ -14,15 +14,8 @@
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
-#include <netdb.h>
-#include <openssl/err.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-
-static struct http_connection *owner_of(const h2o_socket_t *socket)
-{
-    return socket->on_close.data;
-}
 
 /* h2o makes the SSL when the first bytes have arrived. */
 static void on_begin(SSL *ssl)
@@ -41,16 +34,6 @@ static void on_end(SSL *ssl)
         shutdown(h2o_socket_get_fd(connection->socket), SHUT_RD);
 }
 
-static void write_address(h2o_socket_t *socket, char ret_text[NI_MAXHOST])
-{
-    struct sockaddr_storage address;
-    socklen_t len = h2o_socket_getpeername(socket, (struct sockaddr *)&address);
-    size_t text_len =
-        len ? h2o_socket_getnumerichost((struct sockaddr *)&address, len, ret_text) : SIZE_MAX;
-    if (text_len == SIZE_MAX)
-        strcpy(ret_text, "unknown");
-}
-
 static void report(struct http_connection *connection, enum tls_failure failure, const char *reason)
 {
     struct http_server *server = connection->server;
@@ -60,10 +43,8 @@ static void report(struct http_connection *connection, enum tls_failure failure,
         server->tls_unlogged++;
         return;
     }
-    char address[NI_MAXHOST];
-    write_address(connection->socket, address);
-    log_info("a TLS handshake has failed address=%s reason=%s detail=\"%s\" others=%u", address,
-        tls_failure_name(failure), reason, server->tls_unlogged);
+    log_info("a TLS handshake has failed address=%s reason=%s detail=\"%s\" others=%u",
+        connection->peer.text, tls_failure_name(failure), reason, server->tls_unlogged);
     server->tls_log_mono_us = now_us + US_PER_SECOND;
     server->tls_unlogged = 0;
 }
@@ -77,11 +58,10 @@ static void send_farewell(const struct http_connection *connection, enum tls_fai
             MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static void on_late(h2o_timeout_entry_t *entry)
+void http_connection_handshake_late(struct http_connection *connection)
 {
-    struct http_connection *connection = CONTAINER_OF(entry, struct http_connection, deadline);
     report(connection, TLS_TIMED_OUT, "it was not complete in time");
-    http_connection_close(connection);
+    http_connection_close(connection, true);
 }
 
 static void end_badly(struct http_connection *connection, const char *error)
@@ -92,14 +72,13 @@ static void end_badly(struct http_connection *connection, const char *error)
         failure = tls_handshake_explain(connection->handshake, reason);
     report(connection, failure, reason);
     send_farewell(connection, failure);
-    http_connection_close(connection);
+    http_connection_close(connection, false);
 }
 
 static void on_handshake(h2o_socket_t *socket, const char *error)
 {
-    struct http_connection *connection = owner_of(socket);
+    struct http_connection *connection = socket->data;
     bool has_expired = false;
-    h2o_timeout_unlink(&connection->deadline);
     if (error) {
         end_badly(connection, error);
         return;
@@ -110,7 +89,7 @@ static void on_handshake(h2o_socket_t *socket, const char *error)
     if (has_expired) {
         report(connection, TLS_CLIENT_CERTIFICATE,
             "the certificate of the resumed session has expired");
-        http_connection_close(connection);
+        http_connection_close(connection, false);
         return;
     }
     const unsigned char *protocol;
@@ -126,12 +105,12 @@ void http_connection_handshake(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
     connection->stage = CONNECTION_HANDSHAKE;
-    connection->is_tls = true;
+    connection->peer.is_tls = true;
     MEMORY_NEW(connection->handshake);
     /* h2o keeps the pointer without a reference. */
     connection->context = http_tls_take_context(server->options.tls);
-    connection->deadline.cb = on_late;
-    h2o_timeout_link(server->loop, &server->handshake_timeout, &connection->deadline);
+    connection->deadline_mono_us =
+        clock_mono_us() + server->options.limits.handshake_ms * US_PER_MS;
     h2o_socket_ssl_handshake(connection->socket, connection->context, NULL, on_handshake);
 }
 

@@ -1,101 +1,284 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An exchange is one request and its answer. h2o owns the request. It frees it when the client
- * resets the stream or disconnects, also before the answer. Penstock owns the exchange, which lives
- * until http_answer. A cell in the request's memory points to the exchange. When h2o frees that
- * memory, the cell's dispose callback tells the exchange that the request is gone.
+ * An exchange is one request and its answer. Its connection owns it while the request is received,
+ * then the handler owns it until http_answer, and after that the connection again until the answer
+ * is written. When the client resets the stream or disconnects while the handler has it, only the
+ * link to the connection is cut.
  *
- * On HTTP/1, h2o does not read during a request. So a disconnect shows only when the answer is
- * written, and such an answer counts as sent.
+ * The head is checked and the caller is authenticated when the head is complete (`admit` of the
+ * route). Only then is memory used for the body: as much as Content-Length says, or in steps.
+ * Head and body are freed when the handler returns.
+ *
+ * On HTTP/1, the server does not read during a request. So a disconnect shows only when the answer
+ * is written, and such an answer counts as sent.
  */
 #include "http/http_internal.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "runtime/metrics.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
-static void on_request_gone(void *memory)
+#define BODY_FIRST_BYTES 1024
+/* While a head is received: it can grow to this. */
+#define HEAD_ROOM_BYTES (sizeof(struct http_exchange) + sizeof(struct head) + 2 * HEAD_BYTES_MAX)
+
+/* Of room_bytes. A flood of heads leaves the bodies their part. */
+static const size_t room_percent[HTTP_ROOMS] = {[HTTP_ROOM_HEADS] = 25, [HTTP_ROOM_BODIES] = 75};
+
+/* Takes room. Returns false and takes nothing if there is not enough. */
+static bool take_room(struct http_exchange *exchange, enum http_room room, size_t bytes)
 {
-    struct http_exchange **cell = memory;
-    if (*cell) {
-        (*cell)->req = NULL;
-        (*cell)->cell = NULL;
-    }
+    struct http_server *server = exchange->server;
+    size_t limit = server->options.room_bytes / 100 * room_percent[room];
+    if (bytes > limit || server->room_taken[room] > limit - bytes)
+        return false;
+    server->room_taken[room] += bytes;
+    exchange->room[room] += bytes;
+    return true;
 }
 
-struct http_exchange *http_exchange_new(struct http_server *server, h2o_req_t *req)
+static void give_room_back(struct http_exchange *exchange, enum http_room room, size_t bytes)
+{
+    if (exchange->server)
+        exchange->server->room_taken[room] -= bytes;
+    exchange->room[room] -= bytes;
+}
+
+static void give_all_back(struct http_exchange *exchange)
+{
+    for (enum http_room room = 0; room < HTTP_ROOMS; room++)
+        give_room_back(exchange, room, exchange->room[room]);
+}
+
+struct http_exchange *http_exchange_new(struct http_connection *connection, int32_t stream)
 {
     struct http_exchange *exchange = memory_new(sizeof *exchange);
-    exchange->server = server;
-    exchange->req = req;
-    exchange->received_mono_us = clock_mono_us();
-    exchange->cell =
-        h2o_mem_alloc_shared(&req->pool, sizeof(struct http_exchange *), on_request_gone);
-    *exchange->cell = exchange;
-    list_add_tail(&server->exchanges, &exchange->link);
+    exchange->server = connection->server;
+    exchange->connection = connection;
+    exchange->peer = connection->peer;
+    exchange->stream = stream;
+    exchange->number = connection->server->requests++;
+    exchange->state = EXCHANGE_RECEIVING;
+    exchange->body_told = UINT64_MAX;
+    exchange->deadline_mono_us = HTTP_NEVER;
+    list_init(&exchange->link);
+    list_init(&exchange->in_timed);
+    list_init(&exchange->in_connection);
+    if (!take_room(exchange, HTTP_ROOM_HEADS, HEAD_ROOM_BYTES)) {
+        metrics_add(METRIC_HTTP_NO_ROOM, 1);
+        free(exchange);
+        return NULL;
+    }
+    exchange->head = memory_new_raw(sizeof *exchange->head);
+    head_begin(exchange->head);
     return exchange;
+}
+
+/* The exchange itself stays, which is small. */
+static void free_request(struct http_exchange *exchange)
+{
+    if (!exchange->head)
+        return;
+    head_done(exchange->head);
+    free(TAKE(exchange->head));
+    free(TAKE(exchange->body));
+    give_room_back(exchange, HTTP_ROOM_BODIES, exchange->body_capacity);
+    give_room_back(exchange, HTTP_ROOM_HEADS, exchange->room[HTTP_ROOM_HEADS] - sizeof *exchange);
+    exchange->body_len = exchange->body_capacity = 0;
 }
 
 static void exchange_free(struct http_exchange *exchange)
 {
-    if (exchange->cell)
-        *exchange->cell = NULL;
+    free_request(exchange);
+    give_all_back(exchange);
+    buffer_done(&exchange->reply);
     list_remove(&exchange->link);
+    list_remove(&exchange->in_timed);
+    list_remove(&exchange->in_connection);
     free(exchange);
 }
 
-static struct slice slice_from_iovec(h2o_iovec_t iovec)
+void http_exchange_drop(struct http_exchange *exchange)
 {
-    return slice_of(iovec.base, iovec.len);
+    exchange->connection = NULL;
+    list_remove(&exchange->in_timed);
+    list_remove(&exchange->in_connection);
+    if (exchange->state != EXCHANGE_HANDLED && !exchange->handler_runs)
+        exchange_free(exchange);
+}
+
+static void answer_too_large(struct http_exchange *exchange)
+{
+    char detail[96];
+    snprintf(detail, sizeof detail, "The body is too large. At most %zu bytes are allowed here.",
+        exchange->body_bytes_max);
+    http_answer_problem(exchange, ERR_TOO_LARGE, detail, NULL);
+}
+
+static void answer_no_room(struct http_exchange *exchange)
+{
+    metrics_add(METRIC_HTTP_NO_ROOM, 1);
+    http_answer_problem(exchange, ERR_OVERLOADED,
+        "The gateway has no memory for more requests now. Send it again later.", NULL);
+}
+
+/* From the complete head: what the length field says. HTTP/1 has checked it. */
+static bool read_length(struct http_exchange *exchange)
+{
+    struct slice told = head_find(exchange->head, "content-length");
+    if (!told.data)
+        return true;
+    uint64_t length = 0;
+    if (told.len == 0 || told.len > 18)
+        return false;
+    for (size_t i = 0; i < told.len; i++) {
+        if (told.data[i] < '0' || told.data[i] > '9')
+            return false;
+        length = length * 10 + (unsigned)(told.data[i] - '0');
+    }
+    exchange->body_told = length;
+    return true;
+}
+
+/* Makes place for `bytes` of body. Answers and returns false if there is none. */
+static bool make_place(struct http_exchange *exchange, size_t bytes)
+{
+    if (bytes <= exchange->body_capacity)
+        return true;
+    size_t capacity = exchange->body_capacity ? exchange->body_capacity : BODY_FIRST_BYTES;
+    while (capacity < bytes)
+        capacity *= 2;
+    if (exchange->body_told != UINT64_MAX && exchange->body_told >= bytes)
+        capacity = (size_t)exchange->body_told;
+    if (capacity > exchange->body_bytes_max)
+        capacity = exchange->body_bytes_max;
+    char *body = NULL;
+    if (take_room(exchange, HTTP_ROOM_BODIES, capacity - exchange->body_capacity))
+        body = realloc(exchange->body, capacity);
+    if (!body) {
+        answer_no_room(exchange);
+        return false;
+    }
+    exchange->body = body;
+    exchange->body_capacity = capacity;
+    return true;
+}
+
+/* Calls a function of the route. When it returns, the exchange still exists, whatever it did. */
+static void run_handler(
+    struct http_exchange *exchange, void (*run)(struct http_exchange *exchange, void *context))
+{
+    struct http_server *server = exchange->server;
+    http_server_go_online(server);
+    exchange->handler_runs = true;
+    run(exchange, server->options.context);
+    exchange->handler_runs = false;
+    if (exchange->state == EXCHANGE_RECEIVING)
+        return;
+    if (exchange->state == EXCHANGE_ANSWERING && !exchange->connection)
+        exchange_free(exchange);
+    else
+        free_request(exchange);
+}
+
+void http_exchange_admit(struct http_exchange *exchange)
+{
+    struct http_server *server = exchange->server;
+    exchange->received_mono_us = clock_mono_us();
+    exchange->connection->has_asked = true;
+    exchange->is_head = slice_equals_string(http_method(exchange), "HEAD");
+    give_room_back(exchange, HTTP_ROOM_HEADS,
+        HEAD_ROOM_BYTES - sizeof *exchange - sizeof *exchange->head -
+            exchange->head->text_capacity);
+    exchange->body_bytes_max = server->options.body_bytes_max;
+    if (server->closing) {
+        http_answer_problem(exchange, ERR_SHUTTING_DOWN, NULL, NULL);
+        return;
+    }
+    if (!http_route_find(exchange))
+        return;
+    if (exchange->route->body_bytes_max)
+        exchange->body_bytes_max = exchange->route->body_bytes_max;
+    if (!read_length(exchange))
+        http_answer_problem(exchange, ERR_BAD_REQUEST, "Content-Length must be a number.", NULL);
+    else if (exchange->body_told != UINT64_MAX && exchange->body_told > exchange->body_bytes_max)
+        answer_too_large(exchange);
+    else if (exchange->route->admit)
+        run_handler(exchange, exchange->route->admit);
+}
+
+void http_exchange_receive(struct http_exchange *exchange, const void *data, size_t len)
+{
+    if (exchange->state != EXCHANGE_RECEIVING || len == 0)
+        return;
+    if (len > exchange->body_bytes_max - exchange->body_len) {
+        answer_too_large(exchange);
+        return;
+    }
+    if (!make_place(exchange, exchange->body_len + len))
+        return;
+    memcpy(exchange->body + exchange->body_len, data, len);
+    exchange->body_len += len;
+}
+
+void http_exchange_handle(struct http_exchange *exchange)
+{
+    struct http_server *server = exchange->server;
+    exchange->is_complete = true;
+    if (exchange->state != EXCHANGE_RECEIVING)
+        return;
+    exchange->received_mono_us = clock_mono_us();
+    list_remove(&exchange->in_timed);
+    if (server->closing) {
+        http_answer_problem(exchange, ERR_SHUTTING_DOWN, NULL, NULL);
+        return;
+    }
+    exchange->state = EXCHANGE_HANDLED;
+    list_add_tail(&server->exchanges, &exchange->link);
+    run_handler(exchange, exchange->route->handle);
 }
 
 struct slice http_method(const struct http_exchange *exchange)
 {
-    return exchange->req ? slice_from_iovec(exchange->req->method) : slice_of(NULL, 0);
+    return exchange->head ? head_slice(exchange->head, exchange->head->method) : slice_of(NULL, 0);
 }
 
 struct slice http_path(const struct http_exchange *exchange)
 {
-    const h2o_req_t *req = exchange->req;
-    if (!req)
-        return slice_of(NULL, 0);
-    return slice_of(req->path.base, req->query_at < req->path.len ? req->query_at : req->path.len);
+    return exchange->head ? head_path(exchange->head) : slice_of(NULL, 0);
 }
 
 struct slice http_query(const struct http_exchange *exchange)
 {
-    const h2o_req_t *req = exchange->req;
-    if (!req || req->query_at >= req->path.len)
-        return slice_of(NULL, 0);
-    return slice_of(req->path.base + req->query_at + 1, req->path.len - req->query_at - 1);
+    return exchange->head ? head_query(exchange->head) : slice_of(NULL, 0);
 }
 
 struct slice http_path_part(const struct http_exchange *exchange, unsigned index)
 {
-    return exchange->req && index < HTTP_PATH_PARTS_MAX ? exchange->parts[index]
-                                                        : slice_of(NULL, 0);
+    return exchange->head && index < HTTP_PATH_PARTS_MAX ? exchange->parts[index]
+                                                         : slice_of(NULL, 0);
 }
 
 struct slice http_header(const struct http_exchange *exchange, const char *lower_case_name)
 {
-    const h2o_req_t *req = exchange->req;
-    if (!req)
+    if (!exchange->head)
         return slice_of(NULL, 0);
-    if (strcmp(lower_case_name, "host") == 0) /* h2o removes it from the list */
-        return slice_from_iovec(req->authority);
-    ssize_t found =
-        h2o_find_header_by_str(&req->headers, lower_case_name, strlen(lower_case_name), -1);
-    if (found < 0)
-        return slice_of(NULL, 0);
-    const h2o_iovec_t *value = &req->headers.entries[found].value;
-    return slice_of(value->base ? value->base : "", value->len);
+    if (strcmp(lower_case_name, "host") == 0 && exchange->head->authority.len)
+        return head_slice(exchange->head, exchange->head->authority);
+    return head_find(exchange->head, lower_case_name);
 }
 
 struct slice http_body(const struct http_exchange *exchange)
 {
-    return exchange->req ? slice_from_iovec(exchange->req->entity) : slice_of(NULL, 0);
+    return slice_of(exchange->body, exchange->body_len);
+}
+
+void http_mark_known(struct http_exchange *exchange)
+{
+    exchange->is_known = true;
 }
 
 int64_t http_received_mono_us(const struct http_exchange *exchange)
@@ -103,65 +286,88 @@ int64_t http_received_mono_us(const struct http_exchange *exchange)
     return exchange->received_mono_us;
 }
 
-static void add_header(h2o_req_t *req, const struct http_header_field *field)
+/* The id is a random number of the server and a counter: 13 characters each, in base 32. */
+static char *print_base32(uint64_t number, char *text)
 {
-    h2o_iovec_t name = h2o_strdup(&req->pool, field->name, SIZE_MAX);
-    h2o_iovec_t value = h2o_strdup(&req->pool, field->value, SIZE_MAX);
-    h2o_strtolower(name.base, name.len); /* HTTP/2 requires lower case */
-    h2o_add_header_by_str(
-        &req->pool, &req->res.headers, name.base, name.len, 1, NULL, value.base, value.len);
+    static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+    for (int shift = 60; shift >= 0; shift -= 5)
+        *text++ = digits[number >> shift & 31];
+    return text;
 }
 
-static void send_reply(h2o_req_t *req, const struct http_reply *reply)
+const char *http_request_id(struct http_exchange *exchange)
 {
-    /* Its callbacks are not needed: everything is sent at once. */
-    static h2o_generator_t generator;
-    req->res.status = reply->status;
-    req->res.reason = http_status_text(reply->status);
-    bool may_have_body = reply->status != 204 && reply->status != 304;
-    if (may_have_body)
-        req->res.content_length = reply->body.len;
-    if (reply->content_type)
-        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL,
-            reply->content_type, strlen(reply->content_type));
-    for (unsigned i = 0; i < reply->headers_count; i++)
-        add_header(req, &reply->headers[i]);
+    if (exchange->id[0])
+        return exchange->id;
+    char *end = print_base32(exchange->server->request_ids, stpcpy(exchange->id, "req_"));
+    *print_base32(exchange->number, end) = '\0';
+    return exchange->id;
+}
 
-    bool is_head = h2o_memis(req->input.method.base, req->input.method.len, H2O_STRLIT("HEAD"));
-    bool has_body = may_have_body && !is_head && reply->body.len > 0;
-    h2o_iovec_t body = has_body ? h2o_strdup(&req->pool, reply->body.data, reply->body.len)
-                                : h2o_iovec_init(NULL, 0);
-    h2o_start_response(req, &generator);
-    h2o_send(req, &body, has_body, H2O_SEND_STATE_FINAL);
+struct slice http_date(struct http_server *server)
+{
+    int64_t now_s = clock_wall_us() / US_PER_SECOND;
+    if (now_s != server->date_s) {
+        struct tm parts;
+        time_t seconds = (time_t)now_s;
+        gmtime_r(&seconds, &parts);
+        strftime(server->date, sizeof server->date, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+        server->date_s = now_s;
+    }
+    return slice_from_string(server->date);
 }
 
 bool http_answer(struct http_exchange *exchange, const struct http_reply *reply)
 {
-    h2o_req_t *req = exchange->req;
-    if (req) {
-        if (exchange->server->draining)
-            req->http1_is_persistent = 0;
-        send_reply(req, reply);
+    bool is_present = exchange->connection != NULL;
+    exchange->state = EXCHANGE_ANSWERING;
+    list_remove(&exchange->link);
+    list_remove(&exchange->in_timed);
+    if (is_present) {
+        exchange->status = reply->status;
+        if (exchange->stream)
+            http2_answer(exchange, reply);
+        else
+            http1_answer(exchange, reply);
+        exchange->room[HTTP_ROOM_BODIES] += exchange->reply.capacity;
+        exchange->server->room_taken[HTTP_ROOM_BODIES] += exchange->reply.capacity;
     } else {
         metrics_add(METRIC_ANSWERS_ORPHANED, 1);
+        if (!exchange->handler_runs)
+            exchange_free(exchange);
     }
-    exchange_free(exchange);
-    return req != NULL;
+    return is_present;
+}
+
+/* The holder keeps its exchange, so another one takes its place at the connection. */
+static struct http_exchange *replace(struct http_exchange *exchange)
+{
+    struct http_exchange *stand_in = memory_new(sizeof *stand_in);
+    stand_in->server = exchange->server;
+    stand_in->connection = TAKE(exchange->connection);
+    list_remove(&exchange->in_connection);
+    stand_in->stream = exchange->stream;
+    stand_in->number = exchange->number;
+    stand_in->state = EXCHANGE_HANDLED;
+    stand_in->is_complete = true;
+    stand_in->is_head = exchange->is_head;
+    list_init(&stand_in->link);
+    list_init(&stand_in->in_timed);
+    list_init(&stand_in->in_connection);
+    if (stand_in->stream)
+        http2_set_exchange(stand_in);
+    else
+        http1_set_exchange(stand_in);
+    return stand_in;
 }
 
 void http_exchanges_abandon(struct http_server *server)
 {
     list_for_each_safe (link, following, &server->exchanges) {
         struct http_exchange *exchange = CONTAINER_OF(link, struct http_exchange, link);
-        if (exchange->req) {
-            exchange->req->http1_is_persistent = 0;
-            send_reply(exchange->req,
-                &(struct http_reply){
-                    .status = 503, .headers = {{"retry-after", "1"}}, .headers_count = 1});
-            *exchange->cell = NULL;
-        }
-        exchange->req = NULL;
-        exchange->cell = NULL;
+        if (exchange->connection)
+            http_answer_problem(replace(exchange), ERR_SHUTTING_DOWN, NULL, NULL);
+        give_all_back(exchange);
         exchange->server = NULL;
         list_remove(&exchange->link);
     }

@@ -26,8 +26,12 @@ enum state {
     BODY,
     CHUNK_FIRST, /* this state and the next ones are those of a chunked body */
     CHUNK_SIZE,
-    CHUNK_BLANK,
-    CHUNK_EXTENSION,
+    EXTENSION_FIRST, /* of a chunk: ";name", ";name=value" or ";name=\"value\"", without blanks */
+    EXTENSION_NAME,
+    EXTENSION_VALUE_FIRST,
+    EXTENSION_VALUE,
+    EXTENSION_QUOTED,
+    EXTENSION_QUOTED_END,
     CHUNK_SIZE_LF,
     CHUNK_DATA,
     CHUNK_CR,
@@ -37,11 +41,10 @@ enum state {
     TRAILER_VALUE,
     TRAILER_LF,
     TRAILER_END_LF,
+    COMPLETE,
 };
 
 enum header { HEADER_OTHER = 0, HEADER_HOST = 1, HEADER_LENGTH = 2, HEADER_ENCODING = 4 };
-
-const char framing_too_large[] = "The body is too large. Send less in one request.";
 
 static const char bare[] = "A line must end with CR LF.";
 static const char bad_line[] =
@@ -57,9 +60,13 @@ static const char bad_host[] = "Host must be one name and an optional port.";
 static const char bad_chunk[] = "A chunk must begin with its size in hexadecimal digits and CR LF.";
 static const char bad_chunk_end[] = "The data of a chunk must be followed by CR LF.";
 static const char bad_extension[] =
-    "The extension of a chunk must not have control characters or more than 1 KB.";
+    "The extension of a chunk must have the form ;NAME or ;NAME=VALUE, and at most 1 KB.";
 static const char bad_trailer[] =
     "A trailer must have the form NAME: VALUE. All trailers together have at most 8 KB.";
+static const char late_header[] =
+    "Host, Content-Length and Transfer-Encoding must not be sent as trailers.";
+static const char tab[] =
+    "Host, Content-Length and Transfer-Encoding must not have tabs in their values.";
 
 #define IS_TOKEN 1
 #define IS_VALUE 2  /* of a field or an extension: everything except control characters */
@@ -116,17 +123,18 @@ static bool has_name(const struct framing *framing, const char *name, size_t len
     return framing->name_len == len && memcmp(framing->name, name, len) == 0;
 }
 
+static enum header header_of_name(const struct framing *framing)
+{
+    return has_name(framing, "host", 4)                 ? HEADER_HOST
+           : has_name(framing, "content-length", 14)    ? HEADER_LENGTH
+           : has_name(framing, "transfer-encoding", 17) ? HEADER_ENCODING
+                                                        : HEADER_OTHER;
+}
+
 /* Called at the colon. */
 static const char *begin_value(struct framing *framing)
 {
-    if (has_name(framing, "host", 4))
-        framing->header = HEADER_HOST;
-    else if (has_name(framing, "content-length", 14))
-        framing->header = HEADER_LENGTH;
-    else if (has_name(framing, "transfer-encoding", 17))
-        framing->header = HEADER_ENCODING;
-    else
-        framing->header = HEADER_OTHER;
+    framing->header = header_of_name(framing);
     framing->state = FIELD_VALUE;
     if (!(framing->headers_seen & framing->header)) {
         framing->headers_seen |= framing->header;
@@ -196,7 +204,9 @@ static const char *walk_value(struct framing *framing, const char *bytes, size_t
         framing->state = FIELD_LF;
         return end_value(framing);
     }
-    if (byte == ' ' || byte == '\t') {
+    if (byte == '\t') /* some readers take only spaces for blanks */
+        return tab;
+    if (byte == ' ') {
         framing->is_blank = framing->has_digits; /* a blank before the value does not count */
         return NULL;
     }
@@ -214,13 +224,12 @@ static const char *end_head(struct framing *framing)
         return "HTTP/1.0 does not allow Transfer-Encoding.";
     if (!(seen & HEADER_HOST) && !framing->is_http_1_0)
         return "Host is missing.";
-    if ((seen & HEADER_LENGTH) && framing->body_bytes_max &&
-        framing->left > framing->body_bytes_max)
-        return framing_too_large;
+    if (!(seen & HEADER_LENGTH))
+        framing->left = 0;
     if (seen & HEADER_ENCODING)
         framing->state = CHUNK_FIRST;
     else
-        framing->state = (seen & HEADER_LENGTH) && framing->left > 0 ? BODY : START;
+        framing->state = framing->left > 0 ? BODY : COMPLETE;
     return NULL;
 }
 
@@ -293,9 +302,59 @@ static const char *chunk_line_byte(struct framing *framing)
     return ++framing->line_bytes <= CHUNK_LINE_BYTES_MAX ? NULL : bad_extension;
 }
 
+/* Returns whether the byte ends a name or a value. Then it changes the state. */
+static bool ends_extension(struct framing *framing, char byte)
+{
+    if (byte == ';')
+        framing->state = EXTENSION_FIRST;
+    else if (byte == '\r')
+        framing->state = CHUNK_SIZE_LF;
+    return byte == ';' || byte == '\r';
+}
+
+/* RFC 9112, section 7.1.1, without blanks and without backslashes in quoted values. Nobody sends
+ * them, and other readers reject them. */
+static const char *walk_extension(struct framing *framing, char byte)
+{
+    const char *fault = byte == '\n' ? bare : bad_extension;
+    switch (framing->state) {
+    case EXTENSION_NAME:
+        if (byte == '=')
+            framing->state = EXTENSION_VALUE_FIRST;
+        else if (!is(byte, IS_TOKEN) && !ends_extension(framing, byte))
+            return fault;
+        break;
+    case EXTENSION_VALUE:
+        if (!is(byte, IS_TOKEN) && !ends_extension(framing, byte))
+            return fault;
+        break;
+    case EXTENSION_QUOTED:
+        if (byte == '"')
+            framing->state = EXTENSION_QUOTED_END;
+        else if (!is(byte, IS_VALUE) || byte == '\\')
+            return fault;
+        break;
+    case EXTENSION_QUOTED_END:
+        if (!ends_extension(framing, byte))
+            return fault;
+        break;
+    default: /* the first byte of a name or a value */
+        if (framing->state == EXTENSION_VALUE_FIRST && byte == '"')
+            framing->state = EXTENSION_QUOTED;
+        else if (!is(byte, IS_TOKEN))
+            return fault;
+        else
+            framing->state = framing->state == EXTENSION_FIRST ? EXTENSION_NAME : EXTENSION_VALUE;
+        break;
+    }
+    return chunk_line_byte(framing);
+}
+
 static const char *walk_chunk(struct framing *framing, char byte)
 {
     int digit;
+    if (framing->state >= EXTENSION_FIRST && framing->state <= EXTENSION_QUOTED_END)
+        return walk_extension(framing, byte);
     switch (framing->state) {
     case CHUNK_FIRST:
         framing->state = CHUNK_SIZE;
@@ -309,22 +368,9 @@ static const char *walk_chunk(struct framing *framing, char byte)
             framing->left = framing->left * 16 + (unsigned)digit;
             return ++framing->line_bytes <= CHUNK_SIZE_DIGITS_MAX ? NULL : bad_chunk;
         }
-        __attribute__((fallthrough));
-    case CHUNK_BLANK:
-        if (byte == '\r' && framing->state == CHUNK_SIZE)
-            framing->state = CHUNK_SIZE_LF;
-        else if (byte == ';')
-            framing->state = CHUNK_EXTENSION;
-        else if (byte == ' ' || byte == '\t')
-            framing->state = CHUNK_BLANK;
-        else
+        if (byte != '\r' && byte != ';')
             return byte == '\n' ? bare : bad_chunk;
-        return chunk_line_byte(framing);
-    case CHUNK_EXTENSION:
-        if (byte == '\r')
-            framing->state = CHUNK_SIZE_LF;
-        else if (!is(byte, IS_VALUE))
-            return byte == '\n' ? bare : bad_extension;
+        framing->state = byte == ';' ? EXTENSION_FIRST : CHUNK_SIZE_LF;
         return chunk_line_byte(framing);
     case CHUNK_SIZE_LF:
         framing->state = framing->left > 0 ? CHUNK_DATA : TRAILER_FIRST;
@@ -346,13 +392,18 @@ static const char *walk_trailer(struct framing *framing, char byte)
     switch (framing->state) {
     case TRAILER_FIRST:
         framing->state = byte == '\r' ? TRAILER_END_LF : TRAILER_NAME;
+        framing->name_len = 0;
+        add_to_name(framing, byte);
         return byte == '\r' || is(byte, IS_TOKEN) ? NULL : byte == '\n' ? bare : bad_trailer;
     case TRAILER_NAME:
+        if (byte != ':' && !is(byte, IS_TOKEN))
+            return bad_trailer;
         if (byte == ':')
             framing->state = TRAILER_VALUE;
-        else if (!is(byte, IS_TOKEN))
-            return bad_trailer;
-        return NULL;
+        else
+            add_to_name(framing, byte);
+        /* RFC 9110, section 6.5.1. Some readers use them. */
+        return byte == ':' && header_of_name(framing) != HEADER_OTHER ? late_header : NULL;
     case TRAILER_VALUE:
         if (byte == '\r')
             framing->state = TRAILER_LF;
@@ -363,19 +414,21 @@ static const char *walk_trailer(struct framing *framing, char byte)
         framing->state = TRAILER_FIRST;
         return byte == '\n' ? NULL : bare;
     default: /* TRAILER_END_LF */
-        framing->state = START;
+        framing->state = COMPLETE;
         return byte == '\n' ? NULL : bare;
     }
 }
 
-/* Skips the rest of the body or chunk, then changes to `then`. */
-static void skip_body(struct framing *framing, size_t len, size_t *at, enum state then)
+static enum framing_event body_bytes(
+    struct framing *framing, struct slice bytes, size_t *ret_used, struct slice *ret_data)
 {
-    size_t here = len - *at < framing->left ? len - *at : (size_t)framing->left;
-    *at += here;
+    size_t here = bytes.len < framing->left ? bytes.len : (size_t)framing->left;
+    *ret_data = slice_of(bytes.data, here);
+    *ret_used = here;
     framing->left -= here;
     if (framing->left == 0)
-        framing->state = then;
+        framing->state = framing->state == BODY ? COMPLETE : CHUNK_CR;
+    return FRAMING_DATA;
 }
 
 static const char *step(struct framing *framing, const char *bytes, size_t len, size_t *at)
@@ -384,10 +437,6 @@ static const char *step(struct framing *framing, const char *bytes, size_t len, 
         return walk_name(framing, bytes, len, at);
     if (framing->state == FIELD_VALUE)
         return walk_value(framing, bytes, len, at);
-    if (framing->state == BODY || framing->state == CHUNK_DATA) {
-        skip_body(framing, len, at, framing->state == BODY ? START : CHUNK_CR);
-        return NULL;
-    }
     if (framing->state == TARGET)
         while (*at < len - 1 && is(bytes[*at], IS_TARGET))
             ++*at;
@@ -399,29 +448,56 @@ static const char *step(struct framing *framing, const char *bytes, size_t len, 
     return framing->state < TRAILER_FIRST ? walk_chunk(framing, byte) : walk_trailer(framing, byte);
 }
 
-const char *framing_walk(struct framing *framing, const char *bytes, size_t len, size_t *ret_start)
+static bool is_in_head(const struct framing *framing)
 {
-    *ret_start = 0;
-    for (size_t at = 0; at < len;) {
+    return framing->state > START && framing->state < BODY;
+}
+
+enum framing_event framing_next(
+    struct framing *framing, struct slice bytes, size_t *ret_used, struct slice *ret_data)
+{
+    *ret_used = 0;
+    if (framing->state == COMPLETE) {
+        framing->state = START;
+        return FRAMING_END;
+    }
+    while (*ret_used < bytes.len) {
+        if (framing->state == BODY || framing->state == CHUNK_DATA) {
+            size_t before = *ret_used;
+            enum framing_event event = body_bytes(
+                framing, slice_of(bytes.data + before, bytes.len - before), ret_used, ret_data);
+            *ret_used += before;
+            return event;
+        }
         if (framing->state == START) {
-            *ret_start = at;
-            *framing = (struct framing){.state = bytes[at] == '\r' ? START_LF : METHOD_FIRST,
-                .requests = framing->requests + 1,
-                .body_bytes_max = framing->body_bytes_max};
-            at += bytes[at] == '\r';
+            bool is_empty_line = bytes.data[*ret_used] == '\r';
+            *framing = (struct framing){.state = is_empty_line ? START_LF : METHOD_FIRST};
+            *ret_used += is_empty_line;
             continue;
         }
-        const char *fault = step(framing, bytes, len, &at);
-        if (fault)
-            return fault;
+        bool was_in_head = is_in_head(framing);
+        framing->fault = step(framing, bytes.data, bytes.len, ret_used);
+        if (framing->fault)
+            return FRAMING_FAULT;
+        if (was_in_head && !is_in_head(framing))
+            return FRAMING_HEAD;
+        if (framing->state == COMPLETE) {
+            framing->state = START;
+            return FRAMING_END;
+        }
     }
-    return NULL;
+    return FRAMING_MORE;
+}
+
+uint64_t framing_body_length(const struct framing *framing)
+{
+    return framing->state == CHUNK_FIRST ? FRAMING_CHUNKED : framing->left;
 }
 
 enum framing_phase framing_phase(const struct framing *framing)
 {
     /* An empty line that an old client sends after a body does not begin a request. */
     return framing->state <= METHOD_FIRST ? FRAMING_IDLE
-           : framing->state < BODY        ? FRAMING_HEAD
-                                          : FRAMING_BODY;
+           : framing->state < BODY        ? FRAMING_IN_HEAD
+                                          : FRAMING_IN_BODY;
 }

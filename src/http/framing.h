@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds where an HTTP/1 request ends, as protection from request smuggling. A proxy in front of
- * Penstock may have read a request differently than h2o reads it. Then the rest of one client's
- * body would be read as the next request of another client. So this code walks over the bytes of a
- * connection before h2o sees them. It accepts only the grammar of RFC 9112: CR LF ends a line, a
- * length has only digits, exactly one header says where the body ends, an HTTP/1.1 request has one
- * Host. h2o never sees what is rejected here, and splits what is accepted here at the same places.
+ * Walks over the bytes of an HTTP/1 connection: where a head ends, which bytes are the body, where
+ * the request ends. It accepts only the grammar of RFC 9112: CR LF ends a line, a length has only
+ * digits, exactly one header says where the body ends, an HTTP/1.1 request has one Host. A proxy in
+ * front of Penstock may read a request in another way than Penstock does. Then the rest of one
+ * client's body would be read as the next request of another client (request smuggling). So
+ * everything that two readers could understand differently is rejected.
  *
- * The walker stores no bytes and takes them in pieces of any size. Bodies are skipped.
+ * The walker stores no bytes and takes them in pieces of any size.
  */
 #ifndef PENSTOCK_HTTP_FRAMING_H
 #define PENSTOCK_HTTP_FRAMING_H
 
+#include "base/slice.h"
+
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 enum framing_phase {
     FRAMING_IDLE, /* between two requests */
-    FRAMING_HEAD,
-    FRAMING_BODY, /* with its trailers */
+    FRAMING_IN_HEAD,
+    FRAMING_IN_BODY, /* with its trailers */
 };
 
 struct framing {
@@ -28,24 +29,29 @@ struct framing {
     bool is_http_1_0, has_digits, is_blank; /* is_blank: after the last visible byte of the value */
     uint8_t matched;                        /* bytes matched of a fixed text */
     uint8_t name_len;
-    char name[20];           /* in lower case, cut to this size */
-    unsigned line_bytes;     /* of a chunk's size and extension, or of a trailer */
-    unsigned requests;       /* begun so far; may wrap */
-    uint64_t left;           /* bytes left of the body or chunk */
-    uint64_t body_bytes_max; /* 0: no limit. Set by the caller; kept from request to request */
+    char name[20];       /* in lower case, cut to this size */
+    unsigned line_bytes; /* of a chunk's size and extension, or of a trailer */
+    uint64_t left;       /* bytes left of the body or chunk */
+    const char *fault;   /* after FRAMING_FAULT: a sentence that says what is wrong */
 };
 
 /* A zeroed struct is before the first request. */
 
-/* The fault of a request whose Content-Length is above body_bytes_max. */
-extern const char framing_too_large[];
+enum framing_event {
+    FRAMING_MORE, /* all bytes are used */
+    FRAMING_HEAD, /* the last byte used is the last one of a head */
+    FRAMING_DATA, /* *ret_data has bytes of the body */
+    FRAMING_END,  /* the request is complete */
+    FRAMING_FAULT /* see `fault`. The walker must not be used any more */
+};
 
-/*
- * Walks over the next bytes. Returns NULL, or a sentence that says what is wrong. Then *ret_start
- * is where the rejected request begins in `bytes` (0 also if it began earlier), and the walker must
- * not be used any more.
- */
-const char *framing_walk(struct framing *framing, const char *bytes, size_t len, size_t *ret_start);
+/* Walks to the next event. Call it again with the bytes after *ret_used, until FRAMING_MORE. */
+enum framing_event framing_next(
+    struct framing *framing, struct slice bytes, size_t *ret_used, struct slice *ret_data);
+
+/* After FRAMING_HEAD: the length of the body, or FRAMING_CHUNKED. */
+#define FRAMING_CHUNKED UINT64_MAX
+uint64_t framing_body_length(const struct framing *framing);
 
 enum framing_phase framing_phase(const struct framing *framing);
 

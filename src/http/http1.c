@@ -1,190 +1,440 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/1 connections: checks the framing of received bytes (framing.h) before h2o sees them, and
- * limits the time of each part of a request.
+ * HTTP/1.1 and 1.0 connections: one request at a time, in order. framing.h says where a head, a
+ * body and a request end. A head stays in the input until it is complete. Bytes of a body are given
+ * to the exchange at once. While a request is handled or answered, nothing is read, so a client
+ * that pipelines waits in the kernel.
  *
- * h2o 2.2.5 starts to read through its own function h2o_socket_read_start, which the dynamic linker
- * resolves. The function of that name in this file replaces it and puts a callback before h2o's.
- * h2o reads only while it waits for a request or its rest, so no answer is in flight when bytes
- * arrive.
- *
- * A rejected request gets one 400, or 413 if its Content-Length is too large for h2o, and the
- * connection is closed. Nothing after it is read. Earlier requests of the same read are answered
- * first: h2o gets the bytes up to the rejected request. When h2o has used them and reads more, the
- * refusal follows.
- *
- * Timeouts: idle between two requests, then one for the head and one for the body. Each counts from
- * its first byte, however slowly the bytes arrive. h2o has a single timeout for all three, from the
- * last answer to the end of the next request. It is set longer than the sum of ours.
+ * An answer before the end of the body: a rest of at most DISCARD_BYTES_MAX is read and dropped, and
+ * the connection stays usable. Otherwise the connection ends with the answer, as it does after a
+ * request that framing.h rejects. Then the server reads and drops what still arrives for a moment:
+ * closing at once could reset the connection before the client reads the answer.
  */
+#include "http/framing.h"
 #include "http/http_internal.h"
 
+#include "base/memory.h"
+#include "runtime/metrics.h"
+
 #include <assert.h>
-#include <dlfcn.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/socket.h>
 
-#define REFUSED "refused" /* h2o treats any error as the end */
+#define DISCARD_BYTES_MAX (64 * 1024)
+#define LINGER_US (2 * US_PER_SECOND)
+#define LINGER_BYTES_MAX (256 * 1024)
+#define BODY_STEP_BYTES (64 * 1024) /* the time for a body grows with each */
 
-typedef void read_start_fn(h2o_socket_t *socket, h2o_socket_cb callback);
+struct http1 {
+    struct framing framing;
+    struct http_exchange *exchange; /* NULL between two requests */
+    size_t head_bytes;              /* of an incomplete head, at the start of the input */
+    bool is_writing;
+    bool is_broken; /* the framing was rejected: bytes have no meaning any more */
+    bool lingers;
+    size_t lingered_bytes;
+};
 
-static void h2o_reads(h2o_socket_t *socket, h2o_socket_cb callback)
+static void work(struct http_connection *connection);
+static void write_more(struct http_connection *connection);
+
+static void set_deadline(struct http_connection *connection, int64_t after_us)
 {
-    static _Atomic(read_start_fn *) found;
-    read_start_fn *real = found;
-    if (!real)
-        found = real = (read_start_fn *)dlsym(RTLD_NEXT, "h2o_socket_read_start");
-    real(socket, callback);
+    connection->deadline_mono_us = clock_mono_us() + after_us;
 }
 
-/* Ends a connection that h2o may already own. */
-static void finish(struct http_connection *connection)
+static int64_t body_us(const struct http_connection *connection)
 {
-    h2o_timeout_unlink(&connection->deadline);
-    if (connection->h2o_read)
-        connection->h2o_read(connection->socket, REFUSED);
-    else
-        h2o_socket_close(connection->socket);
+    const struct http_exchange *exchange = connection->http1->exchange;
+    uint64_t told = exchange->body_told;
+    uint64_t bytes = told < exchange->body_bytes_max ? told : exchange->body_bytes_max;
+    return connection->server->options.limits.body_ms * US_PER_MS +
+           (int64_t)(bytes / BODY_STEP_BYTES) * US_PER_SECOND;
 }
 
-static void on_rest(h2o_socket_t *socket, const char *error)
+static void on_lingering(h2o_socket_t *socket, const char *error)
 {
-    struct http_connection *connection = socket->on_close.data;
+    struct http_connection *connection = socket->data;
+    struct http1 *http1 = connection->http1;
+    http1->lingered_bytes += socket->input->size;
     h2o_buffer_consume(&socket->input, socket->input->size);
-    if (error)
-        finish(connection);
+    if (error || http1->lingered_bytes > LINGER_BYTES_MAX)
+        http_connection_close(connection, true);
 }
 
-/* Reads and drops what the client still sends, until the client closes. Closing at once could reset
- * the connection before the client reads the answer. */
-static void on_refusal_written(h2o_socket_t *socket, const char *error)
+static void linger(struct http_connection *connection)
 {
-    struct http_connection *connection = socket->on_close.data;
-    free(TAKE(connection->refusal));
+    connection->http1->lingers = true;
+    set_deadline(connection, LINGER_US);
+    if (!connection->socket->ssl) /* the end of TLS is written by closing */
+        shutdown(h2o_socket_get_fd(connection->socket), SHUT_WR);
+    h2o_socket_read_start(connection->socket, on_lingering);
+}
+
+/* The answer is written. */
+static void end_answer(struct http_connection *connection)
+{
+    struct http1 *http1 = connection->http1;
+    struct http_exchange *exchange = http1->exchange;
+    if (exchange->closes) {
+        bool may_be_reset = !exchange->is_complete || connection->socket->input->size > 0;
+        http_exchange_drop(TAKE(http1->exchange));
+        if (may_be_reset)
+            linger(connection);
+        else
+            http_connection_close(connection, false);
+        return;
+    }
+    if (exchange->is_complete) {
+        http_exchange_drop(TAKE(http1->exchange));
+        set_deadline(connection, connection->server->options.limits.idle_ms * US_PER_MS);
+    } else {
+        set_deadline(connection, body_us(connection));
+    }
+    work(connection);
+}
+
+static bool is_answer_written(const struct http_exchange *exchange)
+{
+    return exchange->state == EXCHANGE_ANSWERING && exchange->reply_sent == exchange->reply.len;
+}
+
+static void on_written(h2o_socket_t *socket, const char *error)
+{
+    struct http_connection *connection = socket->data;
+    struct http1 *http1 = connection->http1;
+    http1->is_writing = false;
     if (error) {
-        finish(connection);
+        http_connection_close(connection, true);
         return;
     }
-    shutdown(h2o_socket_get_fd(socket), SHUT_WR);
-    h2o_reads(socket, on_rest);
+    if (!http1->exchange)
+        linger(connection); /* this was the answer without room */
+    else if (http1->exchange->state != EXCHANGE_ANSWERING)
+        return; /* this was "100 Continue" */
+    else if (is_answer_written(http1->exchange))
+        end_answer(connection);
+    else
+        write_more(connection);
 }
 
-static void answer_refusal(struct http_connection *connection, const char *fault)
+static void write_bytes(struct http_connection *connection, const char *data, size_t len)
 {
-    struct http_server *server = connection->server;
+    connection->http1->is_writing = true;
+    h2o_iovec_t out = {.base = (char *)data, .len = len};
+    h2o_socket_write(connection->socket, &out, 1, on_written);
+}
+
+static void write_more(struct http_connection *connection)
+{
+    struct http_exchange *exchange = connection->http1->exchange;
+    if (connection->http1->is_writing)
+        return;
+    size_t left = exchange->reply.len - exchange->reply_sent;
+    size_t len = left < HTTP_WRITE_BYTES ? left : HTTP_WRITE_BYTES;
+    const char *data = exchange->reply.data + exchange->reply_sent;
+    exchange->reply_sent += len;
+    set_deadline(connection, connection->server->options.limits.answer_ms * US_PER_MS);
+    write_bytes(connection, data, len);
+}
+
+/* Whether the list of a Connection field has the token. */
+static bool has_token(struct slice list, const char *token)
+{
+    size_t len = strlen(token);
+    for (size_t at = 0; at < list.len;) {
+        size_t end = at;
+        while (end < list.len && list.data[end] != ',')
+            end++;
+        size_t first = at, last = end;
+        while (first < last && (list.data[first] == ' ' || list.data[first] == '\t'))
+            first++;
+        while (last > first && (list.data[last - 1] == ' ' || list.data[last - 1] == '\t'))
+            last--;
+        if (last - first == len && strncasecmp(list.data + first, token, len) == 0)
+            return true;
+        at = end + 1;
+    }
+    return false;
+}
+
+/* Whether the connection ends with the answer to this request. */
+static bool ends_after(const struct http_connection *connection)
+{
+    const struct http1 *http1 = connection->http1;
+    const struct http_exchange *exchange = http1->exchange;
+    if (exchange->closes || http1->is_broken || connection->server->draining ||
+        connection->server->closing)
+        return true;
+    return !exchange->is_complete &&
+           (exchange->body_told == UINT64_MAX || exchange->body_told > DISCARD_BYTES_MAX);
+}
+
+void http1_answer(struct http_exchange *exchange, const struct http_reply *reply)
+{
+    struct http_connection *connection = exchange->connection;
+    struct buffer *out = &exchange->reply;
+    exchange->closes = ends_after(connection);
+    buffer_add_format(
+        out, "HTTP/1.1 %d %s\r\nDate: ", reply->status, http_status_text(reply->status));
+    buffer_add_slice(out, http_date(connection->server));
+    buffer_add_string(
+        out, exchange->closes ? "\r\nConnection: close\r\n" : "\r\nConnection: keep-alive\r\n");
+    bool may_have_body = reply->status != 204 && reply->status != 304;
+    if (may_have_body)
+        buffer_add_format(out, "Content-Length: %zu\r\n", reply->body.len);
+    buffer_add_format(
+        out, "Server: Penstock\r\n" HTTP_REQUEST_ID ": %s\r\n", http_request_id(exchange));
+    if (reply->content_type)
+        buffer_add_format(out, "content-type: %s\r\n", reply->content_type);
+    for (unsigned i = 0; i < reply->headers_count; i++)
+        buffer_add_format(out, "%s: %s\r\n", reply->headers[i].name, reply->headers[i].value);
+    buffer_add_string(out, "\r\n");
+    if (may_have_body && !exchange->is_head)
+        buffer_add_slice(out, reply->body);
+    if (buffer_status(out)) { /* the body is larger than the memory that is left */
+        exchange->closes = true;
+        buffer_clear(out);
+        buffer_add_string(out, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
+                               "Content-Length: 0\r\nRetry-After: 5\r\n\r\n");
+    }
+    write_more(connection);
+}
+
+void http1_set_exchange(struct http_exchange *exchange)
+{
+    exchange->connection->http1->exchange = exchange;
+}
+
+static struct slice line_of(struct slice *rest)
+{
+    const char *end = memchr(rest->data, '\r', rest->len);
+    struct slice line = slice_of(rest->data, (size_t)(end - rest->data));
+    *rest = slice_of(end + 2, rest->len - line.len - 2);
+    return line;
+}
+
+/* Removes the bytes up to the separator from `line`, and the separator. */
+static struct slice part_of(struct slice *line, char separator)
+{
+    const char *end = memchr(line->data, separator, line->len);
+    struct slice part = slice_of(line->data, (size_t)(end - line->data));
+    *line = slice_of(end + 1, line->len - part.len - 1);
+    return part;
+}
+
+static struct slice trimmed(struct slice text)
+{
+    while (text.len && (text.data[0] == ' ' || text.data[0] == '\t'))
+        text = slice_of(text.data + 1, text.len - 1);
+    while (text.len && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
+        text.len--;
+    return text;
+}
+
+/* framing.h has checked the grammar, so every separator is there. */
+static void read_head(struct head *head, struct slice bytes)
+{
+    if (bytes.data[0] == '\r')
+        bytes = slice_of(bytes.data + 2, bytes.len - 2);
+    struct slice line = line_of(&bytes);
+    head_set_method(head, part_of(&line, ' '));
+    head_set_target(head, part_of(&line, ' '));
+    for (line = line_of(&bytes); line.len; line = line_of(&bytes)) {
+        struct slice name = part_of(&line, ':');
+        head_add_field(head, name, trimmed(line));
+    }
+}
+
+/* Without room it answers 503, and returns false. */
+static bool begin_exchange(struct http_connection *connection)
+{
+    static const char no_room[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
+                                  "Content-Length: 0\r\nRetry-After: 5\r\n\r\n";
+    struct http1 *http1 = connection->http1;
+    http1->exchange = http_exchange_new(connection, 0);
+    if (http1->exchange)
+        return true;
+    http1->is_broken = true;
+    set_deadline(connection, connection->server->options.limits.answer_ms * US_PER_MS);
+    write_bytes(connection, no_room, sizeof no_room - 1);
+    return false;
+}
+
+static bool wants_to_close(const struct http1 *http1)
+{
+    struct slice told = head_find(http1->exchange->head, "connection");
+    return http1->framing.is_http_1_0 ? !has_token(told, "keep-alive") : has_token(told, "close");
+}
+
+static void ask_for_body(struct http_connection *connection)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct http1 *http1 = connection->http1;
+    struct slice expected = head_find(http1->exchange->head, "expect");
+    bool has_body = framing_body_length(&http1->framing) > 0;
+    if (has_body && !http1->framing.is_http_1_0 && connection->socket->input->size == 0 &&
+        expected.len == 12 && strncasecmp(expected.data, "100-continue", 12) == 0)
+        write_bytes(connection, go_on, sizeof go_on - 1);
+}
+
+/* The head is complete: it is the first `len` bytes of the input. */
+static void take_head(struct http_connection *connection, size_t len)
+{
+    struct http1 *http1 = connection->http1;
     h2o_socket_t *socket = connection->socket;
-    struct buffer body = BUFFER_EMPTY, answer = BUFFER_EMPTY;
-    enum err error = fault == framing_too_large ? ERR_TOO_LARGE : ERR_BAD_REQUEST;
-    http_print_problem(&body, error, fault, NULL);
-    buffer_add_format(&answer,
-        "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\nServer: "
-        "Penstock\r\n"
-        "content-type: application/problem+json\r\n\r\n",
-        err_http_status(error), http_status_text(err_http_status(error)), body.len);
-    buffer_add_slice(&answer, buffer_slice(&body));
-    bool made = buffer_status(&body) == OK && buffer_status(&answer) == OK;
-    buffer_done(&body);
-    h2o_timeout_unlink(&connection->deadline);
-    if (!made) {
-        buffer_done(&answer);
-        finish(connection);
+    if (!begin_exchange(connection))
+        return;
+    struct http_exchange *exchange = http1->exchange;
+    read_head(exchange->head, slice_of(socket->input->bytes, len));
+    h2o_buffer_consume(&socket->input, len);
+    http1->head_bytes = 0;
+    exchange->closes = wants_to_close(http1);
+    exchange->is_complete = framing_body_length(&http1->framing) == 0;
+    http_exchange_admit(exchange);
+    exchange->is_complete = false; /* until the walker says so */
+    if (exchange->state == EXCHANGE_RECEIVING)
+        ask_for_body(connection);
+    set_deadline(connection, body_us(connection));
+}
+
+/* Answers bytes that are not HTTP. */
+static void reject(struct http_connection *connection, enum err error, const char *detail)
+{
+    struct http1 *http1 = connection->http1;
+    http1->is_broken = true;
+    if (!http1->exchange && !begin_exchange(connection))
+        return;
+    if (http1->exchange->state == EXCHANGE_RECEIVING)
+        http_answer_problem(http1->exchange, error, detail, NULL);
+    else
+        http1->exchange->closes = true;
+}
+
+/* Whether bytes of this connection can be used now. */
+static bool may_walk(const struct http1 *http1)
+{
+    if (http1->is_broken || http1->lingers)
+        return false;
+    const struct http_exchange *exchange = http1->exchange;
+    if (!exchange || exchange->state == EXCHANGE_RECEIVING)
+        return true;
+    return exchange->state == EXCHANGE_ANSWERING && !exchange->is_complete && !exchange->closes;
+}
+
+static void on_event(
+    struct http_connection *connection, enum framing_event event, size_t used, struct slice data)
+{
+    struct http1 *http1 = connection->http1;
+    switch (event) {
+    case FRAMING_HEAD:
+        take_head(connection, http1->head_bytes + used);
+        return;
+    case FRAMING_FAULT:
+        reject(connection, ERR_BAD_REQUEST, http1->framing.fault);
+        return;
+    case FRAMING_DATA:
+        http_exchange_receive(http1->exchange, data.data, data.len);
+        break;
+    case FRAMING_END:
+        http_exchange_handle(http1->exchange);
+        break;
+    default:
+        break;
+    }
+    h2o_buffer_consume(&connection->socket->input, used);
+}
+
+/* All bytes are used. */
+static void want_more(struct http_connection *connection, size_t used)
+{
+    struct http1 *http1 = connection->http1;
+    /* A chunk's size, a trailer, or an empty line after the last body. */
+    if (http1->exchange || framing_phase(&http1->framing) == FRAMING_IDLE) {
+        h2o_buffer_consume(&connection->socket->input, used);
         return;
     }
-    connection->refused = true;
-    connection->refusal = answer.data;
-    h2o_socket_read_stop(socket);
-    h2o_iovec_t out = h2o_iovec_init(answer.data, answer.len);
-    h2o_timeout_link(server->loop, &server->head_timeout, &connection->deadline);
-    h2o_socket_write(socket, &out, 1, on_refusal_written);
-}
-
-static void link_deadline(struct http_connection *connection)
-{
-    struct http_server *server = connection->server;
-    h2o_timeout_t *of_phase[] = {[FRAMING_IDLE] = &server->idle_timeout,
-        [FRAMING_HEAD] = &server->head_timeout,
-        [FRAMING_BODY] = &server->body_timeout};
-    connection->phase = framing_phase(&connection->framing);
-    h2o_timeout_unlink(&connection->deadline);
-    h2o_timeout_link(server->loop, of_phase[connection->phase], &connection->deadline);
-}
-
-static void on_late(h2o_timeout_entry_t *entry)
-{
-    struct http_connection *connection = CONTAINER_OF(entry, struct http_connection, deadline);
-    /* While h2o does not read, the client waits for the answer: that is no timeout. */
-    if (connection->refused || h2o_socket_is_reading(connection->socket))
-        finish(connection);
-}
-
-/* Checks the new bytes. Returns false if they were rejected. */
-static bool take(struct http_connection *connection, size_t new_bytes)
-{
-    h2o_buffer_t *input = connection->socket->input;
-    unsigned requests = connection->framing.requests;
-    size_t start;
-    const char *fault = framing_walk(
-        &connection->framing, input->bytes + input->size - new_bytes, new_bytes, &start);
-    if (fault && start == 0) {
-        answer_refusal(connection, fault);
-        return false;
-    }
-    if (fault) {
-        input->size -= new_bytes - start;
-        connection->fault = fault;
-        h2o_timeout_unlink(&connection->deadline);
-    } else if (framing_phase(&connection->framing) != connection->phase ||
-               connection->framing.requests != requests) {
-        link_deadline(connection);
-    }
-    return true;
+    bool is_first = http1->head_bytes == 0 && used > 0;
+    http1->head_bytes += used;
+    if (is_first)
+        set_deadline(connection, connection->server->options.limits.head_ms * US_PER_MS);
+    if (http1->head_bytes > HEAD_BYTES_MAX)
+        reject(connection, ERR_HEAD_TOO_LARGE,
+            "The head of the request is too large. At most 16 KiB are allowed.");
 }
 
 static void on_bytes(h2o_socket_t *socket, const char *error)
 {
-    struct http_connection *connection = socket->on_close.data;
-    if (error || take(connection, socket->bytes_read))
-        connection->h2o_read(socket, error); /* may free the connection */
+    struct http_connection *connection = socket->data;
+    if (error)
+        http_connection_close(connection, true);
+    else
+        work(connection);
 }
 
-/* Replaces h2o's function. The socket may be a partner's connection or any other. */
-void h2o_socket_read_start(h2o_socket_t *socket, h2o_socket_cb callback)
+/* Uses the bytes of the input until a request is complete, or until they are used up. */
+static void work(struct http_connection *connection)
 {
-    struct http_connection *connection = http_connection_of(socket);
-    if (!connection || connection->stage != CONNECTION_HTTP1) {
-        h2o_reads(socket, callback);
-        return;
+    struct http1 *http1 = connection->http1;
+    h2o_socket_t *socket = connection->socket;
+    while (may_walk(http1)) {
+        struct slice data = {0};
+        size_t used;
+        enum framing_event event = framing_next(&http1->framing,
+            slice_of(
+                socket->input->bytes + http1->head_bytes, socket->input->size - http1->head_bytes),
+            &used, &data);
+        if (event != FRAMING_MORE) {
+            on_event(connection, event, used, data);
+            continue;
+        }
+        want_more(connection, used);
+        if (may_walk(http1)) {
+            h2o_socket_read_start(socket, on_bytes);
+            return;
+        }
     }
-    connection->h2o_read = callback;
-    if (connection->fault && socket->input->size == 0) {
-        answer_refusal(connection, connection->fault);
-        return;
-    }
-    if (!connection->fault)
-        link_deadline(connection);
-    h2o_reads(socket, on_bytes);
+    h2o_socket_read_stop(socket);
+    const struct http_exchange *exchange = http1->exchange;
+    if (exchange && exchange->state == EXCHANGE_HANDLED)
+        connection->deadline_mono_us = HTTP_NEVER;
+    /* The answer was written before the body was complete. */
+    if (exchange && !http1->is_writing && is_answer_written(exchange))
+        end_answer(connection);
 }
 
 void http1_begin(struct http_connection *connection)
 {
-    struct http_server *server = connection->server;
-    h2o_socket_t *socket = connection->socket;
+    connection->http1 = memory_new(sizeof *connection->http1);
     connection->stage = CONNECTION_HTTP1;
-    connection->deadline.cb = on_late;
-    connection->framing.body_bytes_max = server->config.max_request_entity_size;
-    if (!take(connection, socket->input->size))
-        return;
-    bool gone = false;
-    connection->gone = &gone;
-    h2o_http1_accept(&server->accept, socket, *h2o_get_timestamp(&server->context, NULL, NULL));
-    if (gone)
-        return;
-    connection->gone = NULL;
-    /* Otherwise h2o did not call the function above, and would read unchecked bytes. */
-    assert(connection->h2o_read);
+    work(connection);
 }
 
-bool http1_is_guarded(void)
+void http1_free(struct http1 *http1)
 {
-    return dlsym(RTLD_DEFAULT, "h2o_socket_read_start") == (void *)h2o_socket_read_start;
+    if (!http1)
+        return;
+    if (http1->exchange)
+        http_exchange_drop(http1->exchange);
+    free(http1);
+}
+
+bool http1_is_idle(const struct http_connection *connection)
+{
+    char byte;
+    return !connection->http1->exchange && connection->socket->input->size == 0 &&
+           recv(h2o_socket_get_fd(connection->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
+}
+
+void http1_late(struct http_connection *connection)
+{
+    const struct http1 *http1 = connection->http1;
+    if (http1->lingers)
+        ;
+    else if (http1->is_writing)
+        metrics_add(METRIC_HTTP_CUT_UNREAD, 1);
+    else if (http1->exchange || http1->head_bytes)
+        metrics_add(METRIC_HTTP_CUT_SLOW, 1);
+    http_connection_close(connection, true);
 }

@@ -5,7 +5,8 @@
 
 #include "base/clock.h"
 #include "base/list.h"
-#include "http/framing.h"
+#include "http/head.h"
+#include "http/peer.h"
 #include "http/problem.h"
 #include "http/server.h"
 #include "http/tls_internal.h"
@@ -19,32 +20,43 @@
 #pragma GCC diagnostic ignored "-Wstrict-prototypes"
 #pragma GCC diagnostic ignored "-Wpointer-arith"
 #include <h2o.h>
-#include <h2o/http1.h>
-#include <h2o/http2.h>
 #pragma GCC diagnostic pop
 
 #define HTTP_PATH_PARTS_MAX 4
+#define HTTP_REQUEST_ID "x-request-id"
+#define HTTP_NEVER INT64_MAX /* a deadline that never comes */
+
+/* The largest piece that is given to a socket at once. When it is written, the client has made
+ * progress. */
+#define HTTP_WRITE_BYTES (64 * 1024)
+
+/* Parts of the memory that requests and answers may use, over all connections of a server. */
+enum http_room { HTTP_ROOM_HEADS, HTTP_ROOM_BODIES /* and answers */, HTTP_ROOMS };
 
 struct http_server {
     struct http_options options; /* immutable after http_server_new */
+    size_t body_bytes_max;       /* of the largest route */
 
-    h2o_globalconf_t config;
-    h2o_context_t context;
     h2o_evloop_t *loop;
-    h2o_accept_ctx_t accept;
+    h2o_timeout_t zero_timeout, hundred_ms_timeout;
     h2o_socket_t *listener;       /* NULL without one, and once it drains */
     h2o_socket_t *tls_listener;   /* the same */
     h2o_socket_t *mailbox_socket; /* a dup of the mailbox's eventfd; NULL without a mailbox */
 
-    h2o_timeout_t handshake_timeout, first_timeout;         /* see struct http_limits */
-    h2o_timeout_t head_timeout, body_timeout, idle_timeout; /* HTTP/1 */
     h2o_timeout_entry_t accept_pause; /* linked: full or out of descriptors, retries when due */
-    h2o_timeout_entry_t tick;         /* linked: with an on_tick */
-    h2o_timeout_entry_t drain_sweep;  /* linked: draining, and connections are still open */
+    h2o_timeout_entry_t tick;         /* linked: every 100 ms */
 
     struct list connections; /* of struct http_connection */
     unsigned connections_open;
-    struct list exchanges; /* of struct http_exchange: not answered yet */
+    struct list exchanges; /* of struct http_exchange: a handler has them */
+    struct list timed;     /* of struct http_exchange: HTTP/2, with a deadline */
+    struct list unflushed; /* of struct http_connection: HTTP/2, with frames to write */
+
+    size_t room_taken[HTTP_ROOMS];  /* bytes */
+    uint64_t request_ids, requests; /* see http_request_id */
+
+    int64_t date_s; /* what `date` says */
+    char date[32];  /* of the date header */
 
     int64_t tls_log_mono_us; /* from then on a failed handshake is logged again */
     unsigned tls_unlogged;   /* handshakes that have failed since the last line */
@@ -52,6 +64,8 @@ struct http_server {
     bool online;            /* for RCU, in this turn */
     int64_t online_mono_us; /* the time of that */
     bool draining;
+    int64_t drain_since_mono_us;
+    bool drain_is_final; /* HTTP/2 clients have the final GOAWAY */
     bool stopping;
     bool closing; /* the loop has ended: handlers are not called any more */
 };
@@ -59,17 +73,20 @@ struct http_server {
 /*
  * An accepted connection:
  *
- *   HANDSHAKE --> UNDECIDED --preface--> HTTP2
- *                     '------other-----> HTTP1
+ *   HANDSHAKE --> UNDECIDED --preface--> HTTP2 ---.
+ *       |             |'-------other-----> HTTP1 --+--> CLOSING
+ *       '-------------'-----------------------------'
  *
- * HANDSHAKE is for connections to the TLS listener only; others begin UNDECIDED. Penstock owns the
- * socket until the protocol is known. After that h2o owns it, and reports only its close.
+ * HANDSHAKE is for connections to the TLS listener. Others begin UNDECIDED.
+ * CLOSING: Penstock does not use it any more. With TLS it lasts until the peer has read our end, or
+ * until the deadline.
  */
 enum connection_stage {
     CONNECTION_HANDSHAKE,
     CONNECTION_UNDECIDED,
     CONNECTION_HTTP1,
-    CONNECTION_HTTP2
+    CONNECTION_HTTP2,
+    CONNECTION_CLOSING
 };
 
 /* The protocol that a TLS client has chosen. NONE: it has offered none, or there is no TLS. */
@@ -77,39 +94,63 @@ enum http_alpn { HTTP_ALPN_NONE, HTTP_ALPN_1, HTTP_ALPN_2 };
 
 struct http_connection {
     struct list link;
+    struct list in_unflushed;
     struct http_server *server;
     h2o_socket_t *socket;
+    struct http_peer peer;
     enum connection_stage stage;
-    bool has_asked;  /* a whole request was received */
-    bool is_ending;  /* it was shut down to make room, and h2o has not seen that yet */
-    bool is_closing; /* http_connection_close was called: TLS closes with a last record */
-    h2o_timeout_entry_t deadline; /* linked until the protocol is known, and while HTTP1 waits */
+    bool has_asked;              /* a whole head was received */
+    int64_t deadline_mono_us;    /* of the phase that it is in; HTTP_NEVER: none */
+    int64_t write_since_mono_us; /* HTTP/2: of the write that is in progress; HTTP_NEVER: none */
+    struct http1 *http1;         /* of http1.c; NULL in other stages */
+    struct http2 *http2;         /* of http2.c; the same */
 
     /* TLS, owned by connection_tls.c */
-    bool is_tls;
     enum http_alpn alpn;
-    SSL_CTX *context;                /* a reference */
+    SSL_CTX *context;                /* a reference; NULL: no TLS */
     struct tls_handshake *handshake; /* NULL once the handshake is complete */
     struct tls_identity *identity;   /* NULL: the client has sent no certificate */
+};
 
-    /* HTTP1, owned by http1.c */
-    struct framing framing;
-    enum framing_phase phase; /* the phase that the deadline is for */
-    h2o_socket_cb h2o_read;   /* h2o's callback; NULL before h2o has the connection */
-    const char *fault; /* why the bytes after those that h2o has are rejected; NULL: they are not */
-    bool refused;      /* the 400 is being written or was written */
-    char *refusal;     /* its bytes, while they are being written */
-    bool *gone;        /* set when the connection is freed; may be NULL */
+enum exchange_state {
+    EXCHANGE_RECEIVING, /* its connection owns it */
+    EXCHANGE_HANDLED,   /* its handler owns it, until http_answer */
+    EXCHANGE_ANSWERING  /* its connection owns it, and writes the reply */
 };
 
 struct http_exchange {
-    struct list link;
-    struct http_server *server;  /* NULL after the server was freed */
-    h2o_req_t *req;              /* NULL after the client has disconnected */
-    struct http_exchange **cell; /* in the request's memory; points back (see exchange.c) */
+    struct list link;                   /* in server->exchanges */
+    struct list in_timed;               /* in server->timed */
+    struct list in_connection;          /* HTTP/2: in its connection's */
+    struct http_server *server;         /* NULL after the server was freed */
+    struct http_connection *connection; /* NULL: the client has disconnected or reset the stream */
+    int32_t stream;                     /* HTTP/2; 0: HTTP/1 */
+    struct http_peer peer;
+    enum exchange_state state;
+    bool is_head;             /* HEAD: the answer has no body */
+    bool is_complete;         /* the body is complete */
+    bool is_known;            /* the caller was authenticated */
+    bool handler_runs;        /* so it must not be freed */
+    bool closes;              /* HTTP/1: the connection ends with the answer */
+    unsigned data_frames;     /* HTTP/2: received for the body */
+    uint64_t number;          /* of the server's requests */
+    char id[32];              /* see http_request_id; empty: not asked for yet */
+    int64_t deadline_mono_us; /* HTTP/2 */
     int64_t received_mono_us;
+
     const struct http_route *route; /* NULL: none matches */
     struct slice parts[HTTP_PATH_PARTS_MAX];
+    size_t body_bytes_max; /* of the route */
+    uint64_t body_told;    /* Content-Length; UINT64_MAX: not told */
+    char *body;
+    size_t body_len, body_capacity;
+
+    int status;
+    struct buffer reply; /* HTTP/1: all of it. HTTP/2: the body */
+    size_t reply_sent;
+
+    size_t room[HTTP_ROOMS]; /* bytes that it has taken */
+    struct head *head;       /* NULL after the handler has returned */
 };
 
 /* Sets the thread online for RCU until the end of the turn. Call it before code that reads under
@@ -125,55 +166,83 @@ static inline void http_server_go_online(struct http_server *server)
 }
 
 /* connection.c */
-void http_connection_has_asked(h2o_req_t *req);
 void http_connections_begin(struct http_server *server);
 void http_connections_drain(struct http_server *server);
-/* Stops accepting and shuts down every connection. h2o closes them in the next turns. */
+void http_connections_sweep(struct http_server *server, int64_t now_mono_us);
+/* Stops accepting and closes every connection. */
 void http_connections_cut(struct http_server *server);
+/* Ends the connection. `connection` must not be used any more. With `is_cut` nothing is written to
+ * the client any more, not even the end of TLS. */
+void http_connection_close(struct http_connection *connection, bool is_cut);
 
 /* Detects the protocol. Call it when nothing comes before it any more. May free the connection. */
 void http_connection_detect(struct http_connection *connection);
-/* Closes a connection whose socket h2o does not own. Frees it, now or in one of the next turns. */
-void http_connection_close(struct http_connection *connection);
+
+/* Returns NULL if the socket is not a client's connection. */
+struct http_connection *http_connection_of(h2o_socket_t *socket);
 
 /* connection_tls.c */
 void http_server_use_tls(struct http_server *server);
 /* Takes a new connection to the TLS listener, and calls http_connection_detect when the handshake
  * is complete. */
 void http_connection_handshake(struct http_connection *connection);
+void http_connection_handshake_late(struct http_connection *connection);
 void http_connection_end_tls(struct http_connection *connection);
 
-/* Returns NULL if the socket is not a partner's connection. */
-struct http_connection *http_connection_of(h2o_socket_t *socket);
+/* peer.c: reads the address of the far end. All zero if the system does not have it any more. */
+void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer);
 
 /* http1.c: takes a connection whose first bytes are not HTTP/2's preface. May free it. */
 void http1_begin(struct http_connection *connection);
-bool http1_is_guarded(void); /* whether h2o calls the function of http1.c */
+void http1_free(struct http1 *http1);
+bool http1_is_idle(const struct http_connection *connection);
+void http1_answer(struct http_exchange *exchange, const struct http_reply *reply);
+void http1_set_exchange(struct http_exchange *exchange); /* in the place of the present one */
+/* A deadline has come. May free the connection. */
+void http1_late(struct http_connection *connection);
 
-/* http2.c: returns why the body does not match its header list, or NULL. */
-const char *http2_framing_doubt(const h2o_req_t *req);
-bool http2_is_guarded(void);
+/* http2.c: the same for HTTP/2. */
+void http2_begin(struct http_connection *connection);
+void http2_free(struct http2 *http2);
+bool http2_is_idle(const struct http_connection *connection);
+void http2_answer(struct http_exchange *exchange, const struct http_reply *reply);
+void http2_set_exchange(struct http_exchange *exchange);
+void http2_late(struct http_connection *connection);
+/* The deadline of one request or answer has come. */
+void http2_exchange_late(struct http_exchange *exchange);
+/* Tells the client to leave: `is_final`: requests after those that were received are not taken. */
+void http2_drain(struct http_connection *connection, bool is_final);
+/* Writes what waits. May free the connection. */
+void http2_flush(struct http_connection *connection);
 
 /* exchange.c */
-struct http_exchange *http_exchange_new(struct http_server *server, h2o_req_t *req);
+/* `stream` 0: HTTP/1. Returns NULL without room. Its head is empty. */
+struct http_exchange *http_exchange_new(struct http_connection *connection, int32_t stream);
+/* The head is complete: finds the route, checks the head, and asks the route's `admit`. It may be
+ * answered when this returns: then its state is EXCHANGE_ANSWERING. */
+void http_exchange_admit(struct http_exchange *exchange);
+/* Adds to the body. May answer it (413, 503). Does nothing after an answer. */
+void http_exchange_receive(struct http_exchange *exchange, const void *data, size_t len);
+/* The body is complete: calls the handler, which may answer at once. Does nothing after an
+ * answer. */
+void http_exchange_handle(struct http_exchange *exchange);
+/* The connection does not need it any more: it was answered, or the client has left. Frees it
+ * unless its handler has it. */
+void http_exchange_drop(struct http_exchange *exchange);
 /* Answers open exchanges with 503 if their client is still connected. After that only their holders
  * own them. */
 void http_exchanges_abandon(struct http_server *server);
 
-struct http_request_handler {
-    h2o_handler_t super;
-    struct http_server *server;
-};
-
-/* router.c: h2o's entry point for every request. */
-int http_route_on_request(h2o_handler_t *handler, h2o_req_t *req);
+/* router.c: finds the route. Answers and returns false if there is none or the head is wrong. */
+bool http_route_find(struct http_exchange *exchange);
 
 /* problem.c */
-void http_print_problem(
-    struct buffer *body, enum err error, const char *detail, const struct field_problems *problems);
 /* http_answer_problem with one more header, which may be NULL. */
 void http_answer_problem_with(struct http_exchange *exchange, enum err error, const char *detail,
     const struct field_problems *problems, const struct http_header_field *extra);
+
+/* The value of the date header now. */
+struct slice http_date(struct http_server *server);
 
 /* The standard phrase of a status that we answer with (RFC 9110): "Not Found". */
 const char *http_status_text(int status);

@@ -12,7 +12,7 @@ static void add_member(struct buffer *body, const char *name, const char *value)
     buffer_add_json_string(body, slice_from_string(value));
 }
 
-void http_print_problem(
+static void print_problem(
     struct buffer *body, enum err error, const char *detail, const struct field_problems *problems)
 {
     buffer_add_format(body, "{\"type\":\"urn:penstock:problem:%s\",", err_name(error));
@@ -37,7 +37,7 @@ void http_answer_problem_with(struct http_exchange *exchange, enum err error, co
     const struct field_problems *problems, const struct http_header_field *extra)
 {
     struct buffer body = BUFFER_EMPTY;
-    http_print_problem(&body, error, detail, problems);
+    print_problem(&body, error, detail, problems);
     struct http_reply reply = {.status = err_http_status(error)};
     if (buffer_status(&body) == OK) {
         reply.content_type = "application/problem+json";
@@ -79,5 +79,5 @@ void http_answer_refusal(struct http_exchange *exchange, const struct refusal *r
 
 void http_print_refusal(struct buffer *json, const struct refusal *refusal)
 {
-    http_print_problem(json, refusal->error, refusal->detail, &refusal->problems);
+    print_problem(json, refusal->error, refusal->detail, &refusal->problems);
 }

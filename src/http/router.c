@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Routes: from h2o's request to the handler. Checks what no handler should see (a body that does
- * not match its header list, repeated headers, a body that is too large), finds the route, and
- * calls its handler. The table has a few dozen routes, so a linear search is fast enough.
+ * Routes: from the head of a request to its handler. Rejects what no handler should see: a head that
+ * is too large, and repeated headers. The table has a few dozen routes, so a linear search is fast
+ * enough.
  */
 #include "http/http_internal.h"
 
@@ -70,14 +70,14 @@ static enum route_result find_route(const struct http_route *routes, struct slic
 }
 
 /* Returns the name of a header that is allowed once and occurs twice, or NULL. */
-static const char *repeated_header(const struct http_server *server, const h2o_req_t *req)
+static const char *repeated_header(const struct http_server *server, const struct head *head)
 {
     const struct slice *single = server->options.single;
     unsigned seen = 0;
-    for (size_t i = 0; single && i < req->headers.size; i++) {
-        const h2o_iovec_t *name = req->headers.entries[i].name;
+    for (unsigned i = 0; single && i < head->fields_count; i++) {
+        struct slice name = head_slice(head, head->fields[i].name);
         for (unsigned n = 0; single[n].len > 0; n++) {
-            if (name->len != single[n].len || memcmp(name->base, single[n].data, name->len) != 0)
+            if (!slice_equal(name, single[n]))
                 continue;
             if (seen & 1u << n)
                 return single[n].data;
@@ -94,61 +94,41 @@ static void answer_repeated(struct http_exchange *exchange, const char *name)
     http_answer_problem(exchange, ERR_BAD_REQUEST, detail, NULL);
 }
 
-static void answer_too_large(struct http_exchange *exchange, size_t body_bytes_max)
+static void answer_large_head(struct http_exchange *exchange)
 {
-    char detail[96];
-    snprintf(detail, sizeof detail, "The body is too large. At most %zu bytes are allowed here.",
-        body_bytes_max);
-    http_answer_problem(exchange, ERR_TOO_LARGE, detail, NULL);
+    char detail[128];
+    snprintf(detail, sizeof detail,
+        "The head of the request is too large. At most %d fields and %d bytes are allowed.",
+        HEAD_FIELDS_MAX, HEAD_BYTES_MAX);
+    http_answer_problem(exchange, ERR_HEAD_TOO_LARGE, detail, NULL);
 }
 
-static void dispatch(struct http_server *server, struct http_exchange *exchange)
+bool http_route_find(struct http_exchange *exchange)
 {
-    const struct http_route *route;
+    struct http_server *server = exchange->server;
+    if (exchange->head->is_too_large) {
+        answer_large_head(exchange);
+        return false;
+    }
+    const char *repeated = repeated_header(server, exchange->head);
+    if (repeated) {
+        answer_repeated(exchange, repeated);
+        return false;
+    }
     char methods[ROUTE_METHODS_BYTES];
-    size_t body_bytes_max = server->options.body_bytes_max;
-    switch (find_route(server->options.routes, http_method(exchange), http_path(exchange), &route,
-        exchange->parts, methods)) {
-    case ROUTE_NONE:
-        http_answer_problem(
-            exchange, ERR_NOT_FOUND, "Nothing is at this path. Check the URL.", NULL);
-        break;
+    switch (find_route(server->options.routes, http_method(exchange), http_path(exchange),
+        &exchange->route, exchange->parts, methods)) {
+    case ROUTE_FOUND:
+        return true;
     case ROUTE_OTHER_METHOD: {
         struct http_header_field allow = {"allow", methods};
         http_answer_problem_with(exchange, ERR_METHOD,
             "This path does not support the method. See the Allow header.", NULL, &allow);
-        break;
+        return false;
     }
-    case ROUTE_FOUND:
-        exchange->route = route;
-        if (route->body_bytes_max)
-            body_bytes_max = route->body_bytes_max;
-        if (http_body(exchange).len > body_bytes_max)
-            answer_too_large(exchange, body_bytes_max);
-        else
-            route->handle(exchange, server->options.context);
+    default:
+        http_answer_problem(
+            exchange, ERR_NOT_FOUND, "Nothing is at this path. Check the URL.", NULL);
+        return false;
     }
-}
-
-int http_route_on_request(h2o_handler_t *handler, h2o_req_t *req)
-{
-    struct http_server *server = CONTAINER_OF(handler, struct http_request_handler, super)->server;
-    http_connection_has_asked(req);
-    struct http_exchange *exchange = http_exchange_new(server, req);
-    if (server->closing) {
-        http_answer_problem(exchange, ERR_SHUTTING_DOWN, NULL, NULL);
-        return 0;
-    }
-    /* http1.c has checked the framing of HTTP/1. */
-    const char *doubt = req->version >= 0x200 ? http2_framing_doubt(req) : NULL;
-    const char *repeated = repeated_header(server, req);
-    if (doubt) {
-        http_answer_problem(exchange, ERR_BAD_REQUEST, doubt, NULL);
-    } else if (repeated) {
-        answer_repeated(exchange, repeated);
-    } else {
-        http_server_go_online(server);
-        dispatch(server, exchange);
-    }
-    return 0;
 }

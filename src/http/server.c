@@ -1,28 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server: h2o's configuration, context and loop, and their start and end.
+ * The server: its loop, which is h2o's, and its start and end.
  *
  * One turn is one h2o_evloop_run. It waits once, at its beginning, and then runs callbacks. So the
  * thread is offline for RCU when the turn begins. The first handler or mail sets it online, and it
- * is set offline after the turn.
+ * is set offline after the turn. At the end of a turn, the frames of HTTP/2 connections are written.
  *
- * Limits. router.c enforces body_bytes_max (413 with a problem). h2o accepts bodies that are larger
- * than the largest route's limit by body_bytes_max. So a body that is slightly too large is read,
- * and the connection stays usable. A larger one is not read. On HTTP/1 it ends the connection: with
- * a Content-Length, http1.c answers 413 with a problem; with chunks, h2o answers 413 in plain text.
- * On HTTP/2, h2o sends RST_STREAM.
- *
- * h2o 2.2.5 buffers a whole body before it calls the handler, and has one limit for all paths. A
- * connection has at most 100 HTTP/2 streams (fixed in h2o), each with a window of 16 MiB. So with
- * batches of 1 MiB, one connection can make the ingress use 106 MiB (13 MiB if every route had 64
- * KiB). This folder does not limit the sum over all connections. An edge proxy must do that,
- * because it sees the frames before h2o does.
+ * Memory. Heads, bodies and answers of all connections share the room (http_options.room_bytes).
+ * Without room, a new request is refused (REFUSED_STREAM, or the connection ends), and a body is
+ * answered with 503. The rest of a connection is small: the socket's buffers in the kernel, and 10
+ * KiB for HTTP/2.
  *
  * When a server is freed, h2o 2.2.5 does not return the descriptor of its epoll and a few recycled
  * blocks of the thread.
  */
 #include "http/http_internal.h"
 
+#include "base/crypto.h"
 #include "base/memory.h"
 #include "runtime/metrics.h"
 
@@ -30,15 +24,23 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-/* Load balancers keep connections for a minute, so idle must be longer (server.h, struct
- * http_limits).
+/*
+ * Why these:
+ *   handshake  two round trips and a signature; three retransmissions of each
+ *   first   a client speaks at once; a TCP connection without a byte is a scan or a spare one
+ *   head    one or two packets; 5 s are three retransmissions
+ *   body    10 s, and 1 s for each 64 KiB: half a megabit per second
+ *   answer  the client has this for each 64 KiB of the answer
+ *   idle    load balancers keep connections for a minute, so it must be longer
  */
-static const struct http_limits default_limits = {
-    .handshake_ms = 5000, .first_ms = 10000, .head_ms = 5000, .body_ms = 10000, .idle_ms = 75000};
+static const struct http_limits default_limits = {.handshake_ms = 5000,
+    .first_ms = 10000,
+    .head_ms = 5000,
+    .body_ms = 10000,
+    .answer_ms = 10000,
+    .idle_ms = 75000};
 
-#define H2O_MARGIN_MS 1000 /* so that h2o's timeout for a whole HTTP/1 request is never the first */
-/* HTTP/2: from the final GOAWAY until h2o closes the remaining connections. */
-#define DRAIN_MS_MAX 30000
+#define ROOM_BYTES (32 * 1024 * 1024)
 #define TURNS_TO_CLOSE_MAX 200
 #define TURN_TO_CLOSE_MS 5
 
@@ -66,18 +68,24 @@ static void on_mailbox_ready(h2o_socket_t *socket, const char *error)
 static void on_tick(h2o_timeout_entry_t *entry)
 {
     struct http_server *server = CONTAINER_OF(entry, struct http_server, tick);
-    h2o_timeout_link(server->loop, &server->context.hundred_ms_timeout, &server->tick);
+    h2o_timeout_link(server->loop, &server->hundred_ms_timeout, &server->tick);
+    http_connections_sweep(server, clock_mono_us());
+    if (!server->options.on_tick || server->closing)
+        return;
     http_server_go_online(server);
     server->options.on_tick(server->options.context);
 }
 
-static size_t largest_body(const struct http_options *options)
+static void flush_all(struct http_server *server)
 {
-    size_t largest = options->body_bytes_max;
-    for (const struct http_route *route = options->routes; route->method; route++)
-        if (route->body_bytes_max > largest)
-            largest = route->body_bytes_max;
-    return largest;
+    while (!list_is_empty(&server->unflushed))
+        http2_flush(CONTAINER_OF(server->unflushed.next, struct http_connection, in_unflushed));
+}
+
+static void turn(struct http_server *server, int32_t wait_ms)
+{
+    h2o_evloop_run(server->loop, wait_ms);
+    flush_all(server);
 }
 
 static void fill_in(struct http_limits *limits)
@@ -90,50 +98,10 @@ static void fill_in(struct http_limits *limits)
         limits->head_ms = default_limits.head_ms;
     if (!limits->body_ms)
         limits->body_ms = default_limits.body_ms;
+    if (!limits->answer_ms)
+        limits->answer_ms = default_limits.answer_ms;
     if (!limits->idle_ms)
         limits->idle_ms = default_limits.idle_ms;
-}
-
-static void begin_timeouts(struct http_server *server)
-{
-    const struct http_limits *limits = &server->options.limits;
-    h2o_timeout_init(server->loop, &server->handshake_timeout, limits->handshake_ms);
-    h2o_timeout_init(server->loop, &server->first_timeout, limits->first_ms);
-    h2o_timeout_init(server->loop, &server->head_timeout, limits->head_ms);
-    h2o_timeout_init(server->loop, &server->body_timeout, limits->body_ms);
-    h2o_timeout_init(server->loop, &server->idle_timeout, limits->idle_ms);
-}
-
-static void end_timeouts(struct http_server *server)
-{
-    h2o_timeout_dispose(server->loop, &server->handshake_timeout);
-    h2o_timeout_dispose(server->loop, &server->first_timeout);
-    h2o_timeout_dispose(server->loop, &server->head_timeout);
-    h2o_timeout_dispose(server->loop, &server->body_timeout);
-    h2o_timeout_dispose(server->loop, &server->idle_timeout);
-}
-
-static void configure(struct http_server *server)
-{
-    h2o_globalconf_t *config = &server->config;
-    h2o_config_init(config);
-    config->server_name = h2o_iovec_init(H2O_STRLIT("Penstock"));
-    config->max_request_entity_size =
-        largest_body(&server->options) + server->options.body_bytes_max;
-    const struct http_limits *limits = &server->options.limits;
-    config->http1.req_timeout = limits->idle_ms + limits->head_ms + limits->body_ms + H2O_MARGIN_MS;
-    config->http1.upgrade_to_http2 = 0; /* connection.c finds the preface */
-    config->http2.idle_timeout = limits->idle_ms;
-    config->http2.graceful_shutdown_timeout = DRAIN_MS_MAX;
-
-    /* All paths have the same handler. It is on h2o's fallback path, which needs no leading
-     * slash. */
-    h2o_hostconf_t *host =
-        h2o_config_register_host(config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
-    struct http_request_handler *handler =
-        (void *)h2o_create_handler(&host->fallback_path, sizeof *handler);
-    handler->super.on_req = http_route_on_request;
-    handler->server = server;
 }
 
 enum err http_server_new(const struct http_options *options, struct http_server **ret_server)
@@ -150,18 +118,17 @@ enum err http_server_new(const struct http_options *options, struct http_server 
     struct http_server *server = memory_new(sizeof *server);
     server->options = *options;
     fill_in(&server->options.limits);
-    /* Otherwise h2o is linked in a way that bypasses the checks of http1.c and http2.c. */
-    assert(http1_is_guarded() && http2_is_guarded());
+    if (!server->options.room_bytes)
+        server->options.room_bytes = ROOM_BYTES;
+    crypto_random(&server->request_ids, sizeof server->request_ids);
     list_init(&server->exchanges);
-    configure(server);
+    list_init(&server->timed);
     server->loop = h2o_evloop_create();
-    begin_timeouts(server);
-    h2o_context_init(&server->context, server->loop, &server->config);
-    server->accept = (h2o_accept_ctx_t){.ctx = &server->context, .hosts = server->config.hosts};
+    h2o_timeout_init(server->loop, &server->zero_timeout, 0);
+    h2o_timeout_init(server->loop, &server->hundred_ms_timeout, 100);
     http_connections_begin(server);
     server->tick = (h2o_timeout_entry_t){.cb = on_tick};
-    if (options->on_tick)
-        h2o_timeout_link(server->loop, &server->context.hundred_ms_timeout, &server->tick);
+    h2o_timeout_link(server->loop, &server->hundred_ms_timeout, &server->tick);
     if (mailbox_fd >= 0) {
         server->mailbox_socket =
             h2o_evloop_socket_create(server->loop, TAKE_FD(mailbox_fd), H2O_SOCKET_FLAG_DONT_READ);
@@ -176,7 +143,10 @@ enum err http_server_new(const struct http_options *options, struct http_server 
 
 void http_server_drain(struct http_server *server)
 {
+    if (server->draining)
+        return;
     server->draining = true;
+    server->drain_since_mono_us = clock_mono_us();
     http_connections_drain(server);
 }
 
@@ -190,15 +160,16 @@ void http_server_stop(struct http_server *server)
     server->stopping = true;
 }
 
-/* Only h2o can free its connections. It does so when it reads the end of each. */
+/* With TLS, a connection ends some turns after it was closed. In the last turn, h2o frees sockets. */
 static void close_connections(struct http_server *server)
 {
     http_exchanges_abandon(server);
-    h2o_evloop_run(server->loop, 0); /* HTTP/2 writes its frames in the next turn */
+    flush_all(server);
     http_connections_cut(server);
     for (int i = 0; i < TURNS_TO_CLOSE_MAX && server->connections_open > 0; i++)
-        h2o_evloop_run(server->loop, TURN_TO_CLOSE_MS);
+        turn(server, TURN_TO_CLOSE_MS);
     assert(server->connections_open == 0);
+    h2o_evloop_run(server->loop, 0);
 }
 
 /* Runs on the loop's thread if there was one: h2o's objects point into memory of that thread
@@ -208,17 +179,17 @@ static void shut(struct http_server *server)
     if (server->closing)
         return;
     server->closing = true;
-    h2o_timeout_unlink(&server->tick);
     if (server->mailbox_socket)
         h2o_socket_close(server->mailbox_socket);
     close_connections(server);
+    h2o_timeout_unlink(&server->tick);
     go_offline(server);
 }
 
 void http_server_run(struct http_server *server)
 {
     while (!server->stopping) {
-        h2o_evloop_run(server->loop, INT32_MAX);
+        turn(server, INT32_MAX);
         end_turn(server);
     }
     shut(server);
@@ -229,12 +200,8 @@ void http_server_free(struct http_server *server)
     if (!server)
         return;
     shut(server);
-    h2o_timeout_unlink(&server->context.http2._graceful_shutdown_timeout);
-    h2o_multithread_queue_t *queue = server->context.queue;
-    h2o_context_dispose(&server->context);
-    end_timeouts(server);
-    free(queue); /* h2o_multithread_destroy_queue does not free it */
+    h2o_timeout_dispose(server->loop, &server->zero_timeout);
+    h2o_timeout_dispose(server->loop, &server->hundred_ms_timeout);
     h2o_evloop_destroy(server->loop);
-    h2o_config_dispose(&server->config);
     free(server);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/1.1 and HTTP/2 on h2o, in cleartext and with TLS (tls.h). Each thread has one server with
- * its own loop, listeners and connections. Code outside this folder does not use h2o.
+ * HTTP/1.1 and HTTP/2, in cleartext and with TLS (tls.h), on h2o's event loop and sockets. Each
+ * thread has one server with its own loop, listeners and connections. Code outside this folder does
+ * not use h2o.
  *
  * A handler gets an exchange and answers it exactly once with http_answer, at once or later, on the
  * same thread. Answers of other threads arrive through the server's mailbox. The exchange outlives
- * its client. When the client resets or disconnects, h2o frees the request. The exchange stays
- * until http_answer, which then only counts it (penstock_answers_orphaned_total).
+ * its client: after a reset or a disconnect, http_answer only counts it
+ * (penstock_answers_orphaned_total).
  *
  * The thread is online for RCU from the first handler of a turn until the loop waits again. Threads
  * that run or free a server must block or ignore SIGPIPE.
@@ -28,6 +29,9 @@ struct http_route {
     const char *path;   /* "/v1/events/{id}": braces match any one non-empty segment */
     void (*handle)(struct http_exchange *exchange, void *context);
     size_t body_bytes_max; /* 0: the server's */
+    /* Called when the head is complete, before memory is used for the body. It may answer. Then
+     * `handle` is not called. NULL: nothing to check. */
+    void (*admit)(struct http_exchange *exchange, void *context);
     const char *challenge; /* WWW-Authenticate of a 401; NULL: Bearer */
 };
 
@@ -35,10 +39,10 @@ struct http_route {
 struct http_limits {
     unsigned handshake_ms; /* TLS: a new connection, until the handshake is complete (5 s) */
     unsigned first_ms;     /* after that, until its protocol is known (10 s) */
-    unsigned head_ms;      /* HTTP/1: from the first byte of a head to its last (5 s) */
-    unsigned body_ms;      /* HTTP/1: the same for a body (10 s) */
-    /* Between two requests. HTTP/2: without a byte and without an open request (75 s). */
-    unsigned idle_ms;
+    unsigned head_ms;      /* from the first byte of a head to its last (5 s) */
+    unsigned body_ms;      /* the same for a body (10 s); 1 s more for each 64 KiB */
+    unsigned answer_ms;    /* in which some of a waiting answer must be read (10 s) */
+    unsigned idle_ms;      /* without an open request (75 s) */
 };
 
 struct http_options {
@@ -55,7 +59,8 @@ struct http_options {
     struct mailbox *mailbox; /* handled on this loop; may be NULL */
     /* Called about every 100 ms on the server's thread, online for RCU. May be NULL. */
     void (*on_tick)(void *context);
-    size_t body_bytes_max; /* for routes without their own; 413 beyond it (see router.c) */
+    size_t body_bytes_max; /* for routes without their own; 413 beyond it */
+    size_t room_bytes;     /* memory for requests and answers of all connections; 0: 32 MiB */
     /* When it is reached, a new connection replaces the oldest one without a request, or waits. */
     unsigned connections_max;
     bool closes_idle; /* it also replaces one whose requests are all answered */
@@ -105,6 +110,11 @@ void http_server_drain(struct http_server *server);
 bool http_server_is_idle(const struct http_server *server);
 void http_server_stop(struct http_server *server);
 
+/* The caller is authenticated. Connections of unknown callers have less patience. */
+void http_mark_known(struct http_exchange *exchange);
+/* "req_" and 26 characters. Every answer has it as x-request-id. Valid until http_answer. */
+const char *http_request_id(struct http_exchange *exchange);
+
 /* The request. The slices are valid until the handler returns. */
 struct slice http_method(const struct http_exchange *exchange);
 struct slice http_path(const struct http_exchange *exchange);  /* without the query */
@@ -113,7 +123,7 @@ struct slice http_query(const struct http_exchange *exchange); /* after '?'; may
  * percent-decoded: ids do not need it. */
 struct slice http_path_part(const struct http_exchange *exchange, unsigned index);
 /* The first header of that name. If absent, `data` is NULL; an empty header has data and length 0.
- * h2o does not show content-length, transfer-encoding, expect and upgrade. */
+ * "host" is the authority of the request. */
 struct slice http_header(const struct http_exchange *exchange, const char *lower_case_name);
 struct slice http_body(const struct http_exchange *exchange);
 /* The time when the request was complete. Valid until http_answer. */

@@ -26,22 +26,10 @@
 #define PENSTOCK_HTTP_TLS_H
 
 #include "base/buffer.h"
-#include "base/crypto.h"
+#include "model/tls_identity.h"
 #include "runtime/metrics.h"
 
 #define TLS_CERTIFICATES_MAX 16
-#define TLS_IDENTITY_NAMES_MAX 16
-#define TLS_IDENTITY_NAME_BYTES 256
-
-/* A client's certificate, which the client CA has signed. */
-struct tls_identity {
-    unsigned char sha256[SHA256_BYTES]; /* of its DER form: the usual fingerprint */
-    /* Its subject alternative names: "DNS:shop.example", "URI:spiffe://shop/gate",
-     * "email:gate@shop.example", "IP:192.0.2.1". Names that are too long, or that have bytes other
-     * than printable ASCII, are left out, and so are those beyond the maximum. */
-    unsigned names_count;
-    char names[TLS_IDENTITY_NAMES_MAX][TLS_IDENTITY_NAME_BYTES];
-};
 
 struct http_tls;
 

@@ -88,7 +88,7 @@ struct http_turn_end *http_turn_end_new(
 void http_turn_end_link(struct http_turn_end *end)
 {
     if (!h2o_timeout_is_linked(&end->entry))
-        h2o_timeout_link(end->server->loop, &end->server->context.zero_timeout, &end->entry);
+        h2o_timeout_link(end->server->loop, &end->server->zero_timeout, &end->entry);
 }
 
 void http_turn_end_free(struct http_turn_end *end)

@@ -40,7 +40,7 @@ static enum err choose_key(const struct ingress *ingress, const struct submissio
     }
     if (class_of_type(&ingress->class_rules, FIELD_SLICE(fields->type)) != CLASS_CRITICAL)
         return OK;
-    const char *pointer = submission->partner->key_pointer;
+    const char *pointer = submission->caller.partner->key_pointer;
     return refuse_field(ret_refusal, ERR_INVALID, *pointer ? pointer : "/id",
         submission->may_give_key
             ? "is required for this type, unless there is an Idempotency-Key header"
@@ -49,18 +49,19 @@ static enum err choose_key(const struct ingress *ingress, const struct submissio
 
 /* Finds the account if this partner may post for it. The answer is the same for an unknown account
  * and for one of other partners. */
-static enum err find_account(const struct ingress *ingress, const struct partner *partner,
+static enum err find_account(const struct ingress *ingress, const struct caller *caller,
     struct slice id, const struct account **ret_account, struct refusal *ret_refusal)
 {
     const struct directory *directory = ingress->options.directory;
     *ret_account = directory_account(directory, id);
     if (*ret_account && (*ret_account)->enabled &&
-        directory_may_post(directory, slice_from_string(partner->id), id))
+        directory_may_post(directory, slice_from_string(caller->partner->id), id))
         return OK;
     refuse(ret_refusal, ERR_FORBIDDEN,
         "You may not post for this account. Check `account`, or ask the operator.");
     field_problems_add(
         &ret_refusal->problems, "/account", "is not an account that you may post for");
+    metrics_add(METRIC_ACCESS_ACCOUNT, 1);
     return ERR_FORBIDDEN;
 }
 
@@ -90,7 +91,7 @@ static enum err make_event(struct ingress *ingress, const struct submission *sub
         .occurred_us = fields->occurred_us,
         .class = class_of_type(&ingress->class_rules, type),
         .guarded = class_type_is_guarded(&ingress->class_rules, type),
-        .partner = slice_from_string(submission->partner->id),
+        .partner = slice_from_string(submission->caller.partner->id),
         .account = account,
         .type = type,
         .key = key,
@@ -119,7 +120,7 @@ enum err ingress_accept(struct ingress *ingress, const struct submission *submis
             "The event is too large. At most %d bytes are allowed.", EVENT_BYTES_MAX);
     struct event_fields fields;
     struct slice pointer =
-        slice_from_string(submission->given_key.len ? "" : submission->partner->key_pointer);
+        slice_from_string(submission->given_key.len ? "" : submission->caller.partner->key_pointer);
     struct slice key = {0};
     const struct account *account;
     enum err failed =
@@ -127,10 +128,13 @@ enum err ingress_accept(struct ingress *ingress, const struct submission *submis
     if (!failed)
         failed = check_type(ingress, FIELD_SLICE(fields.type), ret_refusal);
     if (!failed)
+        failed = caller_check_scope(&submission->caller, FIELD_SLICE(fields.account),
+            FIELD_SLICE(fields.type), ret_refusal);
+    if (!failed)
         failed = choose_key(ingress, submission, &fields, &key, ret_refusal);
     if (!failed)
         failed = find_account(
-            ingress, submission->partner, FIELD_SLICE(fields.account), &account, ret_refusal);
+            ingress, &submission->caller, FIELD_SLICE(fields.account), &account, ret_refusal);
     if (failed)
         return failed;
     failed = make_event(ingress, submission, &fields, key, &append->event);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /v1/events/{id}: the state of the partner's own event. An event of another partner is
- * answered like one that does not exist. An id may belong to a duplicate that was found late. Then
- * the answer is the timeline of the first event: `event` is its id, and `alias` is the requested
- * id.
+ * GET /v1/events/{id}: the state of the partner's own event. An event of another partner, or one
+ * outside of the scope of the key, is answered like one that does not exist. An id may belong to a
+ * duplicate that was found late. Then the answer is the timeline of the first event: `event` is its
+ * id, and `alias` is the requested id.
  *
  * In rabbitmq mode an event may be only in the broker. Then the ingress threads are asked one by
  * one, beginning with the partner's own, whether they accepted it recently (recent_events.h).
@@ -19,11 +19,12 @@ struct asked {
     struct journal_find find;
     struct http_exchange *exchange;
     char partner[NAME_BYTES_MAX + 1];
-    struct ingress *home;   /* the thread that owns the exchange */
-    struct mail mail;       /* on its way to another ingress thread, and back */
-    unsigned threads_asked; /* threads asked so far */
-    struct buffer json;     /* the answer of a thread that has the event */
-    enum err without;       /* the error to answer if no thread has it */
+    struct key_scope *scope; /* of the key; NULL: all of the partner's events */
+    struct ingress *home;    /* the thread that owns the exchange */
+    struct mail mail;        /* on its way to another ingress thread, and back */
+    unsigned threads_asked;  /* threads asked so far */
+    struct buffer json;      /* the answer of a thread that has the event */
+    enum err without;        /* the error to answer if no thread has it */
 };
 
 #define NO_SUCH_EVENT "You have no event with this id. Check the id."
@@ -109,8 +110,18 @@ static void answer_timeline(
 static void end_asked(struct asked *asked)
 {
     timeline_free(asked->find.ret_timeline);
+    free(asked->scope);
     buffer_done(&asked->json);
     free(asked);
+}
+
+/* Whether the event is one that the asking key could have posted. */
+static bool may_see(
+    const struct asked *asked, struct slice partner, struct slice account, struct slice type)
+{
+    return slice_equals_string(partner, asked->partner) &&
+           (!asked->scope || (key_scope_has_account(asked->scope, account) &&
+                                 key_scope_has_type(asked->scope, type)));
 }
 
 /* Prints an event that only the broker has. A key that was too long to be remembered is left
@@ -148,7 +159,7 @@ static void remember(struct mail *mail, void *receiver)
         return;
     }
     if (queue_find(here->queue, &asked->find.id, &found) &&
-        slice_equals_string(found.partner, asked->partner))
+        may_see(asked, found.partner, found.account, found.type))
         print_found(&asked->json, &found);
     asked->threads_asked++;
     bool over = asked->json.len || asked->threads_asked >= options->threads || !options->ingresses;
@@ -175,7 +186,8 @@ static void on_found(struct request *request, void *receiver)
         remember(&asked->mail, receiver);
         return;
     }
-    if (result == OK && !slice_equals_string(timeline->event->parts.partner, asked->partner))
+    if (result == OK && !may_see(asked, timeline->event->parts.partner,
+                            timeline->event->parts.account, timeline->event->parts.type))
         result = ERR_NOT_FOUND;
     if (result == OK)
         answer_timeline(asked->exchange, timeline, &asked->find.id);
@@ -188,8 +200,8 @@ static void on_found(struct request *request, void *receiver)
 void ingress_get_event(struct http_exchange *exchange, void *context)
 {
     struct ingress *ingress = context;
-    const struct partner *partner = ingress_authenticate(ingress, exchange);
-    if (!partner)
+    struct caller caller;
+    if (!ingress_authenticate(ingress, exchange, &caller))
         return;
     struct event_id id;
     if (!event_id_parse(http_path_part(exchange, 0), &id)) {
@@ -200,7 +212,11 @@ void ingress_get_event(struct http_exchange *exchange, void *context)
     asked->exchange = exchange;
     asked->home = ingress;
     asked->without = ERR_NOT_FOUND;
-    snprintf(asked->partner, sizeof asked->partner, "%s", partner->id);
+    snprintf(asked->partner, sizeof asked->partner, "%s", caller.partner->id);
+    if (key_scope_is_limited(&caller.credential->scope)) {
+        asked->scope = memory_new_raw(sizeof *asked->scope);
+        *asked->scope = caller.credential->scope;
+    }
     asked->find.id = id;
     asked->find.request.reply_to = &ingress->mailbox;
     asked->find.request.on_done = on_found;

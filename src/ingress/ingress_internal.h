@@ -8,6 +8,7 @@
 #include "ingress/broker_host.h"
 #include "ingress/ingress.h"
 #include "queue/queue.h"
+#include "runtime/metrics.h"
 #include "runtime/thread.h"
 
 #define RANDOM_POOL_BYTES 4096 /* one getrandom for 512 event ids */
@@ -36,11 +37,29 @@ struct ingress {
     int64_t drain_until_mono_us;
 };
 
+/* caller.c: who sends a request. Valid until the handler returns. */
+struct caller {
+    const struct partner *partner;
+    const struct credential *credential; /* NULL: a signed post, or a message of the intake queue */
+};
+
+/* Finds the caller by the Authorization header, and checks the rules of its partner for the
+ * connection. ERR_UNAUTHENTICATED, ERR_FORBIDDEN. Does not answer. */
+enum err caller_identify(struct ingress *ingress, struct http_exchange *exchange,
+    struct caller *ret_caller, struct refusal *ret_refusal) MUST_CHECK;
+/* The same, but answers a refusal and returns false. */
+bool ingress_authenticate(
+    struct ingress *ingress, struct http_exchange *exchange, struct caller *ret_caller);
+/* Checks the rules of the partner for the connection alone: its networks and certificates.
+ * ERR_FORBIDDEN. */
+enum err caller_check_connection(const struct http_exchange *exchange, const struct caller *caller,
+    struct refusal *ret_refusal) MUST_CHECK;
+/* Whether the caller's key may post such an event. ERR_FORBIDDEN. */
+enum err caller_check_scope(const struct caller *caller, struct slice account, struct slice type,
+    struct refusal *ret_refusal) MUST_CHECK;
+
 /* request.c: what the headers of a request say. */
 
-/* Returns the partner of the Authorization header. Or answers 401 and returns NULL. Valid until the
- * handler returns. */
-const struct partner *ingress_authenticate(struct ingress *ingress, struct http_exchange *exchange);
 /* Returns false if the body has a content-encoding (gzip and others). Does not answer. */
 bool media_is_plain(const struct http_exchange *exchange);
 /* Compares the media type without parameters; case does not matter. */
@@ -59,7 +78,7 @@ enum err given_key_parse(struct slice header, char storage[GIVEN_KEY_BYTES_MAX],
 
 /* accept.c: makes an event of the bytes that a partner sent, or rejects them. Does not use HTTP. */
 struct submission {
-    const struct partner *partner;
+    struct caller caller;
     struct slice body;
     bool may_give_key;         /* this way of posting allows an Idempotency-Key header */
     struct slice given_key;    /* used before a key in the body; valid or empty */
@@ -107,9 +126,9 @@ void result_refuse(
 #define REFUSED_LATE \
     "The event is not durable yet. Send it again with the same key. It counts only once."
 
-/* post_event.c: posts one event of an authenticated partner. `fallback_key` as in submission. */
+/* post_event.c: posts one event of an authenticated caller. `fallback_key` as in submission. */
 void ingress_post_one(struct ingress *ingress, struct http_exchange *exchange,
-    const struct partner *partner, struct slice fallback_key);
+    const struct caller *caller, struct slice fallback_key);
 
 /* The routes. */
 void ingress_post_event(struct http_exchange *exchange, void *context);

@@ -167,7 +167,7 @@ static enum err accept_message(
     if (message->is_cut)
         return refuse(ret_refusal, ERR_TOO_LARGE,
             "The event is too large. At most %d bytes are allowed.", EVENT_BYTES_MAX);
-    struct submission submission = {.partner = partner, .body = message->body};
+    struct submission submission = {.caller.partner = partner, .body = message->body};
     if (name_is_valid_key(message->message_id))
         submission.fallback_key = message->message_id;
     message->entry = (struct queue_entry){.on_durable = on_durable};

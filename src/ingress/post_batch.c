@@ -158,7 +158,7 @@ static void post_item(struct batch_item *item, const struct submission *submissi
 }
 
 static enum err post_batch(struct ingress *ingress, struct http_exchange *exchange,
-    const struct partner *partner, struct refusal *ret_refusal)
+    const struct caller *caller, struct refusal *ret_refusal)
 {
     enum batch_form form = BATCH_LINES;
     struct slice items[BATCH_ITEMS_MAX];
@@ -172,7 +172,7 @@ static enum err post_batch(struct ingress *ingress, struct http_exchange *exchan
     if (!batch)
         return refuse(ret_refusal, ERR_NO_MEMORY, "Send the batch again later.");
     struct submission submission = {
-        .partner = partner, .traceparent = http_header(exchange, "traceparent")};
+        .caller = *caller, .traceparent = http_header(exchange, "traceparent")};
     for (unsigned i = 0; i < count; i++) {
         submission.body = items[i];
         post_item(&batch->items[i], &submission);
@@ -183,11 +183,11 @@ static enum err post_batch(struct ingress *ingress, struct http_exchange *exchan
 
 void ingress_post_batch(struct http_exchange *exchange, void *context)
 {
-    const struct partner *partner = ingress_authenticate(context, exchange);
+    struct caller caller;
     struct refusal refusal;
-    if (!partner)
+    if (!ingress_authenticate(context, exchange, &caller))
         return;
-    enum err failed = post_batch(context, exchange, partner, &refusal);
+    enum err failed = post_batch(context, exchange, &caller, &refusal);
     if (!failed)
         return;
     result_count_refused(failed);

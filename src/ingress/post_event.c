@@ -53,7 +53,7 @@ static void on_late(struct awaited *awaited)
 }
 
 static enum err post_one(struct ingress *ingress, struct http_exchange *exchange,
-    const struct partner *partner, struct slice fallback_key, struct refusal *ret_refusal)
+    const struct caller *caller, struct slice fallback_key, struct refusal *ret_refusal)
 {
     if (!media_is(exchange, "application/json"))
         return refuse(
@@ -67,7 +67,7 @@ static enum err post_one(struct ingress *ingress, struct http_exchange *exchange
     if (failed)
         return failed;
     struct posted *posted = memory_new(sizeof *posted);
-    struct submission submission = {.partner = partner,
+    struct submission submission = {.caller = *caller,
         .body = http_body(exchange),
         .may_give_key = true,
         .given_key = given_key,
@@ -88,11 +88,11 @@ static enum err post_one(struct ingress *ingress, struct http_exchange *exchange
 }
 
 void ingress_post_one(struct ingress *ingress, struct http_exchange *exchange,
-    const struct partner *partner, struct slice fallback_key)
+    const struct caller *caller, struct slice fallback_key)
 {
     struct refusal refusal;
     failpoint_crash(CRASH_BODY_COMPLETE);
-    enum err failed = post_one(ingress, exchange, partner, fallback_key, &refusal);
+    enum err failed = post_one(ingress, exchange, caller, fallback_key, &refusal);
     if (!failed)
         return;
     result_count_refused(failed);
@@ -101,7 +101,7 @@ void ingress_post_one(struct ingress *ingress, struct http_exchange *exchange,
 
 void ingress_post_event(struct http_exchange *exchange, void *context)
 {
-    const struct partner *partner = ingress_authenticate(context, exchange);
-    if (partner)
-        ingress_post_one(context, exchange, partner, slice_of(NULL, 0));
+    struct caller caller;
+    if (ingress_authenticate(context, exchange, &caller))
+        ingress_post_one(context, exchange, &caller, slice_of(NULL, 0));
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the headers of a request say: who sends it, what its body is, and the key of its event.
- *
- * API keys. The directory has only the SHA-256 of each key, so a look-up is the whole comparison.
+ * What the headers of a request say: what its body is, and the key of its event. Who sends it is in
+ * caller.c.
  *
  * Idempotency-Key. The quoted form is a string of structured fields (RFC 8941 section 3.3.3), as in
  * draft-ietf-httpapi-idempotency-key-header. Parameters have no meaning here. They are rejected, so
@@ -12,29 +11,6 @@
 #include "model/name.h"
 
 #include <strings.h>
-
-const struct partner *ingress_authenticate(struct ingress *ingress, struct http_exchange *exchange)
-{
-    static const char scheme[] = "Bearer ";
-    struct slice header = http_header(exchange, "authorization");
-    if (header.len <= sizeof scheme - 1 ||
-        strncasecmp(header.data, scheme, sizeof scheme - 1) != 0) {
-        http_answer_problem(exchange, ERR_UNAUTHENTICATED,
-            "Send your API key as \"Authorization: Bearer pk_...\".", NULL);
-        return NULL;
-    }
-    unsigned char digest[SHA256_BYTES];
-    crypto_sha256(
-        slice_of(header.data + sizeof scheme - 1, header.len - (sizeof scheme - 1)), digest);
-    const struct partner *partner =
-        directory_partner_of_credential(ingress->options.directory, digest);
-    if (!partner || !partner->enabled) {
-        http_answer_problem(exchange, ERR_UNAUTHENTICATED,
-            "The API key is unknown or revoked. Ask the operator for a new one.", NULL);
-        return NULL;
-    }
-    return partner;
-}
 
 bool media_is_plain(const struct http_exchange *exchange)
 {

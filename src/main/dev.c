@@ -332,7 +332,7 @@ int command_dev(const struct invocation *call)
     if (err && complaints.len)
         fwrite(complaints.data, 1, complaints.len, stderr);
     buffer_done(&complaints);
-    if (!err && (err = process_begin()) != OK) {
+    if (!err && (err = process_begin(&dev->config)) != OK) {
         code = command_fail(err, "dev: the log cannot be started: %s", err_title(err));
     } else if (!err) {
         code = run(dev);

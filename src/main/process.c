@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "client/address_guard.h"
 #include "http/server.h"
+#include "runtime/core_dumps.h"
 #include "runtime/descriptors.h"
 #include "runtime/log.h"
 #include "runtime/log_output.h"
@@ -28,6 +29,18 @@
 #define LOOK_S 10 /* between two looks at files that others change */
 
 extern char **environ;
+
+static void check_networks(
+    const char *key, const struct config_networks *networks, struct complaints *complaints)
+{
+    for (unsigned i = 0; i < networks->count; i++) {
+        struct network network;
+        if (!network_parse(slice_from_string(networks->texts[i]), &network))
+            config_complain(complaints, key,
+                "\"%s\" is not a network: write it like 10.0.0.0/8, with host bits of 0",
+                networks->texts[i]);
+    }
+}
 
 /* Checks that config/ cannot make, since adapters parse addresses and networks. */
 static void check_addresses(const struct config *config, struct complaints *complaints)
@@ -47,13 +60,11 @@ static void check_addresses(const struct config *config, struct complaints *comp
         http_parse_address(config->admin_listen, &address, &len, &problem) &&
         !http_is_loopback(&address))
         config_complain(complaints, "admin.listen", GATEWAY_ADMIN_CLEARTEXT, config->admin_listen);
-    for (unsigned i = 0; i < config->allow_networks.count; i++) {
-        struct network network;
-        const char *text = config->allow_networks.texts[i];
-        if (!network_parse(slice_from_string(text), &network))
-            config_complain(complaints, "delivery.allow_networks",
-                "\"%s\" is not a network: write it like 10.0.0.0/8, with host bits of 0", text);
-    }
+    check_networks("delivery.allow_networks", &config->allow_networks, complaints);
+    check_networks("ingress.proxies", &config->ingress_proxies, complaints);
+    if (config->ingress_proxy_protocol && config->ingress_proxies.count == 0)
+        config_complain(complaints, "ingress.proxy_protocol",
+            "has no effect without proxies: set ingress.proxies to their networks");
 }
 
 /* `dev` may use a relative directory; a service must not depend on where it is started. */
@@ -81,7 +92,7 @@ static void wanted_signals(sigset_t *ret_set)
     sigaddset(ret_set, SIGHUP);
 }
 
-enum err process_begin(void)
+enum err process_begin(const struct config *config)
 {
     sigset_t set;
     wanted_signals(&set);
@@ -91,6 +102,8 @@ enum err process_begin(void)
     enum err err = log_output_capture();
     if (!err)
         err = log_start();
+    if (!err && !config->core_dumps)
+        core_dumps_forbid();
     if (!err)
         thread_adopt_main();
     else

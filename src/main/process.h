@@ -23,8 +23,9 @@ struct process {
 enum err process_load(
     const char *file, struct config *ret_config, struct buffer *complaints) MUST_CHECK;
 
-/* Call before any thread is started: blocks the signals, starts the log, registers this thread. */
-enum err process_begin(void) MUST_CHECK;
+/* Call before any thread is started: blocks the signals, keeps the memory private, starts the log,
+ * registers this thread. */
+enum err process_begin(const struct config *config) MUST_CHECK;
 /* Starts the gateway, waits for SIGTERM or SIGINT, drains, stops. Returns the exit code. */
 int process_run(const struct process *process);
 void process_end(void);

@@ -80,7 +80,7 @@ int command_serve(const struct invocation *call)
         return command_fail(ERR_USAGE,
             "serve: --take-over is only for a gateway with queue.kind: rabbitmq and delivery in "
             "its roles: remove the flag, or correct the configuration");
-    err = process_begin();
+    err = process_begin(config);
     if (err)
         return command_fail(err, "serve: the log cannot be started: %s", err_title(err));
     int code = process_run(&(struct process){.gateway = {.config = config, .take_over = takes_over},

@@ -214,7 +214,7 @@ static bool is_too_deep(struct slice json)
     return false;
 }
 
-static enum err parse_tree(struct slice json, yajl_val *ret_tree, struct refusal *ret_refusal)
+enum err policy_parse_tree(struct slice json, yajl_val *ret_tree, struct refusal *ret_refusal)
 {
     size_t at;
     const char *problem;
@@ -224,14 +224,14 @@ static enum err parse_tree(struct slice json, yajl_val *ret_tree, struct refusal
         return refuse_json_at(ret_refusal, at, problem);
     if (is_too_deep(json))
         return refuse(ret_refusal, ERR_MALFORMED_JSON,
-            "The policy is nested deeper than %d levels, and no member needs that.", DEPTH_MAX);
+            "The object is nested deeper than %d levels, and no member needs that.", DEPTH_MAX);
     AUTO_FREE char *copy = memory_new_raw(json.len + 1);
     memcpy(copy, json.data, json.len);
     copy[json.len] = '\0';
     *ret_tree = yajl_tree_parse(copy, NULL, 0);
     return *ret_tree ? OK
                      : refuse(ret_refusal, ERR_MALFORMED_JSON,
-                           "The policy is not valid JSON: correct it and send it again.");
+                           "The object is not valid JSON: correct it and send it again.");
 }
 
 static enum err write_texts(struct endpoint_policy *policy, struct refusal *ret_refusal)
@@ -248,7 +248,7 @@ enum err endpoint_policy_parse(struct slice json, const struct endpoint_policy *
     const struct endpoint_policy **ret_policy, struct refusal *ret_refusal)
 {
     yajl_val tree = NULL;
-    enum err err = parse_tree(json, &tree, ret_refusal);
+    enum err err = policy_parse_tree(json, &tree, ret_refusal);
     if (err)
         return err;
     struct endpoint_policy *policy;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What endpoint_policy.c (references, rules, texts) and endpoint_policy_read.c (members) share. */
+/* What endpoint_policy.c (references, rules, texts) and endpoint_policy_read.c (members) share.
+ * partner_rules.c reads its object with the same functions. */
 #ifndef PENSTOCK_MODEL_ENDPOINT_POLICY_INTERNAL_H
 #define PENSTOCK_MODEL_ENDPOINT_POLICY_INTERNAL_H
 
@@ -46,11 +47,15 @@ struct endpoint_policy {
 yajl_val *policy_find(yajl_val object, const char *name);
 bool policy_has(yajl_val object, const char *name); /* and it is not null */
 
+/* Checks the text and parses it. The caller frees the tree. */
+enum err policy_parse_tree(
+    struct slice json, yajl_val *ret_tree, struct refusal *ret_refusal) MUST_CHECK;
+
 /* Fills the policy from its tree, and adds what is wrong. */
 void endpoint_policy_read(struct endpoint_policy *policy, struct field_problems *problems);
 
 struct policy_reading {
-    struct endpoint_policy *policy;
+    struct endpoint_policy *policy; /* NULL: another object is read */
     struct field_problems *problems;
     char pointer[KEY_POINTER_BYTES_MAX + 1];
     size_t pointer_len;
@@ -70,7 +75,12 @@ void policy_complain_of(struct policy_reading *reading, const char *name, const 
 /* Adds a part to the pointer, and returns the length to leave it with. A name that is no plain text
  * is not shown: the pointer remains at the object. */
 size_t policy_enter(struct policy_reading *reading, const char *name);
+size_t policy_enter_item(struct policy_reading *reading, size_t index);
 void policy_leave(struct policy_reading *reading, size_t before);
+
+/* Whether it is an array of `min` to `max` items; else complains with the rule. */
+bool policy_is_list(
+    struct policy_reading *reading, yajl_val value, size_t min, size_t max, const char *rule);
 
 /* Reads an object. */
 void policy_read_members(struct policy_reading *reading, yajl_val value,

@@ -53,7 +53,7 @@ size_t policy_enter(struct policy_reading *reading, const char *name)
     return before;
 }
 
-static size_t enter_item(struct policy_reading *reading, size_t index)
+size_t policy_enter_item(struct policy_reading *reading, size_t index)
 {
     char text[24];
     snprintf(text, sizeof text, "%zu", index);
@@ -105,8 +105,7 @@ void policy_complain_of(struct policy_reading *reading, const char *name, const 
     policy_leave(reading, before);
 }
 
-/* Checks for an array of `min` to `max` items. */
-static bool is_list(
+bool policy_is_list(
     struct policy_reading *reading, yajl_val value, size_t min, size_t max, const char *rule)
 {
     bool good = YAJL_IS_ARRAY(value) && value->u.array.len >= min && value->u.array.len <= max;
@@ -149,11 +148,11 @@ static void read_schedule(struct policy_reading *reading, yajl_val value, void *
 {
     struct retry_schedule *schedule = into;
     _Static_assert(RETRY_STEPS_MAX == 32, "as the text says");
-    if (!is_list(reading, value, 1, RETRY_STEPS_MAX,
+    if (!policy_is_list(reading, value, 1, RETRY_STEPS_MAX,
             "must be a list of 1 to 32 durations such as [\"1s\", \"5m\"]"))
         return;
     for (size_t i = 0; i < value->u.array.len; i++) {
-        size_t before = enter_item(reading, i);
+        size_t before = policy_enter_item(reading, i);
         read_duration(reading, value->u.array.values[i], RETRY_STEP_US_MIN, RETRY_STEP_US_MAX,
             &schedule->steps_us[i]);
         policy_leave(reading, before);
@@ -195,12 +194,12 @@ static void read_final_statuses(struct policy_reading *reading, yajl_val value, 
 {
     struct final_statuses *statuses = into;
     statuses->given = true;
-    if (!is_list(reading, value, 0, STATUS_RANGES_MAX,
+    if (!policy_is_list(reading, value, 0, STATUS_RANGES_MAX,
             "must be a list of at most 64 statuses such as [\"400-499\", 301]"))
         return;
     for (size_t i = 0; i < value->u.array.len; i++) {
         int first, last;
-        size_t before = enter_item(reading, i);
+        size_t before = policy_enter_item(reading, i);
         if (!read_range(value->u.array.values[i], 300, 499, &first, &last))
             policy_complain(
                 reading, "must be a status from 300 to 499, or a range such as \"400-499\"");
@@ -219,12 +218,12 @@ static void read_final_statuses(struct policy_reading *reading, yajl_val value, 
 
 static void read_success_statuses(struct policy_reading *reading, yajl_val value, void *into)
 {
-    if (!is_list(reading, value, 1, STATUS_RANGES_MAX,
+    if (!policy_is_list(reading, value, 1, STATUS_RANGES_MAX,
             "must be a list of 1 to 64 statuses such as [\"200-299\", 409]"))
         return;
     for (size_t i = 0; i < value->u.array.len; i++) {
         int first, last;
-        size_t before = enter_item(reading, i);
+        size_t before = policy_enter_item(reading, i);
         if (read_range(value->u.array.values[i], 200, 599, &first, &last))
             status_set_add(into, first, last);
         else
@@ -239,11 +238,11 @@ static void read_success_statuses(struct policy_reading *reading, yajl_val value
 static void read_texts(
     struct policy_reading *reading, yajl_val value, struct slice *into, unsigned *ret_count)
 {
-    if (!is_list(reading, value, 1, SUCCESS_TEXTS_MAX,
+    if (!policy_is_list(reading, value, 1, SUCCESS_TEXTS_MAX,
             "must be a list of 1 to 8 texts such as [\"ok\"]"))
         return;
     for (size_t i = 0; i < value->u.array.len; i++) {
-        size_t before = enter_item(reading, i);
+        size_t before = policy_enter_item(reading, i);
         into[i] = slice_from_string(YAJL_GET_STRING(value->u.array.values[i]));
         if (into[i].len == 0 || into[i].len > SUCCESS_TEXT_BYTES_MAX)
             policy_complain(reading, "must be a text of 1 to 256 bytes");

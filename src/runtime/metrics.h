@@ -52,6 +52,15 @@
     X(METRIC_EVENTS_UNAVAILABLE, counter, "penstock_events_total", "result=\"unavailable\"", "")   \
     X(METRIC_HTTP_SILENT_CLOSED, counter, "penstock_http_silent_connections_closed_total", "",     \
         "Idle connections closed to make room for new ones")                                       \
+    X(METRIC_HTTP_CUT_SLOW, counter, "penstock_http_connections_cut_total", "reason=\"slow\"",       \
+        "Connections or requests that were ended, by reason")                                      \
+    X(METRIC_HTTP_CUT_UNREAD, counter, "penstock_http_connections_cut_total",                      \
+        "reason=\"answer-not-read\"", "")                                                          \
+    X(METRIC_HTTP_CUT_ABUSE, counter, "penstock_http_connections_cut_total", "reason=\"abuse\"",     \
+        "")                                                                                        \
+    X(METRIC_HTTP_CUT_IDLE, counter, "penstock_http_connections_cut_total", "reason=\"idle\"", "")   \
+    X(METRIC_HTTP_NO_ROOM, counter, "penstock_http_no_room_total", "",                             \
+        "Requests refused because requests and answers use all memory that they may have")         \
     X(METRIC_ANSWERS_ORPHANED, counter, "penstock_answers_orphaned_total", "",                     \
         "Answers whose client had disconnected; the events are stored")                            \
     X(METRIC_BYTES_IN_FLIGHT, gauge, "penstock_bytes_in_flight", "",                               \
@@ -152,6 +161,21 @@
     X(METRIC_INTAKE_ACCEPTED, counter, "penstock_intake_total", "result=\"accepted\"",             \
         "Messages of the intake queue")                                                            \
     X(METRIC_INTAKE_REFUSED, counter, "penstock_intake_total", "result=\"refused\"", "")           \
+    X(METRIC_ACCESS_NO_KEY, counter, "penstock_access_refusals_total", "reason=\"no-key\"",        \
+        "Requests, and events of batches, rejected with 401 or 403, by reason")                    \
+    X(METRIC_ACCESS_UNKNOWN_KEY, counter, "penstock_access_refusals_total",                        \
+        "reason=\"unknown-key\"", "")                                                              \
+    X(METRIC_ACCESS_EXPIRED_KEY, counter, "penstock_access_refusals_total",                        \
+        "reason=\"expired-key\"", "")                                                              \
+    X(METRIC_ACCESS_PARTNER, counter, "penstock_access_refusals_total",                            \
+        "reason=\"disabled-partner\"", "")                                                         \
+    X(METRIC_ACCESS_SIGNATURE, counter, "penstock_access_refusals_total", "reason=\"signature\"",  \
+        "")                                                                                        \
+    X(METRIC_ACCESS_ADDRESS, counter, "penstock_access_refusals_total", "reason=\"address\"", "")  \
+    X(METRIC_ACCESS_CERTIFICATE, counter, "penstock_access_refusals_total",                        \
+        "reason=\"certificate\"", "")                                                              \
+    X(METRIC_ACCESS_SCOPE, counter, "penstock_access_refusals_total", "reason=\"scope\"", "")      \
+    X(METRIC_ACCESS_ACCOUNT, counter, "penstock_access_refusals_total", "reason=\"account\"", "")  \
     X(METRIC_DIRECTORY_AGE, gauge, "penstock_directory_age_seconds", "",                           \
         "On a gateway that follows a leader: time since the accounts last matched the "            \
         "leader's")                                                                                \

@@ -3,9 +3,10 @@
  * Readers look objects up, in turns as a loop does, while the accounts thread publishes, replaces
  * and frees them. Every object that a reader sees must be whole (its URL has its version). A reader
  * must never see an older version of an endpoint after a newer one. Every endpoint in an account's
- * array must exist, also while endpoints are added, removed, and get and lose filters. At the same
- * time this program is the writer of a second directory that grows and is emptied; requests cannot
- * do that. It ends by itself, after RUN_US.
+ * array must exist, also while endpoints are added, removed, and get and lose filters. Readers note
+ * the use of a key that is replaced again and again: its label must be whole. At the same time this
+ * program is the writer of a second directory that grows and is emptied; requests cannot do that.
+ * It ends by itself, after RUN_US.
  */
 #include "accounts/accounts.h"
 #include "accounts/directory_publish.h"
@@ -77,6 +78,29 @@ static void check_growing(unsigned turn)
         fail("an endpoint that is not whole", "of the growing directory");
 }
 
+static const unsigned char key_sha256[SHA256_BYTES] = {1};
+
+/* A label has one letter again and again. */
+static void write_label(char label[CREDENTIAL_LABEL_BYTES_MAX + 1], unsigned turn)
+{
+    memset(label, (int)('a' + turn % 26), CREDENTIAL_LABEL_BYTES_MAX);
+}
+
+static void use_key(const struct directory *directory)
+{
+    const struct credential *credential = directory_credential(directory, key_sha256);
+    if (!credential) {
+        fail("it is gone", "the key");
+        return;
+    }
+    for (unsigned i = 1; i < CREDENTIAL_LABEL_BYTES_MAX; i++)
+        if (credential->label[i] != credential->label[0])
+            fail("a key that is not whole", credential->label);
+    directory_note_use(credential, clock_wall_us());
+    if (directory_last_use(credential) == 0)
+        fail("a use is lost", credential->label);
+}
+
 static void look_up(void *context)
 {
     const struct directory *directory = accounts_directory(accounts);
@@ -94,6 +118,7 @@ static void look_up(void *context)
             count++;
         }
         check_account(directory);
+        use_key(directory);
         rcu_go_offline();
     }
     atomic_fetch_add(&looked_up, count);
@@ -140,7 +165,23 @@ static bool set_up(void)
             return false;
         endpoints[i] = request.ret_endpoint;
     }
-    return true;
+    request = (struct accounts_request){.base.kind = ACCOUNTS_ADD_PARTNER, .partner = "pa"};
+    if (!call(&request))
+        return false;
+    request = (struct accounts_request){.base.kind = ACCOUNTS_ADD_CREDENTIAL, .partner = "pa"};
+    memcpy(request.credential_sha256, key_sha256, sizeof key_sha256);
+    write_label(request.credential_wanted.label, 0);
+    return call(&request);
+}
+
+static bool change_key(unsigned turn)
+{
+    struct accounts_request request = {.base.kind = ACCOUNTS_CHANGE_CREDENTIAL,
+        .partner = "pa",
+        .credential_id = credential_id(key_sha256),
+        .changes = CREDENTIAL_CHANGE_LABEL};
+    write_label(request.credential_wanted.label, turn);
+    return call(&request);
 }
 
 /* Adds one endpoint, or removes the added one, so that the account is replaced as well. */
@@ -170,7 +211,8 @@ static void change_until(int64_t end_mono_us)
         if (turn / ENDPOINTS % 2 == 0 &&
             !type_list_add(&request.endpoint.types, SLICE_LITERAL("lead.*")))
             fail("it is no pattern", "lead.*");
-        if (!call(&request) || (turn % 4 == 3 && !add_or_remove(&added, turn)))
+        if (!call(&request) || (turn % 4 == 3 && !add_or_remove(&added, turn)) ||
+            (turn % 4 == 1 && !change_key(turn)))
             return;
         atomic_fetch_add(&changed, 1);
     }

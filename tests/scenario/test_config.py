@@ -245,9 +245,11 @@ def test_files_that_options_name_are_looked_at(tmp_path):
     ("retention:\n  bodies: 0s\n", "retention.bodies", "0s", "retention.history"),
     ("delivery:\n  in_flight_per_endpoint: 64\n  in_flight_per_shard: 32\n", "delivery.in_flight_per_endpoint", "64", "in_flight_per_shard"),
     ("delivery:\n  allow_networks: [10.0.0.1/8]\n", "delivery.allow_networks", "[10.0.0.1/8", "is not a network"),
+    ("ingress:\n  proxies: [10.0.0.1/8]\n", "ingress.proxies", "[10.0.0.1/8", "is not a network"),
+    ("ingress:\n  proxy_protocol: true\n", "ingress.proxy_protocol", "true", "ingress.proxies"),
     ("ingress:\n  listen: nowhere\n", "ingress.listen", "nowhere", '"nowhere"'),
 ], ids=["relative", "no_directory", "below_a_file", "shards", "both_types", "covered", "guarded", "bodies", "bodies_for_ever", "in_flight",
-        "network", "listen"])
+        "network", "proxies", "proxy_protocol", "listen"])
 def test_options_that_contradict_one_another_are_refused_with_their_place(tmp_path, lines, option, value, what):
     text = lines if lines.startswith("data:\n  directory") else lines.replace("data:\n", f"data:\n  directory: {tmp_path}/data\n")
     if "directory" not in text:

@@ -138,6 +138,23 @@ def test_what_changes_at_the_leader_changes_at_the_follower(leader, follower):
     wait_for(lambda: post(follower, key, 4) == 401, "the key is revoked")
 
 
+def test_rules_and_the_ends_and_scopes_of_keys_count_at_the_follower(leader, follower):
+    key = add_partner(leader)
+    limited = ask(leader, "POST", "/api/v1/partners/shop/keys", {"label": "leads", "types": ["lead"], "accounts": ["acc_1"]})
+    wait_for(lambda: post(follower, limited["api_key"], 1) == 403, "the follower knows the key and its scope")
+    assert post(follower, key, 1) == 200
+    [shown] = [found for found in ask(follower, "GET", "/api/v1/partners/shop/keys")["keys"] if found["id"] == limited["id"]]
+    assert shown["label"] == "leads" and shown["types"] == ["lead"] and shown["accounts"] == ["acc_1"]
+    [first] = [found["id"] for found in ask(leader, "GET", "/api/v1/partners/shop/keys")["keys"] if found["id"] != limited["id"]]
+    expires_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))
+    ask(leader, "PATCH", f"/api/v1/partners/shop/keys/{first}", {"expires_at": expires_at})
+    wait_for(lambda: post(follower, key, 2) == 401, "the key has ended")
+    other = ask(leader, "POST", "/api/v1/partners/shop/keys")["api_key"]
+    wait_for(lambda: post(follower, other, 3) == 200, "the follower knows another key")
+    ask(leader, "PATCH", "/api/v1/partners/shop", {"rules": {"allow_networks": ["203.0.113.0/24"]}})
+    wait_for(lambda: post(follower, other, 4) == 403, "the partner's networks count")
+
+
 def test_policy_and_its_secrets_stay_at_the_leader(leader, follower):
     add_partner(leader)
     policy = {"headers": {"X-Api-Key": "k-4711"}, "authorization": {"bearer": "t-4711"}}

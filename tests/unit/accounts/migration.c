@@ -75,6 +75,10 @@ Test(migration, a_file_of_format_1_is_brought_forward_with_all_that_is_in_it)
         cr_expect_str_eq(partner->id, "pa_1");
         cr_expect_str_eq(partner->key_pointer, "");
         cr_expect_eq(partner->secrets_count, 0);
+        cr_expect(partner->rules.allow_count == 0 && !partner->rules.certificate_required);
+        const struct credential *credential = directory_credential(directory, sha256);
+        cr_expect(credential->expires_us == 0 && directory_last_use(credential) == 0);
+        cr_expect(!*credential->label && credential->scope.accounts_count == 0);
         cr_expect_not(directory_partner(directory, SLICE_LITERAL("pa_2"))->enabled);
         cr_expect(directory_may_post(directory, SLICE_LITERAL("pa_1"), SLICE_LITERAL("acc_1")));
         const struct account *account = directory_account(directory, SLICE_LITERAL("acc_1"));
@@ -86,7 +90,7 @@ Test(migration, a_file_of_format_1_is_brought_forward_with_all_that_is_in_it)
         cr_expect_eq(endpoint->version, 6);
         cr_expect_eq(endpoint->secrets_count, 1);
         rcu_go_offline();
-        cr_expect_eq(query_number("PRAGMA user_version"), 4);
+        cr_expect_eq(query_number("PRAGMA user_version"), 5);
         close_accounts();
     }
     cr_assert_eq(open_accounts(), OK);

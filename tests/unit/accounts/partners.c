@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is changed about partners: flag, dedupe rule, secrets, keys, grants. */
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "model/refusal.h"
 #include "runtime/rcu.h"
 #include "unit/accounts/fixture.h"
 
@@ -83,7 +85,7 @@ Test(partners, wrong_changes_are_refused)
     cr_expect_str_eq(
         last.detail, "partner \"pa_9\" does not exist: add it with \"penstock partner add\"");
     cr_expect_eq(change_partner("pa_1", 0, false, ""), ERR_INVALID);
-    cr_expect_eq(change_partner("pa_1", 4, false, ""), ERR_INVALID);
+    cr_expect_eq(change_partner("pa_1", 8, false, ""), ERR_INVALID);
     static const char *const wrong[] = {"data", "/a~2", "/a b\n"};
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
         cr_expect_eq(change_partner("pa_1", PARTNER_CHANGE_KEY_POINTER, false, wrong[i]),
@@ -215,6 +217,167 @@ Test(partners, a_revoked_key_is_unknown_and_stays_so)
     cr_expect_not(is_known("pk_one"));
     cr_expect_eq(
         query_number("SELECT count(*) FROM credentials WHERE revoked_us > 0 AND version = 6"), 1);
+}
+
+static enum err set_rules(const char *json)
+{
+    struct refusal refusal;
+    struct accounts_request request = {.base.kind = ACCOUNTS_CHANGE_PARTNER,
+        .partner = "pa_1",
+        .changes = PARTNER_CHANGE_RULES,
+        .partner_wanted.rules = PARTNER("pa_1").rules};
+    cr_assert_eq(
+        partner_rules_change(&request.partner_wanted.rules, slice_from_string(json), &refusal), OK);
+    return call_accounts(&request);
+}
+
+Test(partners, rules_are_published_and_survive)
+{
+    cr_expect_eq(PARTNER("pa_1").rules.events_per_s, 0);
+    cr_expect_eq(set_rules("{\"events_per_second\":50,\"allow_networks\":[\"10.0.0.0/8\",\"::1\"],"
+                           "\"certificates\":[\"dns:a.example\"],\"certificate_required\":true}"),
+        OK, "%s", last.detail);
+    cr_expect_eq(last.partner_wanted.rules.events_per_s, 50, "they come back as published");
+    cr_expect_eq(change_partner("pa_1", PARTNER_CHANGE_KEY_POINTER, false, "/data/order"), OK);
+    for (int i = 0; i < 2; i++) {
+        struct partner_rules rules = PARTNER("pa_1").rules;
+        cr_expect(rules.events_per_s == 50 && rules.allow_count == 2);
+        cr_expect(rules.certificate_required && rules.certificates_count == 1);
+        cr_expect_eq(PARTNER("pa_2").rules.allow_count, 0);
+        reopen();
+    }
+    cr_expect_eq(set_rules("{\"allow_networks\":null,\"certificate_required\":null}"), OK);
+    reopen();
+    cr_expect(PARTNER("pa_1").rules.allow_count == 0 && PARTNER("pa_1").rules.events_per_s == 50);
+}
+
+/* A copy of a credential of the directory, with its last use. */
+static struct credential shown_credential(const char *key)
+{
+    unsigned char sha256[SHA256_BYTES];
+    crypto_sha256(slice_from_string(key), sha256);
+    rcu_go_online();
+    const struct credential *credential =
+        directory_credential(accounts_directory(accounts), sha256);
+    struct credential copy = credential ? *credential : (struct credential){0};
+    copy.used_us = credential ? directory_last_use(credential) : 0;
+    rcu_go_offline();
+    return copy;
+}
+
+static enum err add_limited(
+    const char *key, const char *label, int64_t expires_us, const char *account, const char *type)
+{
+    struct accounts_request request = {.base.kind = ACCOUNTS_ADD_CREDENTIAL,
+        .partner = "pa_1",
+        .credential_wanted.expires_us = expires_us};
+    crypto_sha256(slice_from_string(key), request.credential_sha256);
+    snprintf(request.credential_wanted.label, sizeof request.credential_wanted.label, "%s", label);
+    if (*account)
+        cr_assert(
+            key_scope_add_account(&request.credential_wanted.scope, slice_from_string(account)));
+    if (*type)
+        cr_assert(type_list_add(&request.credential_wanted.scope.types, slice_from_string(type)));
+    return call_accounts(&request);
+}
+
+Test(partners, a_key_has_a_label_an_end_and_a_scope)
+{
+    int64_t later_us = clock_wall_us() + US_PER_DAY;
+    cr_assert_eq(grant("pa_1", "acc_1"), OK);
+    cr_assert_eq(
+        add_limited("pk_one", "till 7", later_us, "acc_1", "lead.*"), OK, "%s", last.detail);
+    cr_expect_str_eq(last.credential_wanted.label, "till 7", "it comes back as published");
+    cr_expect_str_eq(last.credential_wanted.partner, "pa_1");
+    for (int i = 0; i < 2; i++) {
+        struct credential credential = shown_credential("pk_one");
+        cr_expect_str_eq(credential.label, "till 7");
+        cr_expect_eq(credential.expires_us, later_us);
+        cr_expect_not(credential_has_expired(&credential, later_us - 1));
+        cr_expect(credential_has_expired(&credential, later_us));
+        cr_assert_eq(credential.scope.accounts_count, 1);
+        cr_expect_str_eq(credential.scope.accounts[0], "acc_1");
+        cr_assert_eq(credential.scope.types.count, 1);
+        cr_expect_str_eq(credential.scope.types.patterns[0], "lead.*");
+        reopen();
+    }
+    cr_expect_eq(add_limited("pk_two", "a\nb", 0, "", ""), ERR_INVALID);
+    cr_expect_eq(add_limited("pk_two", "a\xc2\x85", 0, "", ""), ERR_INVALID);
+    cr_expect_eq(add_limited("pk_two", "", clock_wall_us(), "", ""), ERR_INVALID);
+    cr_expect_str_eq(
+        last.detail, "expires_at: must be in the future. To end the key now, revoke it");
+    cr_expect_eq(add_limited("pk_two", "", 0, "acc_9", ""), ERR_INVALID);
+    cr_expect_str_eq(last.detail, "accounts: partner pa_1 may not post for account acc_9: run "
+                                  "\"penstock partner grant\" first");
+    cr_expect_not(is_known("pk_two"));
+    cr_expect_eq(add_limited("pk_two", "f\xc3\xbcr Kasse 2", 0, "", ""), OK, "%s", last.detail);
+}
+
+static enum err change_key(uint64_t id, unsigned changes, const char *label, int64_t expires_us)
+{
+    struct accounts_request request = {.base.kind = ACCOUNTS_CHANGE_CREDENTIAL,
+        .partner = "pa_1",
+        .credential_id = id,
+        .changes = changes,
+        .credential_wanted.expires_us = expires_us};
+    snprintf(request.credential_wanted.label, sizeof request.credential_wanted.label, "%s", label);
+    return call_accounts(&request);
+}
+
+Test(partners, a_key_can_be_given_an_end_and_another_label)
+{
+    int64_t later_us = clock_wall_us() + US_PER_DAY;
+    add_credential("pa_1", "pk_one");
+    uint64_t id = credential_id(last.credential_sha256);
+    cr_expect_eq(change_key(id, 0, "", 0), ERR_INVALID);
+    cr_expect_eq(change_key(id, 4, "", 0), ERR_INVALID);
+    cr_expect_eq(change_key(42, CREDENTIAL_CHANGE_LABEL, "x", 0), ERR_NOT_FOUND);
+    cr_expect_eq(change_key(id, CREDENTIAL_CHANGE_EXPIRY, "", 1), ERR_INVALID, "in the past");
+    cr_expect_eq(change_key(id, CREDENTIAL_CHANGE_EXPIRY, "x", later_us), OK, "%s", last.detail);
+    cr_expect_eq(change_key(id, CREDENTIAL_CHANGE_LABEL, "old", 7), OK, "%s", last.detail);
+    cr_expect_eq(last.credential_wanted.expires_us, later_us, "it comes back as published");
+    for (int i = 0; i < 2; i++) {
+        cr_expect_eq(shown_credential("pk_one").expires_us, later_us);
+        cr_expect_str_eq(shown_credential("pk_one").label, "old");
+        reopen();
+    }
+    cr_expect_eq(change_key(id, CREDENTIAL_CHANGE_EXPIRY, "", 0), OK, "never again");
+    cr_expect_eq(shown_credential("pk_one").expires_us, 0);
+    cr_expect_eq(revoke_key("pa_1", id), OK);
+    cr_expect_eq(change_key(id, CREDENTIAL_CHANGE_LABEL, "x", 0), ERR_NOT_FOUND);
+}
+
+static void note_use(const char *key, int64_t now_us)
+{
+    unsigned char sha256[SHA256_BYTES];
+    crypto_sha256(slice_from_string(key), sha256);
+    rcu_go_online();
+    directory_note_use(directory_credential(accounts_directory(accounts), sha256), now_us);
+    rcu_go_offline();
+}
+
+Test(partners, the_last_use_of_a_key_survives_changes_and_a_restart)
+{
+    add_credential("pa_1", "pk_one");
+    uint64_t id = credential_id(last.credential_sha256);
+    add_credential("pa_1", "pk_two");
+    cr_expect_eq(shown_credential("pk_one").used_us, 0);
+    note_use("pk_one", 100 * US_PER_SECOND);
+    cr_expect_eq(shown_credential("pk_one").used_us, 100 * US_PER_SECOND);
+    note_use("pk_one", 100 * US_PER_SECOND + 999999);
+    cr_expect_eq(shown_credential("pk_one").used_us, 100 * US_PER_SECOND, "by the second");
+    note_use("pk_one", 101 * US_PER_SECOND);
+    cr_expect_eq(change_key(id, CREDENTIAL_CHANGE_LABEL, "x", 0), OK);
+    int64_t version = query_number("SELECT value FROM meta WHERE name = 'version'");
+    for (int i = 0; i < 2; i++) {
+        cr_expect_eq(shown_credential("pk_one").used_us, 101 * US_PER_SECOND);
+        cr_expect_eq(shown_credential("pk_two").used_us, 0);
+        reopen();
+    }
+    cr_expect_eq(query_number("SELECT value FROM meta WHERE name = 'version'"), version,
+        "a use is no change");
+    note_use("pk_one", 50 * US_PER_SECOND);
+    cr_expect_eq(shown_credential("pk_one").used_us, 50 * US_PER_SECOND, "the clock was set back");
 }
 
 Test(partners, a_withdrawn_grant_ends_and_may_be_given_again)

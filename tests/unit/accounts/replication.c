@@ -3,6 +3,7 @@
 #include "accounts/replication.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "model/refusal.h"
 #include "runtime/rcu.h"
 #include "support/at_end.h"
 #include "unit/accounts/fixture.h"
@@ -95,8 +96,11 @@ static void add_partner_line(const struct partner *partner, void *context)
         snprintf(secrets + strlen(secrets), sizeof secrets - strlen(secrets), " %llx=%s@%lld",
             (unsigned long long)secret->id, text, (long long)secret->created_us);
     }
-    cr_assert(asprintf(&line, "partner %s %d %lld [%s]%s", partner->id, partner->enabled,
-                  (long long)partner->version, partner->key_pointer, secrets) > 0);
+    struct buffer rules = BUFFER_EMPTY;
+    partner_rules_print(&partner->rules, &rules);
+    cr_assert(asprintf(&line, "partner %s %d %lld [%s]%s %s", partner->id, partner->enabled,
+                  (long long)partner->version, partner->key_pointer, secrets, rules.data) > 0);
+    buffer_done(&rules);
     add_line(line);
 }
 
@@ -147,8 +151,11 @@ static void add_credential_line(const struct credential *credential, void *conte
 {
     char *line, sha256[2 * SHA256_BYTES + 1];
     hex_encode(slice_of(credential->sha256, SHA256_BYTES), sha256);
-    cr_assert(asprintf(&line, "credential %s %s %lld", sha256, credential->partner,
-                  (long long)credential->created_us) > 0);
+    cr_assert(
+        asprintf(&line, "credential %s %s %lld %lld [%s] %u %s %u %s", sha256, credential->partner,
+            (long long)credential->created_us, (long long)credential->expires_us, credential->label,
+            credential->scope.accounts_count, credential->scope.accounts[0],
+            credential->scope.types.count, credential->scope.types.patterns[0]) > 0);
     add_line(line);
 }
 
@@ -230,6 +237,70 @@ static uint64_t make_accounts(void)
     return endpoint_of_last();
 }
 
+static void set_rules(const char *partner, const char *json)
+{
+    struct refusal refusal;
+    struct accounts_request request = {
+        .base.kind = ACCOUNTS_CHANGE_PARTNER, .changes = PARTNER_CHANGE_RULES};
+    snprintf(request.partner, sizeof request.partner, "%s", partner);
+    cr_assert_eq(
+        partner_rules_change(&request.partner_wanted.rules, slice_from_string(json), &refusal), OK);
+    cr_assert_eq(call_accounts(&request), OK, "%s", last.detail);
+}
+
+static void add_limited_credential(const char *partner, const char *key)
+{
+    struct accounts_request request = {.base.kind = ACCOUNTS_ADD_CREDENTIAL,
+        .credential_wanted = {.label = "till 7", .expires_us = INT64_MAX}};
+    snprintf(request.partner, sizeof request.partner, "%s", partner);
+    crypto_sha256(slice_from_string(key), request.credential_sha256);
+    cr_assert(key_scope_add_account(&request.credential_wanted.scope, SLICE_LITERAL("acc_1")));
+    cr_assert(type_list_add(&request.credential_wanted.scope.types, SLICE_LITERAL("lead.*")));
+    cr_assert_eq(call_accounts(&request), OK, "%s", last.detail);
+}
+
+/* The last use of the credential that both have. */
+static int64_t last_use(const struct accounts *whose, const char *key)
+{
+    unsigned char sha256[SHA256_BYTES];
+    crypto_sha256(slice_from_string(key), sha256);
+    rcu_go_online();
+    int64_t used_us = directory_last_use(directory_credential(accounts_directory(whose), sha256));
+    rcu_go_offline();
+    return used_us;
+}
+
+static void note_use(const struct accounts *whose, const char *key, int64_t now_us)
+{
+    unsigned char sha256[SHA256_BYTES];
+    crypto_sha256(slice_from_string(key), sha256);
+    rcu_go_online();
+    directory_note_use(directory_credential(accounts_directory(whose), sha256), now_us);
+    rcu_go_offline();
+}
+
+Test(replication, each_gateway_keeps_the_last_use_of_a_key_that_it_has_seen)
+{
+    make_accounts();
+    follow();
+    note_use(accounts, "pk_one", 5000000);
+    note_use(follower, "pk_one", 9000000);
+    struct accounts_request request = {.base.kind = ACCOUNTS_CHANGE_CREDENTIAL,
+        .partner = "pa_1",
+        .changes = CREDENTIAL_CHANGE_LABEL,
+        .credential_wanted.label = "new"};
+    unsigned char sha256[SHA256_BYTES];
+    crypto_sha256(SLICE_LITERAL("pk_one"), sha256);
+    request.credential_id = credential_id(sha256);
+    cr_assert_eq(call_accounts(&request), OK, "%s", last.detail);
+    cr_expect_eq(follow(), 1);
+    assert_equal_directories();
+    cr_expect_eq(last_use(accounts, "pk_one"), 5000000);
+    cr_expect_eq(last_use(follower, "pk_one"), 9000000);
+    reopen_follower();
+    cr_expect_eq(last_use(follower, "pk_one"), 9000000);
+}
+
 Test(replication, everything_is_copied_and_survives_a_restart)
 {
     uint64_t endpoint = make_accounts();
@@ -243,7 +314,9 @@ Test(replication, everything_is_copied_and_survives_a_restart)
         OK);
     for (int i = 0; i < 3; i++)
         cr_assert_eq(action(ACCOUNTS_ADD_PARTNER_SECRET, "pa_1", "", 0, 0), OK);
-    cr_expect_eq(follow(), 10);
+    set_rules("pa_1", "{\"events_per_second\":7,\"allow_networks\":[\"10.0.0.0/8\"]}");
+    add_limited_credential("pa_1", "pk_limited");
+    cr_expect_eq(follow(), 11);
     assert_equal_directories();
     reopen_follower();
     assert_equal_directories();

@@ -100,18 +100,18 @@ Test(store, the_file_is_private_and_says_whose_it_is)
     cr_assert_eq(stat(path_of("accounts.db-wal"), &status), 0);
     cr_expect_eq(status.st_mode & 0777, 0600);
     cr_expect_eq(query_number("PRAGMA application_id"), 0x504e5341);
-    cr_expect_eq(query_number("PRAGMA user_version"), 4);
+    cr_expect_eq(query_number("PRAGMA user_version"), 5);
 }
 
 Test(store, a_newer_format_is_refused_and_left_alone)
 {
     cr_assert_eq(open_accounts(), OK);
     close_accounts();
-    execute_sql("PRAGMA user_version = 5");
+    execute_sql("PRAGMA user_version = 6");
     cr_expect_eq(open_accounts(), ERR_NEWER_FORMAT);
     cr_expect_str_eq(open_detail,
-        "accounts.db: it has format 5 and this program reads up to 4: run the newer program");
-    cr_expect_eq(query_number("PRAGMA user_version"), 5);
+        "accounts.db: it has format 6 and this program reads up to 5: run the newer program");
+    cr_expect_eq(query_number("PRAGMA user_version"), 6);
 }
 
 Test(store, files_that_are_not_ours_are_refused_and_left_alone)
@@ -154,6 +154,14 @@ Test(store, rows_that_can_not_be_right_stop_the_opening)
             "accounts.db cannot be read: an endpoint cannot be read"},
         {"UPDATE credentials SET sha256 = x'00'",
             "accounts.db cannot be read: a credential cannot be read"},
+        {"UPDATE credentials SET label = printf('%.65c', 'x')",
+            "accounts.db cannot be read: a credential cannot be read"},
+        {"UPDATE credentials SET accounts = 'acc_1  acc_2'",
+            "accounts.db cannot be read: a credential cannot be read"},
+        {"UPDATE credentials SET types = '*lead'",
+            "accounts.db cannot be read: a credential cannot be read"},
+        {"UPDATE partners SET rules = '{\"allow_networks\":[7]}'",
+            "accounts.db cannot be read: a partner's rules cannot be read"},
         {"UPDATE grants SET account = printf('%.65c', 'x')",
             "accounts.db cannot be read: a grant cannot be read"},
         {"UPDATE secrets SET secret = zeroblob(65)",

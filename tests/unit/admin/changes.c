@@ -55,6 +55,11 @@ Test(changes, objects_of_all_kinds_have_what_a_follower_needs)
     cr_expect_str_eq(member("installation"), INSTALLATION);
     cr_expect_eq(json_array_size(change_member(0, "secrets")), 1);
     cr_expect_eq(strlen(change_text(3, "sha256")), 64);
+    cr_expect(json_is_object(change_member(0, "rules")));
+    cr_expect(json_is_array(change_member(3, "accounts")) &&
+              json_is_array(change_member(3, "types")) &&
+              json_is_integer(change_member(3, "expires_us")));
+    cr_expect_null(change_member(3, "used_us"), "each gateway keeps its own");
     cr_expect_str_eq(change_text(2, "url"), "https://a/");
     cr_expect_null(change_member(2, "secrets"), "what signs stays here");
 

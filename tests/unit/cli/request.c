@@ -45,6 +45,19 @@ Test(request, body_has_a_member_for_each_flag_that_is_given)
         "endpoint", "change", "acc_1", "ep_1", "--types", "purchase,lead.*", "--enabled=false",
         "--final-4xx", "true");
     EXPECT_BODY("{\"types\":[]}", "endpoint", "change", "acc_1", "ep_1", "--types", "");
+    EXPECT_BODY(
+        "{\"accounts\":[\"acc_1\"],\"expires_at\":\"2027-01-31T12:00:00Z\",\"label\":\"till "
+        "7\",\"types\":[\"lead.*\"]}",
+        "partner", "key", "shop", "--label", "till 7", "--types=lead.*", "--accounts", "acc_1",
+        "--expires-at", "2027-01-31T12:00:00Z");
+    EXPECT_BODY(
+        "{\"expires_at\":null}", "partner", "key-change", "shop", "key_1", "--expires-at", "never");
+    EXPECT_BODY("{\"enabled\":true,\"rules\":{\"allow_networks\":[],\"bytes_per_second\":\"1MiB\","
+                "\"certificate_required\":true,\"certificates\":[\"dns:a.example\"],"
+                "\"events_per_second\":0}}",
+        "partner", "change", "shop", "--events-per-second", "0", "--bytes-per-second", "1MiB",
+        "--allow-networks", "", "--certificates", "dns:a.example", "--certificate-required", "true",
+        "--enabled", "true");
     EXPECT_BODY("{\"as\":\"delivered\",\"expect\":\"parked\",\"note\":\"by phone\"}", "delivery",
         "resolve", "dlv_1", "--as", "delivered", "--expect", "parked", "--note", "by phone");
     EXPECT_BODY("{\"endpoint\":\"ep_2\",\"expect\":\"dead\",\"force\":true}", "delivery", "replay",

@@ -46,11 +46,15 @@ static void set_subject(X509 *certificate, const struct identity_options *option
     if (name)
         X509_NAME_add_entry_by_txt(
             subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
-    if (options->dns_name) {
-        char value[128];
+    char value[128];
+    if (options->dns_name && options->other_name)
+        snprintf(value, sizeof value, "DNS:%s,%s", options->dns_name, options->other_name);
+    else if (options->dns_name)
         snprintf(value, sizeof value, "DNS:%s", options->dns_name);
+    else if (options->other_name)
+        snprintf(value, sizeof value, "%s", options->other_name);
+    if (options->dns_name || options->other_name)
         add_extension(certificate, NID_subject_alt_name, value);
-    }
     if (options->is_ca)
         add_extension(certificate, NID_basic_constraints, "critical,CA:TRUE");
 }

@@ -14,6 +14,7 @@ struct identity {
 struct identity_options {
     const char *common_name;       /* NULL: none */
     const char *dns_name;          /* the subject's alternative name; NULL: none */
+    const char *other_name;        /* one more, as OpenSSL writes it: "IP:127.0.0.1"; NULL: none */
     const struct identity *issuer; /* NULL: self-signed */
     bool is_ca;
     int begins_days, ends_days; /* from now; both 0: valid from yesterday for two days */

@@ -366,16 +366,22 @@ Test(client, guarded_request_is_sent_once_whatever_the_answer_asks_for)
     }
 }
 
-Test(client, answer_that_is_not_http_ends_with_answer_malformed)
+Test(client, headers_that_are_too_large_end_with_answer_too_large)
 {
-    static char long_line[200 * 1024], many_lines[200 * 1024];
-    size_t head = (size_t)sprintf(long_line, "HTTP/1.1 200 OK\r\nx: ");
-    memset(long_line + head, 'y', sizeof long_line - head - 1);
-    head = (size_t)sprintf(many_lines, "HTTP/1.1 200 OK\r\n");
+    static char many_lines[200 * 1024];
+    size_t head = (size_t)sprintf(many_lines, "HTTP/1.1 200 OK\r\n");
     while (head + 100 < sizeof many_lines)
         head += (size_t)sprintf(many_lines + head, "x-%zu: abcdefghijklmnopqrstuvwxyz\r\n", head);
+    try_reply(many_lines, THEN_CLOSE, 0, ERR_ANSWER_TOO_LARGE);
+}
+
+Test(client, answer_that_is_not_http_ends_with_answer_malformed)
+{
+    static char long_line[200 * 1024];
+    size_t head = (size_t)sprintf(long_line, "HTTP/1.1 200 OK\r\nx: ");
+    memset(long_line + head, 'y', sizeof long_line - head - 1);
     const char *const garbage[] = {"garbage\r\n\r\n", "<html>hello</html>", "HTTP/9.9 xyz\r\n\r\n",
-        "SSH-2.0-OpenSSH_9.2\r\n", long_line, many_lines};
+        "SSH-2.0-OpenSSH_9.2\r\n", long_line};
     for (size_t i = 0; i < ARRAY_LENGTH(garbage); i++)
         try_reply(garbage[i], THEN_CLOSE, 0, ERR_ANSWER_MALFORMED);
 }

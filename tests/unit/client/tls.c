@@ -137,6 +137,23 @@ Test(tls, problem_names_the_certificate)
         "certificate is for another name (DNS:wrong.test)");
 }
 
+Test(tls, common_name_is_not_a_name)
+{
+    make_identities();
+    try_certificate(&(struct identity_options){.common_name = "sink.test", .issuer = &ca},
+        "certificate has no alternative name (SAN) (CN=sink.test)");
+    try_certificate(
+        &(struct identity_options){
+            .common_name = "sink.test", .other_name = "email:a@sink.test", .issuer = &ca},
+        "certificate has no alternative name (SAN) (CN=sink.test)");
+    try_certificate(
+        &(struct identity_options){
+            .common_name = "sink.test", .other_name = "IP:127.0.0.1", .issuer = &ca},
+        "certificate is for another name (CN=sink.test)");
+    try_certificate(&(struct identity_options){.issuer = &ca},
+        "certificate has no alternative name (SAN) (without a name)");
+}
+
 Test(tls, name_of_a_certificate_is_cut_and_printable)
 {
     make_identities();
@@ -317,7 +334,8 @@ Test(tls, addresses_in_urls_have_settings_as_well)
 {
     struct identity identity;
     make_identities();
-    identity_make(&identity, &(struct identity_options){.common_name = "127.0.0.1", .issuer = &ca});
+    identity_make(
+        &identity, &(struct identity_options){.other_name = "IP:127.0.0.1", .issuer = &ca});
     start(&identity, NULL);
     bench_exchange(&bench, &exchange, "https://127.0.0.1", server.port);
     expect_success();

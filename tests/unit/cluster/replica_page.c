@@ -9,9 +9,10 @@
 #define SECRET "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 #define SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-#define PARTNER                                                                               \
-    "{\"id\":\"shop\",\"enabled\":true,\"key_pointer\":\"/data/order\",\"secrets\":[{\"id\":" \
-    "\"sec_0000000000000007\",\"secret\":\"" SECRET                                           \
+#define PARTNER                                                                     \
+    "{\"id\":\"shop\",\"enabled\":true,\"key_pointer\":\"/data/order\",\"rules\":{" \
+    "\"events_per_second\":9,\"allow_networks\":[\"::1\"]},\"secrets\":[{\"id\":"   \
+    "\"sec_0000000000000007\",\"secret\":\"" SECRET                                 \
     "\",\"created_us\":5}],\"kind\":\"partner\",\"version\":3,\"created_us\":4,\"removed\":false}"
 #define ACCOUNT                                                                               \
     "{\"id\":\"acc_1\",\"enabled\":true,\"kind\":\"account\",\"version\":6,\"created_us\":7," \
@@ -21,9 +22,10 @@
     "\"https://client.example/hook\",\"enabled\":true,\"idempotent\":true,\"final_4xx\":false," \
     "\"types\":[\"purchase\",\"lead.*\"],\"kind\":\"endpoint\",\"version\":8,\"created_us\":9," \
     "\"removed\":false}"
-#define CREDENTIAL                                                                      \
-    "{\"sha256\":\"" SHA256                                                             \
-    "\",\"partner\":\"shop\",\"kind\":\"credential\",\"version\":10,\"created_us\":11," \
+#define CREDENTIAL                                                                             \
+    "{\"sha256\":\"" SHA256                                                                    \
+    "\",\"partner\":\"shop\",\"label\":\"till 7\",\"expires_us\":77,\"accounts\":[\"acc_1\"]," \
+    "\"types\":[\"order.*\"],\"kind\":\"credential\",\"version\":10,\"created_us\":11,"        \
     "\"removed\":false}"
 #define GRANT                                                                                  \
     "{\"partner\":\"shop\",\"account\":\"acc_1\",\"kind\":\"grant\",\"version\":12,\"created_" \
@@ -57,6 +59,7 @@ Test(replica_page, objects_of_each_kind_are_read)
     cr_expect_str_eq(partner->id, "shop");
     cr_expect(partner->enabled && partner->version == 3 && objects[0].created_us == 4);
     cr_expect_str_eq(partner->key_pointer, "/data/order");
+    cr_expect(partner->rules.events_per_s == 9 && partner->rules.allow_count == 1);
     cr_assert_eq(partner->secrets_count, 1);
     cr_expect(partner->secrets[0].id == 7 && partner->secrets[0].created_us == 5);
     cr_expect_eq(partner->secrets[0].secret.len, 32);
@@ -76,9 +79,13 @@ Test(replica_page, objects_of_each_kind_are_read)
     cr_expect_str_eq(endpoint->types.patterns[1], "lead.*");
 
     cr_expect_eq(objects[3].kind, ACCOUNTS_KIND_CREDENTIAL);
-    cr_expect_str_eq(objects[3].credential.partner, "shop");
-    cr_expect_eq(objects[3].credential.sha256[0], 0xe3);
-    cr_expect_eq(objects[3].credential.created_us, 11);
+    cr_expect_str_eq(objects[3].credential->partner, "shop");
+    cr_expect_eq(objects[3].credential->sha256[0], 0xe3);
+    cr_expect_eq(objects[3].credential->created_us, 11);
+    cr_expect_str_eq(objects[3].credential->label, "till 7");
+    cr_expect_eq(objects[3].credential->expires_us, 77);
+    cr_expect_str_eq(objects[3].credential->scope.accounts[0], "acc_1");
+    cr_expect_str_eq(objects[3].credential->scope.types.patterns[0], "order.*");
 
     cr_expect_eq(objects[4].kind, ACCOUNTS_KIND_GRANT);
     cr_expect_str_eq(objects[4].grant.partner, "shop");
@@ -131,6 +138,20 @@ Test(replica_page, unknown_members_are_ignored)
         accounts_page_done(&answer.page);
         free(text);
     }
+}
+
+Test(replica_page, members_of_later_versions_may_be_missing)
+{
+    char *text = changed("\"rules\":{", "\"unknown\":{");
+    cr_assert(parse(text), "%s", detail);
+    cr_expect_eq(answer.page.objects[0].partner->rules.allow_count, 0);
+    accounts_page_done(&answer.page);
+    free(text);
+    text = changed("\"expires_us\":77,", "");
+    cr_assert(parse(text), "%s", detail);
+    cr_expect_eq(answer.page.objects[3].credential->scope.accounts_count, 0);
+    accounts_page_done(&answer.page);
+    free(text);
 }
 
 #define PARTNER_WRONG "an object of kind partner has a missing or wrong member"
@@ -189,6 +210,9 @@ static const struct {
     {"\"created_us\":5", "\"created_us\":-5", PARTNER_WRONG},
     {"\"created_us\":5}", "\"created_us\":5},{},{},{},{}", PARTNER_WRONG},
     {"\"created_us\":5}", "\"created_us\":5},[]", PARTNER_WRONG},
+    {"\"rules\":{", "\"rules\":7,\"other\":{", PARTNER_WRONG},
+    {"\"events_per_second\":9", "\"events_per_second\":-9", PARTNER_WRONG},
+    {"\"::1\"", "\"::1/64\"", PARTNER_WRONG},
     /* of an account */
     {"\"id\":\"acc_1\"", "\"id\":\"acc 1\"", ACCOUNT_WRONG},
     {"\"id\":\"acc_1\",", "", ACCOUNT_WRONG},
@@ -208,7 +232,13 @@ static const struct {
     {SHA256, "e3b0", CREDENTIAL_WRONG},
     {"\"sha256\":\"e3", "\"sha256\":\"xy", CREDENTIAL_WRONG},
     {SHA256, SHA256 "00", CREDENTIAL_WRONG},
-    {"\"partner\":\"shop\",\"kind\":\"credential\"", "\"kind\":\"credential\"", CREDENTIAL_WRONG},
+    {"\"partner\":\"shop\",\"label\"", "\"label\"", CREDENTIAL_WRONG},
+    {"\"label\":\"till 7\"", "\"label\":\"till\\n7\"", CREDENTIAL_WRONG},
+    {"\"label\":\"till 7\",", "", CREDENTIAL_WRONG},
+    {"\"expires_us\":77", "\"expires_us\":-77", CREDENTIAL_WRONG},
+    {"\"accounts\":[\"acc_1\"]", "\"accounts\":[7]", CREDENTIAL_WRONG},
+    {"\"accounts\":[\"acc_1\"],", "", CREDENTIAL_WRONG},
+    {"order.*", "*order", CREDENTIAL_WRONG},
     /* of a grant */
     {"\"partner\":\"shop\",\"account\"", "\"account\"", GRANT_WRONG},
     {"\"account\":\"acc_1\",\"kind\":\"grant\"", "\"account\":7,\"kind\":\"grant\"", GRANT_WRONG},

@@ -4,6 +4,8 @@
 
 #include "base/cleanup.h"
 
+#include <sys/socket.h>
+
 #define GET "GET /now HTTP/1.1\r\nHost: localhost\r\n\r\n"
 #define LONG_MS 60000
 #define SHORT_MS 300
@@ -114,4 +116,74 @@ Test(clocks, silent_connection_is_cut)
     int64_t since_us = clock_mono_us();
     AUTO_CLOSE int fd = client_connect(&fixture);
     assert_is_cut(fd, since_us, SHORT_MS);
+}
+
+Test(clocks, slow_http2_head_is_cut)
+{
+    start((struct http_limits){.head_ms = SHORT_MS, .body_ms = LONG_MS, .idle_ms = LONG_MS});
+    AUTO_CLOSE int fd = h2_connect(&fixture);
+    int64_t since_us = clock_mono_us();
+    h2_send_frame(fd, H2_HEADERS, 0, 1, "\x86", 1); /* its continuation is missing */
+    struct h2_frame frame;
+    while (h2_read_frame(fd, &frame))
+        ;
+    cr_assert_geq(clock_mono_us() - since_us, (SHORT_MS - 10) * US_PER_MS);
+    cr_assert_eq(metrics_read(METRIC_HTTP_CUT_SLOW), 1);
+    fixture_stop(&fixture);
+}
+
+Test(clocks, slow_http2_body_ends_its_stream_only)
+{
+    start((struct http_limits){.head_ms = LONG_MS, .body_ms = SHORT_MS, .idle_ms = LONG_MS});
+    AUTO_CLOSE int fd = h2_connect(&fixture);
+    h2_send_request(fd, 1, "POST", "/echo", true);
+    h2_send_data(fd, 1, "a", 1, false);
+    struct h2_frame frame;
+    cr_assert(h2_read_until(fd, H2_RST_STREAM, 1, &frame));
+    h2_send_request(fd, 3, "GET", "/now", false);
+    cr_assert_eq(h2_read_status(fd, 3), 200);
+    fixture_stop(&fixture);
+}
+
+/* The client leaves no window for the body of the answer. */
+Test(clocks, http2_answer_that_is_not_read_ends)
+{
+    start((struct http_limits){.answer_ms = SHORT_MS});
+    AUTO_CLOSE int fd = h2_connect(&fixture);
+    h2_send_frame(fd, H2_SETTINGS, 0, 0, "\0\4\0\0\0\0", 6);
+    h2_send_request(fd, 1, "GET", "/now", false);
+    struct h2_frame frame;
+    cr_assert(h2_read_until(fd, H2_RST_STREAM, 1, &frame));
+    cr_assert_eq(metrics_read(METRIC_HTTP_CUT_UNREAD), 1);
+    fixture_stop(&fixture);
+}
+
+Test(clocks, answer_that_is_not_read_ends_the_connection)
+{
+    start((struct http_limits){.answer_ms = SHORT_MS});
+    AUTO_CLOSE int http1 = client_connect(&fixture), http2 = h2_connect(&fixture);
+    client_send(http1, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    h2_send_frame(http2, H2_SETTINGS, 0, 0, "\0\4\x7f\xff\xff\xff", 6);
+    h2_send_frame(http2, H2_WINDOW_UPDATE, 0, 0, "\x7f\0\0\0", 4);
+    h2_send_request(http2, 1, "GET", "/big", false);
+    WAIT_UNTIL(metrics_read(METRIC_HTTP_CONNECTIONS) == 2);
+    WAIT_UNTIL(metrics_read(METRIC_HTTP_CONNECTIONS) == 0);
+    cr_assert_eq(metrics_read(METRIC_HTTP_CUT_UNREAD), 2);
+    fixture_stop(&fixture);
+}
+
+/* The whole takes longer than the limit, but each piece is read in time. */
+Test(clocks, answer_that_is_read_slowly_is_complete)
+{
+    start((struct http_limits){.answer_ms = 2 * SHORT_MS});
+    AUTO_CLOSE int fd = client_connect(&fixture);
+    client_send(fd, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    static char bytes[1024 * 1024];
+    size_t len = 0;
+    for (ssize_t got; len < FIXTURE_BIG_BYTES && (got = recv(fd, bytes, sizeof bytes, 0)) > 0;) {
+        len += (size_t)got;
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+    cr_assert_geq(len, FIXTURE_BIG_BYTES);
+    fixture_stop(&fixture);
 }

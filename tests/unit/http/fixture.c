@@ -46,7 +46,7 @@ static void handle_echo(struct http_exchange *exchange, void *context)
     struct http_reply reply = {.status = 201,
         .content_type = "application/octet-stream",
         .body = http_body(exchange),
-        .headers = {{"X-Length", length}},
+        .headers = {{"x-length", length}},
         .headers_count = 1};
     http_answer(exchange, &reply);
 }
@@ -124,7 +124,22 @@ static void on_tick(void *context)
         atomic_store(&fixture->was_offline_in_handler, true);
 }
 
+/* Knows the caller who says so. */
+static void admit_friend(struct http_exchange *exchange, void *context)
+{
+    struct fixture *fixture = context;
+    atomic_fetch_add(&fixture->heads, 1);
+    if (slice_equals_string(http_header(exchange, "x-one"), "friend"))
+        http_mark_known(exchange);
+    else
+        http_answer_problem(exchange, ERR_UNAUTHENTICATED, "Say friend.", NULL);
+}
+
 static const struct http_route routes[] = {
+    {"POST", "/friend", handle_echo, .admit = admit_friend,
+        .body_bytes_max = FIXTURE_LARGE_BODY_BYTES_MAX},
+    {"POST", "/friend/huge", handle_echo, .admit = admit_friend,
+        .body_bytes_max = FIXTURE_HUGE_BODY_BYTES_MAX},
     {"GET", "/now", handle_now},
     {"POST", "/echo", handle_echo},
     {"GET", "/parts/{a}/then/{b}", handle_parts},
@@ -161,6 +176,7 @@ void fixture_start(struct fixture *fixture)
         .mailbox = &fixture->mailbox,
         .on_tick = on_tick,
         .body_bytes_max = FIXTURE_BODY_BYTES_MAX,
+        .room_bytes = fixture->room_bytes ? fixture->room_bytes : FIXTURE_ROOM_BYTES,
         .connections_max = fixture->connections_max ? fixture->connections_max : 100,
         .closes_idle = fixture->closes_idle,
         .limits = fixture->limits,

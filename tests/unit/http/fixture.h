@@ -15,8 +15,10 @@
 
 #define FIXTURE_BODY_BYTES_MAX 4096
 #define FIXTURE_LARGE_BODY_BYTES_MAX (2 * FIXTURE_BODY_BYTES_MAX) /* POST /large */
+#define FIXTURE_HUGE_BODY_BYTES_MAX (256 * 1024)                  /* POST /friend/huge */
 #define FIXTURE_BIG_BYTES (8 * 1024 * 1024)
 #define FIXTURE_BROKER_OWNED_MAX 256
+#define FIXTURE_ROOM_BYTES (16 * FIXTURE_BIG_BYTES)
 #define WAIT_SECONDS_MAX 20
 
 struct fixture {
@@ -25,6 +27,7 @@ struct fixture {
     /* set before fixture_start */
     unsigned connections_max; /* 0: 100 */
     bool closes_idle;
+    size_t room_bytes; /* 0: FIXTURE_ROOM_BYTES */
     struct http_limits limits;
     struct mailbox mailbox;
     struct http_server *server;
@@ -33,6 +36,7 @@ struct fixture {
     struct http_exchange *held[FIXTURE_BROKER_OWNED_MAX];
     unsigned held_count;
     /* shared: atomic */
+    _Atomic unsigned heads;    /* that reached admit_friend */
     _Atomic unsigned requests; /* that reached a handler */
     _Atomic unsigned held_seen, ticks;
     _Atomic unsigned answered_present, answered_gone;
@@ -81,17 +85,24 @@ bool client_is_at_end(int fd);
 /* HTTP/2, as much as the tests need: literal headers, small frames */
 #define H2_DATA 0
 #define H2_HEADERS 1
+#define H2_PRIORITY 2
 #define H2_RST_STREAM 3
 #define H2_SETTINGS 4
+#define H2_PING 6
 #define H2_GOAWAY 7
+#define H2_WINDOW_UPDATE 8
+#define H2_CONTINUATION 9
 
 struct h2_frame {
     unsigned type, flags, stream;
     size_t len;
+    int status; /* of HEADERS */
     unsigned char payload[16384];
 };
 
 int h2_connect(const struct fixture *fixture);
+void h2_send_frame(
+    int fd, unsigned type, unsigned flags, unsigned stream, const void *payload, size_t len);
 void h2_send_request(int fd, unsigned stream, const char *method, const char *path, bool has_body);
 struct h2_field {
     const char *name, *value;

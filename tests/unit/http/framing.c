@@ -1,34 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "http/framing.h"
-
-#include "base/buffer.h"
+#include "support/framing_walk.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Walks the bytes at once and byte by byte: both must give the same result. The position of the
- * rejected request is from the first walk. */
-static const char *walk(
-    const char *text, size_t len, size_t *ret_start, enum framing_phase *ret_phase)
+/* Walks the bytes at once and byte by byte: both must give the same result. */
+static struct framing_walk walk(const char *text, size_t len)
 {
-    struct framing whole = {0}, pieces = {0};
-    const char *fault = framing_walk(&whole, text, len, ret_start), *same = NULL;
-    size_t begun_at = 0, ignored;
-    for (size_t i = 0; i < len && !same; i++) {
-        unsigned requests = pieces.requests;
-        same = framing_walk(&pieces, text + i, 1, &ignored);
-        if (pieces.requests != requests)
-            begun_at = i;
-    }
-    cr_assert_eq(
-        fault, same, "%s: %s, in pieces: %s", text, fault ? fault : "taken", same ? same : "taken");
-    if (fault)
-        cr_assert_eq(*ret_start, begun_at, "%s", text);
-    else
-        cr_assert_eq(framing_phase(&whole), framing_phase(&pieces));
-    *ret_phase = framing_phase(&whole);
-    return fault;
+    struct framing_walk whole = {0}, bytes = {0};
+    framing_walk(&whole, text, len);
+    for (size_t i = 0; i < len; i++)
+        framing_walk(&bytes, text + i, 1);
+    cr_assert_eq(whole.fault, bytes.fault, "%s: %s, in pieces: %s", text,
+        whole.fault ? whole.fault : "taken", bytes.fault ? bytes.fault : "taken");
+    cr_assert(whole.heads == bytes.heads && whole.ends == bytes.ends, "%s", text);
+    cr_assert_eq(whole.body_bytes, bytes.body_bytes, "%s", text);
+    if (!whole.fault)
+        cr_assert_eq(framing_phase(&whole.framing), framing_phase(&bytes.framing));
+    return whole;
 }
 
 #define HOST "Host: a.example:80\r\n"
@@ -48,20 +38,19 @@ Test(framing, valid_requests_end_at_the_right_byte)
         "GET http://a/b?c=d HTTP/1.1\r\nhOsT:[::1]:80\r\n\r\n",
         POST HOST "X: \t a b\xc3\xa9 \t\r\nY:\r\nZ:z\r\n\r\n",
         POST HOST "Content-Length: 4\r\n\r\nGET " GET,
-        POST HOST "content-length:0004 \t\r\n\r\nGET " GET,
+        POST HOST "content-length:0004  \r\n\r\nGET " GET,
         POST HOST "Content-Length: 0\r\n\r\n" GET,
         CHUNKED "0\r\n\r\n" GET,
         CHUNKED "4\r\nGET \r\n00A\r\n0123456789\r\n000\r\n\r\n" GET,
-        CHUNKED "4;a=b\r\nGET \r\n4 ; a=\"b c\"\t;d\r\n\r\n\r\n\r\n0;z\r\n\r\n" GET,
+        CHUNKED "4;a=b\r\nGET \r\n4;a=\"b; c\";d;e=f\r\n\r\n\r\n\r\n0;z\r\n\r\n" GET,
         CHUNKED "1\r\n\n\r\n0\r\nAuthorization: Bearer x\r\nY:\r\n\r\n" GET,
-        POST HOST "TRANSFER-ENCODING:\tChunked \r\n\r\n0\r\n\r\n",
+        POST HOST "TRANSFER-ENCODING: Chunked \r\n\r\n0\r\n\r\n",
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        size_t start;
-        enum framing_phase phase;
-        const char *fault = walk(cases[i], strlen(cases[i]), &start, &phase);
-        cr_assert_null(fault, "case %zu: %s", i, fault);
-        cr_assert_eq(phase, FRAMING_IDLE, "case %zu", i);
+        struct framing_walk walked = walk(cases[i], strlen(cases[i]));
+        cr_assert_null(walked.fault, "case %zu: %s", i, walked.fault);
+        cr_assert(walked.heads > 0 && walked.heads == walked.ends, "case %zu", i);
+        cr_assert_eq(framing_phase(&walked.framing), FRAMING_IDLE, "case %zu", i);
     }
 }
 
@@ -145,22 +134,42 @@ Test(framing, ambiguous_requests_are_rejected)
         REFUSED(CHUNKED "0\r\nA : b\r\n\r\n", "trailer"),
         REFUSED(CHUNKED "0\r\n: b\r\n\r\n", "trailer"),
         REFUSED(CHUNKED "0\r\nA: b\0\r\n\r\n", "trailer"),
+        REFUSED(CHUNKED "0\r\nA: b\r\ncontent-Length: 1\r\n\r\n", "as trailers"),
+        REFUSED(CHUNKED "0\r\nTransfer-Encoding: chunked\r\n\r\n", "as trailers"),
+        REFUSED(CHUNKED "0\r\nhost: b\r\n\r\n", "as trailers"),
+        REFUSED(POST HOST "Content-Length: 4\t\r\n\r\n", "tabs"),
+        REFUSED(POST HOST "Content-Length:\t4\r\n\r\n", "tabs"),
+        REFUSED(POST HOST "Transfer-Encoding: chunked\t\r\n\r\n", "tabs"),
+        REFUSED(POST HOST "Transfer-Encoding:\tchunked\r\n\r\n", "tabs"),
+        REFUSED("GET / HTTP/1.1\r\nHost:\ta\r\n\r\n", "tabs"),
+        REFUSED(CHUNKED "4 \r\n", "size"),
+        REFUSED(CHUNKED "4 ;a\r\n", "size"),
+        REFUSED(CHUNKED "4;\r\n", "extension"),
+        REFUSED(CHUNKED "4; a\r\n", "extension"),
+        REFUSED(CHUNKED "4;a;\r\n", "extension"),
+        REFUSED(CHUNKED "4;a=\r\n", "extension"),
+        REFUSED(CHUNKED "4;a= b\r\n", "extension"),
+        REFUSED(CHUNKED "4;a=b c\r\n", "extension"),
+        REFUSED(CHUNKED "4;a=\"b\"c\r\n", "extension"),
+        REFUSED(CHUNKED "4;a=\"b\r\n", "extension"),
+        REFUSED(CHUNKED "4;a=\"b\\\"\"\r\n", "extension"),
+        REFUSED(CHUNKED "4;a=b\"c\"\r\n", "extension"),
+        REFUSED(CHUNKED "4;a\n", "CR LF"),
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        size_t start;
-        enum framing_phase phase;
-        const char *fault = walk(cases[i].text, cases[i].len, &start, &phase);
-        cr_assert_not_null(fault, "case %zu was taken: %s", i, cases[i].text);
-        cr_assert_not_null(strstr(fault, cases[i].why), "case %zu: %s", i, fault);
-        cr_assert_eq(start, 0);
+        struct framing_walk walked = walk(cases[i].text, cases[i].len);
+        cr_assert_not_null(walked.fault, "case %zu was taken: %s", i, cases[i].text);
+        cr_assert_not_null(strstr(walked.fault, cases[i].why), "case %zu: %s", i, walked.fault);
+        cr_assert_eq(walked.ends, 0);
 
         /* After two valid requests, the third one is rejected. */
         static char text[4096];
         size_t before =
             (size_t)snprintf(text, sizeof text, "%s", GET POST HOST "Content-Length: 2\r\n\r\nab");
         memcpy(text + before, cases[i].text, cases[i].len);
-        cr_assert_eq(walk(text, before + cases[i].len, &start, &phase), fault, "case %zu", i);
-        cr_assert_eq(start, before);
+        struct framing_walk third = walk(text, before + cases[i].len);
+        cr_assert_eq(third.fault, walked.fault, "case %zu", i);
+        cr_assert_eq(third.ends, 2);
     }
 }
 
@@ -168,12 +177,13 @@ Test(framing, size_of_extensions_and_trailers_is_limited)
 {
     static const char *const begins[] = {CHUNKED "4;", CHUNKED "0\r\nA:", CHUNKED "0\r\nA"};
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
-        struct framing framing = {0};
-        size_t start;
-        cr_assert_null(framing_walk(&framing, begins[i], strlen(begins[i]), &start));
+        struct framing_walk walked = {0};
+        framing_walk(&walked, begins[i], strlen(begins[i]));
         size_t len = 0;
-        while (!framing_walk(&framing, "a", 1, &start))
-            cr_assert_lt(++len, 9000);
+        for (; !walked.fault; len++) {
+            framing_walk(&walked, "a", 1);
+            cr_assert_lt(len, 9000);
+        }
         cr_assert_gt(len, 1000);
     }
 }
@@ -183,28 +193,35 @@ Test(framing, phase_names_the_part_that_is_being_read)
     static const struct {
         const char *text;
         enum framing_phase phase;
-    } steps[] = {{"P", FRAMING_HEAD},
-        {"OST / HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r", FRAMING_HEAD}, {"\n", FRAMING_BODY},
-        {"a", FRAMING_BODY}, {"b", FRAMING_IDLE}, {"\r\n", FRAMING_IDLE}, {CHUNKED, FRAMING_BODY},
-        {"0\r\n", FRAMING_BODY}, {"\r\n", FRAMING_IDLE}};
-    struct framing framing = {0};
-    cr_assert_eq(framing_phase(&framing), FRAMING_IDLE);
+    } steps[] = {{"P", FRAMING_IN_HEAD},
+        {"OST / HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r", FRAMING_IN_HEAD},
+        {"\n", FRAMING_IN_BODY}, {"a", FRAMING_IN_BODY}, {"b", FRAMING_IDLE},
+        {"\r\n", FRAMING_IDLE}, {CHUNKED, FRAMING_IN_BODY}, {"0\r\n", FRAMING_IN_BODY},
+        {"\r\n", FRAMING_IDLE}};
+    struct framing_walk walked = {0};
+    cr_assert_eq(framing_phase(&walked.framing), FRAMING_IDLE);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        size_t start;
-        cr_assert_null(framing_walk(&framing, steps[i].text, strlen(steps[i].text), &start));
-        cr_assert_eq(framing_phase(&framing), steps[i].phase, "step %zu", i);
+        framing_walk(&walked, steps[i].text, strlen(steps[i].text));
+        cr_assert_null(walked.fault);
+        cr_assert_eq(framing_phase(&walked.framing), steps[i].phase, "step %zu", i);
     }
-    cr_assert_eq(framing.requests, 2);
+    cr_assert_eq(walked.ends, 2);
 }
 
-Test(framing, length_above_the_limit_is_rejected_in_every_request)
+Test(framing, length_of_the_body_is_known_when_the_head_ends)
 {
-    static const char fits[] = POST HOST "Content-Length: 3\r\n\r\nabc";
-    static const char exceeds[] = POST HOST "Content-Length: 4\r\n\r\n";
-    struct framing framing = {.body_bytes_max = 3};
-    size_t start;
-    cr_assert_null(framing_walk(&framing, fits, strlen(fits), &start));
-    cr_assert_null(framing_walk(&framing, fits, strlen(fits), &start));
-    cr_assert_eq(framing_walk(&framing, exceeds, strlen(exceeds), &start), framing_too_large);
-    cr_assert_eq(start, 0);
+    static const struct {
+        const char *head;
+        uint64_t length;
+    } cases[] = {{GET, 0}, {POST HOST "Content-Length: 0017\r\n\r\n", 17},
+        {POST HOST "Content-Length: 0\r\n\r\n", 0}, {CHUNKED, FRAMING_CHUNKED}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct framing framing = {0};
+        struct slice data;
+        size_t used, len = strlen(cases[i].head);
+        cr_assert_eq(
+            framing_next(&framing, slice_of(cases[i].head, len), &used, &data), FRAMING_HEAD);
+        cr_assert_eq(used, len);
+        cr_assert_eq(framing_body_length(&framing), cases[i].length, "case %zu", i);
+    }
 }

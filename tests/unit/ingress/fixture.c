@@ -126,6 +126,35 @@ void shop_add_secret(const struct secret *secret)
         &(struct accounts_request){.base.kind = ACCOUNTS_ADD_PARTNER_SECRET, .secret = *secret});
 }
 
+void shop_change_rules(const char *json)
+{
+    struct refusal refusal;
+    struct accounts_request request = {
+        .base.kind = ACCOUNTS_CHANGE_PARTNER, .changes = PARTNER_CHANGE_RULES};
+    cr_assert_eq(
+        partner_rules_change(&request.partner_wanted.rules, slice_from_string(json), &refusal), OK);
+    change_shop(&request);
+}
+
+void shop_add_key(const char *key, const struct credential *wanted)
+{
+    struct accounts_request request = {
+        .base.kind = ACCOUNTS_ADD_CREDENTIAL, .credential_wanted = *wanted};
+    crypto_sha256(slice_from_string(key), request.credential_sha256);
+    change_shop(&request);
+}
+
+int64_t key_last_use(const char *key)
+{
+    unsigned char sha256[SHA256_BYTES];
+    crypto_sha256(slice_from_string(key), sha256);
+    rcu_go_online();
+    int64_t used_us =
+        directory_last_use(directory_credential(accounts_directory(accounts), sha256));
+    rcu_go_offline();
+    return used_us;
+}
+
 uint64_t account_add_endpoint(const char *name, const char *types)
 {
     struct accounts_request request = {.base.kind = ACCOUNTS_ADD_ENDPOINT,

@@ -42,6 +42,10 @@ void ingress_call(void (*run)(void)); /* runs it on the ingress thread and waits
 void shop_set_key_pointer(const char *pointer);
 void shop_set_enabled(bool enabled);
 void shop_add_secret(const struct secret *secret);
+void shop_change_rules(const char *json);
+/* Adds a key; `wanted` has its end and its scope. */
+void shop_add_key(const char *key, const struct credential *wanted);
+int64_t key_last_use(const char *key);
 uint64_t account_add_endpoint(const char *name, const char *types);
 void account_remove_endpoint(uint64_t endpoint);
 
