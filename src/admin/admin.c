@@ -2,10 +2,12 @@
 /* The admin thread: its routes, its start and its stop. */
 #include "admin/admin_internal.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define DRAIN_US (2 * US_PER_SECOND)
@@ -78,6 +80,36 @@ static void on_stop(struct mail *mail, void *receiver)
     http_server_drain(admin->server);
 }
 
+/* New tokens on their way to the admin thread. */
+struct tokens_mail {
+    struct mail mail;
+    char token[ADMIN_TOKEN_BYTES_MAX + 1], readonly_token[ADMIN_TOKEN_BYTES_MAX + 1];
+};
+
+static void copy_token(char ret_token[ADMIN_TOKEN_BYTES_MAX + 1], struct slice token)
+{
+    snprintf(ret_token, ADMIN_TOKEN_BYTES_MAX + 1, "%.*s", SLICE_ARGS(token));
+}
+
+static void on_tokens(struct mail *mail, void *receiver)
+{
+    struct tokens_mail *tokens = CONTAINER_OF(mail, struct tokens_mail, mail);
+    struct admin *admin = receiver;
+    memcpy(admin->token, tokens->token, sizeof admin->token);
+    memcpy(admin->readonly_token, tokens->readonly_token, sizeof admin->readonly_token);
+    free(tokens);
+}
+
+void admin_set_tokens(struct admin *admin, struct slice token, struct slice readonly_token)
+{
+    struct tokens_mail *tokens;
+    MEMORY_NEW(tokens);
+    tokens->mail.on_receive = on_tokens;
+    copy_token(tokens->token, token);
+    copy_token(tokens->readonly_token, readonly_token);
+    mailbox_post(&admin->mailbox, &tokens->mail);
+}
+
 static void run(void *context)
 {
     http_server_run(((struct admin *)context)->server);
@@ -88,14 +120,18 @@ enum err admin_new(const struct admin_options *options, struct admin **ret_admin
     struct admin *admin;
     MEMORY_NEW(admin);
     admin->options = *options;
-    admin->token = memory_new(options->token.len + 1);
-    memcpy(admin->token, options->token.data, options->token.len);
+    copy_token(admin->token, options->token);
+    copy_token(admin->readonly_token, options->readonly_token);
+    for (unsigned i = 0; i < options->hosts_count; i++)
+        admin->hosts[i] = memory_copy_string(options->hosts[i]);
     admin->started_mono_us = clock_mono_us();
     list_init(&admin->feeds);
     admin->mailbox.event_fd = -1;
     enum err failed = http_server_new(
         &(struct http_options){
             .listen_fd = options->listen_fd,
+            .tls_listen_fd = options->tls_listen_fd,
+            .tls = options->tls,
             .routes = routes,
             .single = single_headers,
             .context = admin,
@@ -153,6 +189,7 @@ void admin_free(struct admin *admin)
     admin_changes_end(admin);
     http_server_free(admin->server);
     mailbox_done(&admin->mailbox);
-    free(admin->token);
+    for (unsigned i = 0; i < ADMIN_HOSTS_MAX; i++)
+        free(admin->hosts[i]);
     free(admin);
 }

@@ -23,6 +23,8 @@
 #include "history/journal_reader.h"
 #include "http/server.h"
 
+#define ADMIN_HOSTS_MAX 16
+
 struct admin;
 struct broker_status;
 
@@ -35,8 +37,13 @@ struct admin_installation {
 };
 
 struct admin_options {
-    int listen_fd; /* owned by admin from admin_new on */
+    int listen_fd, tls_listen_fd; /* as in http_options. Owned by admin from admin_new on */
+    struct http_tls *tls;         /* must outlive admin; NULL: no TLS */
     struct slice token;
+    struct slice readonly_token; /* may only read; empty: there is none */
+    /* Host names of the listener, beside localhost and those of the certificates. Copied. */
+    unsigned hosts_count;
+    const char *hosts[ADMIN_HOSTS_MAX];
     struct accounts *accounts;
     struct journal_reader *reader;
     unsigned shards;
@@ -59,6 +66,8 @@ enum err admin_new(const struct admin_options *options, struct admin **ret_admin
 enum err admin_start(struct admin *admin) MUST_CHECK;
 /* Whether /readyz says ready: from the end of the start to the begin of the stop. Any thread. */
 void admin_set_ready(struct admin *admin, bool ready);
+/* Later requests need these tokens, which are copied. Any thread. */
+void admin_set_tokens(struct admin *admin, struct slice token, struct slice readonly_token);
 void admin_stop(struct admin *admin); /* returns at once */
 void admin_join(struct admin *admin);
 /* Call it after the accounts and the reader have stopped. Takes NULL. */

@@ -12,8 +12,8 @@
 
 struct admin {
     /* immutable after init */
-    struct admin_options options;
-    char *token;
+    struct admin_options options; /* without the tokens and the texts of `hosts` */
+    char *hosts[ADMIN_HOSTS_MAX];
     int64_t started_mono_us;
     struct thread thread;
     struct mailbox mailbox;
@@ -21,6 +21,7 @@ struct admin {
     _Atomic bool ready; /* shared */
 
     /* owned by the admin thread */
+    char token[ADMIN_TOKEN_BYTES_MAX + 1], readonly_token[ADMIN_TOKEN_BYTES_MAX + 1];
     struct http_server *server;
     bool draining;
     int64_t drain_until_mono_us;
@@ -33,10 +34,16 @@ struct admin {
 #define ADMIN_SEE_ERRORS "Correct the fields under errors."
 #define ADMIN_JOURNALS_UNREADABLE "The journals cannot be read: see the log, and ask again later."
 
-/* exchange.c: requests and answers. */
+/* guard.c: who may use the listener. */
 
-/* True when the request has the token; else a 401 has been answered. */
+/* True when the request is for this listener and not from a page of another site; else a 403 has
+ * been answered. */
+bool admin_check_host(const struct admin *admin, struct http_exchange *exchange);
+/* The same, and the request has a token that allows its method; else a 401 or 403 has been
+ * answered. */
 bool admin_authenticate(const struct admin *admin, struct http_exchange *exchange);
+
+/* exchange.c: requests and answers. */
 
 /* Whether this gateway follows another one, its leader. */
 bool admin_follows(const struct admin *admin);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What handlers read from a request (token, JSON body, parameters), and how they answer. What is
- * unknown or wrong is a 422 that names the member or parameter. */
+/* What handlers read from a request (JSON body, parameters), and how they answer. What is unknown
+ * or wrong is a 422 that names the member or parameter. */
 #include "admin/admin_internal.h"
 
 #include "base/clock.h"
@@ -11,21 +11,6 @@
 #include <strings.h>
 
 #define PARAMETER_NAME_BYTES 32
-
-bool admin_authenticate(const struct admin *admin, struct http_exchange *exchange)
-{
-    static const char scheme[] = "Bearer ";
-    struct slice header = http_header(exchange, "authorization");
-    size_t prefix = sizeof scheme - 1, token = strlen(admin->token);
-    if (header.len == prefix + token && strncasecmp(header.data, scheme, prefix) == 0 &&
-        crypto_equal(header.data + prefix, admin->token, token))
-        return true;
-    http_answer_problem(exchange, ERR_UNAUTHENTICATED,
-        "The token is missing or wrong: send the one in keys/admin.token of the data directory as "
-        "\"Authorization: Bearer ...\".",
-        NULL);
-    return false;
-}
 
 bool admin_follows(const struct admin *admin)
 {

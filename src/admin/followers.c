@@ -9,8 +9,11 @@
  * answer is a page (accounts/replication.h): `version` is the last change in it, and `more` says
  * that there are later ones. Without changes the answer waits for one, at most S seconds.
  * `restart`: V is higher than the last change of this gateway, which was restored from a backup;
- * follow it from 0 on. The page has the secrets of partners and the hashes of their keys, but no
- * secrets and no policies of endpoints: followers do not deliver.
+ * follow it from 0 on.
+ *
+ * What followers need: the secrets that partners sign with, the hashes of keys, and the receipt
+ * key. They do not deliver, so they get no secrets and no policies of endpoints. Of an endpoint's
+ * URL they get the host only, because paths and queries of URLs often have a secret.
  *
  * Requests that wait are in a list that each tick of the loop looks at, about every 100 ms.
  */
@@ -61,16 +64,26 @@ static json_t *account_view(const struct accounts_object *object)
         "{s:s, s:b}", "id", object->account.id, "enabled", (int)object->account.enabled);
 }
 
+/* Copies "https://host:port/" of a URL. URLs of endpoints have no user name. */
+static void copy_origin(const char *url, char ret_origin[URL_BYTES_MAX + 2])
+{
+    const char *host = strstr(url, "://");
+    size_t len = host ? (size_t)(host - url) + 3 : 0;
+    len += strcspn(url + len, "/?#");
+    snprintf(ret_origin, URL_BYTES_MAX + 2, "%.*s/", (int)len, url);
+}
+
 static json_t *endpoint_view(const struct accounts_object *object)
 {
     const struct endpoint *endpoint = object->endpoint;
-    char id[ENDPOINT_ID_TEXT_BYTES];
+    char id[ENDPOINT_ID_TEXT_BYTES], origin[URL_BYTES_MAX + 2];
     endpoint_id_format(endpoint->id, id);
+    copy_origin(endpoint->url, origin);
     return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:I, s:s}", "id", id, "account",
-        endpoint->account, "name", endpoint->name, "url", endpoint->url, "enabled",
-        (int)endpoint->enabled, "idempotent", (int)endpoint->idempotent, "final_4xx",
-        (int)endpoint->final_4xx, "types", admin_view_types(&endpoint->types), "disabled_us",
-        (json_int_t)endpoint->disabled_us, "disabled_reason", endpoint->disabled_reason);
+        endpoint->account, "name", endpoint->name, "url", origin, "enabled", (int)endpoint->enabled,
+        "idempotent", (int)endpoint->idempotent, "final_4xx", (int)endpoint->final_4xx, "types",
+        admin_view_types(&endpoint->types), "disabled_us", (json_int_t)endpoint->disabled_us,
+        "disabled_reason", endpoint->disabled_reason);
 }
 
 static json_t *credential_view(const struct accounts_object *object)

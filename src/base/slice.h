@@ -43,4 +43,19 @@ static inline bool slice_starts_with(struct slice a, const char *prefix)
     return a.len >= len && memcmp(a.data, prefix, len) == 0;
 }
 
+/* Removes the text up to the next separator, and the separator, from *rest. Returns that text
+ * without spaces around it. */
+static inline struct slice slice_take_until(struct slice *rest, char separator)
+{
+    const char *found = rest->len ? (const char *)memchr(rest->data, separator, rest->len) : NULL;
+    size_t len = found ? (size_t)(found - rest->data) : rest->len, taken = found ? len + 1 : len;
+    struct slice part = {rest->data, len};
+    *rest = (struct slice){rest->data + taken, rest->len - taken};
+    while (part.len > 0 && part.data[0] == ' ')
+        part = (struct slice){part.data + 1, part.len - 1};
+    while (part.len > 0 && part.data[part.len - 1] == ' ')
+        part.len--;
+    return part;
+}
+
 #endif

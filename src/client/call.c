@@ -61,6 +61,10 @@ enum err client_call(const struct client_call *call, int *ret_status, struct buf
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, call->timeout_s ? call->timeout_s : TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+    if (call->ca_file && *call->ca_file) {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, call->ca_file);
+        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL); /* otherwise its CAs are trusted as well */
+    }
     watch(curl, call);
     if (call->json.len) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)call->json.len);

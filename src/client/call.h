@@ -10,6 +10,7 @@ struct client_call {
     const char *method; /* "GET" */
     const char *url;
     const char *bearer_token;
+    const char *ca_file;     /* NULL or empty: the CAs of the system */
     struct slice json;       /* the body; empty: none */
     long timeout_s;          /* 0: 30 */
     size_t answer_bytes_max; /* 0: 16 MiB */

@@ -13,8 +13,10 @@
 
 struct leader leader_from_config(const struct config *config)
 {
-    return (struct leader){
-        .url = config->leader_url, .token_file = config->leader_token_file, .timeout_s = TIMEOUT_S};
+    return (struct leader){.url = config->leader_url,
+        .token_file = config->leader_token_file,
+        .ca_file = config->leader_ca_file,
+        .timeout_s = TIMEOUT_S};
 }
 
 static enum err read_token(
@@ -67,6 +69,7 @@ enum err leader_ask(
     err = client_call(&(struct client_call){.method = "GET",
                           .url = url,
                           .bearer_token = token,
+                          .ca_file = leader->ca_file,
                           .timeout_s = leader->timeout_s,
                           .on_wait = leader->on_wait,
                           .context = leader->context},

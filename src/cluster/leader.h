@@ -11,6 +11,7 @@
 struct leader {
     const char *url;        /* the base of its admin listener */
     const char *token_file; /* read for every request, so that the token may change */
+    const char *ca_file;    /* to check its certificate; NULL or empty: the CAs of the system */
     long timeout_s;
     bool (*on_wait)(void *context); /* as client_call's; may be NULL */
     void *context;

@@ -109,6 +109,7 @@ static enum err ask(struct replica *replica, struct replica_answer *ret_answer, 
     struct buffer body = BUFFER_EMPTY;
     struct leader leader = {.url = replica->options.leader_url,
         .token_file = replica->options.token_file,
+        .ca_file = replica->options.ca_file,
         .timeout_s = TIMEOUT_S,
         .on_wait = on_wait,
         .context = replica};

@@ -27,7 +27,7 @@
 struct replica;
 
 struct replica_options {
-    const char *leader_url, *token_file; /* both must outlive the replica */
+    const char *leader_url, *token_file, *ca_file; /* as in struct leader; must outlive it */
     const char *installation; /* must be the leader's as well; must outlive the replica */
     struct accounts *accounts;
 };

@@ -56,8 +56,9 @@ struct config {
     int64_t broker_window, broker_prefetch, broker_prefetch_bytes;
     char intake_partner[65];
     char leader_url[1025];
-    char leader_token_file[4001];
-    char ingress_listen[256];
+    char leader_token_file[4001], leader_ca_file[4001];
+    char ingress_listen[256], ingress_tls_listen[256];
+    char ingress_certificate_file[4001], ingress_key_file[4001], ingress_client_ca_file[4001];
     int64_t ingress_threads, ingress_connections_max;
     struct config_networks ingress_proxies;
     bool ingress_proxy_protocol;
@@ -65,8 +66,11 @@ struct config {
         address_failures_max;
     struct config_networks address_exempt;
     int64_t partner_events_per_s, partner_events_burst, partner_bytes_per_s, partner_bytes_burst;
-    char admin_listen[256];
-    char admin_token_file[4001];
+    char admin_listen[256], admin_tls_listen[256];
+    char admin_certificate_file[4001], admin_key_file[4001], admin_client_ca_file[4001];
+    bool admin_allow_cleartext;
+    struct config_addresses admin_hosts;
+    char admin_token_file[4001], admin_readonly_token_file[4001];
     struct type_list critical_types, optional_types, guarded_types, allowed_types;
     int64_t connect_timeout_us, answer_timeout_us, guarded_answer_timeout_us;
     struct retry_schedule retry_schedule;

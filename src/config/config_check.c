@@ -4,9 +4,11 @@
 #include "base/pem.h"
 #include "model/name.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,7 +36,23 @@ static bool is_url(const char *text)
     const char *host = strncmp(text, "http://", 7) == 0    ? text + 7
                        : strncmp(text, "https://", 8) == 0 ? text + 8
                                                            : "";
-    return *host && *host != '/' && !strpbrk(host, " ?#");
+    return *host && *host != '/' && !strpbrk(host, " ?#@");
+}
+
+/* The token and the secrets of partners travel to and from the leader. */
+static bool is_cleartext_to_others(const char *url)
+{
+    char host[256];
+    struct in_addr address;
+    if (strncmp(url, "http://", 7) != 0)
+        return false;
+    url += 7;
+    size_t len = *url == '[' ? strcspn(url, "]") + 1 : strcspn(url, ":/");
+    snprintf(host, sizeof host, "%.*s", (int)len, url);
+    bool is_loopback =
+        strcmp(host, "[::1]") == 0 || strcasecmp(host, "localhost") == 0 ||
+        (inet_pton(AF_INET, host, &address) == 1 && ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET);
+    return !is_loopback;
 }
 
 static void check_leader(const struct config *config, struct complaints *complaints)
@@ -53,10 +71,17 @@ static void check_leader(const struct config *config, struct complaints *complai
             "is missing: a gateway without delivery gets its accounts from the delivering gateway. "
             "Set it to the URL of that gateway's admin listener, such as "
             "https://leader.example:9640");
+    else if (is_cleartext_to_others(config->leader_url))
+        complain(complaints, "leader.url",
+            "must begin with https://, since the token and the secrets of partners travel in it: "
+            "set admin.tls_listen at the leader, and use its address");
     if (*config->leader_url && !*config->leader_token_file)
         complain(complaints, "leader.token_file",
-            "is missing: set it to a file with the admin token of the leader, which is a copy of "
-            "the leader's keys/admin.token");
+            "is missing: set it to a file with a token of the leader's admin API, which is a copy "
+            "of the leader's keys/readonly.token");
+    if (!*config->leader_url && *config->leader_ca_file)
+        complain(complaints, "leader.ca_file",
+            "has no effect without leader.url: set leader.url, or remove this option");
 }
 
 static void check_broker(const struct config *config, struct complaints *complaints)
@@ -137,11 +162,6 @@ static void check_data(const struct config *config, struct complaints *complaint
         complain(complaints, "data.shards",
             "must not be more than data.partitions, since each shard needs a partition: lower "
             "data.shards");
-    size_t len = strlen(config->ingress_listen);
-    bool any_port = len > 2 && strcmp(config->ingress_listen + len - 2, ":0") == 0;
-    if (!any_port && strcmp(config->ingress_listen, config->admin_listen) == 0)
-        complain(complaints, "admin.listen",
-            "is the address of ingress.listen as well: choose another port");
 }
 
 void config_check(const struct config *config, struct complaints *complaints)
@@ -153,6 +173,7 @@ void config_check(const struct config *config, struct complaints *complaints)
     check_retention(config, complaints);
     check_delivery(config, complaints);
     check_data(config, complaints);
+    config_check_tls(config, complaints);
 }
 
 /* Files and directories. */
@@ -212,7 +233,12 @@ void config_check_files(const struct config *config, struct complaints *complain
         "choose a file with the token, or remove the option", holds_secret);
     if (*config->leader_url)
         (void)check_file(complaints, "leader.token_file", config->leader_token_file,
-            "set it to a copy of the leader's keys/admin.token", holds_secret);
+            "set it to a copy of the leader's keys/readonly.token", holds_secret);
+    (void)check_file(
+        complaints, "leader.ca_file", config->leader_ca_file, pem_remedy, pem_holds_certificates);
+    (void)check_file(complaints, "admin.readonly_token_file", config->admin_readonly_token_file,
+        "choose a file with the token, or remove the option", holds_secret);
+    config_check_tls_files(config, complaints);
     if (config->queue_kind != CONFIG_QUEUE_RABBITMQ)
         return;
     (void)check_file(complaints, "broker.credentials_file", config->broker_credentials_file,

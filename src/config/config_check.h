@@ -14,4 +14,8 @@ void config_check(const struct config *config, struct complaints *complaints);
 void config_check_files(const struct config *config, struct complaints *complaints);
 void config_check_data_directory(const struct config *config, struct complaints *complaints);
 
+/* The parts of config_check and config_check_files for the listeners (config_check_tls.c). */
+void config_check_tls(const struct config *config, struct complaints *complaints);
+void config_check_tls_files(const struct config *config, struct complaints *complaints);
+
 #endif

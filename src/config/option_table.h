@@ -91,9 +91,25 @@
         "For a gateway without delivery: the admin listener of the delivering gateway, such as "   \
         "https://leader.example:9640. Partners, accounts and endpoints come from there.")          \
     X("leader.token_file", PATH, leader_token_file, 0, 4000, "", restart,                          \
-        "File with the bearer token of the leader's admin API.")                                   \
-    X("ingress.listen", ADDRESS, ingress_listen, 1, 255, "*:8080", restart,                        \
-        "The listener for partners: HTTP/1.1 and HTTP/2 in cleartext.")                            \
+        "File with a token of the leader's admin API: a copy of its keys/readonly.token.")         \
+    X("leader.ca_file", PATH, leader_ca_file, 0, 4000, "", restart,                                \
+        "CA certificates for checking the leader. Empty: those of the system.")                    \
+    X("ingress.listen", ADDRESS, ingress_listen, 0, 255, "127.0.0.1:8080", restart,                \
+        "The listener for partners without TLS: HTTP/1.1 and HTTP/2 in cleartext. The keys of "    \
+        "partners travel in it, so listen on other addresses only in a network that you trust. "   \
+        "Empty: none.")                                                                            \
+    X("ingress.tls_listen", ADDRESS, ingress_tls_listen, 0, 255, "", restart,                      \
+        "The listener for partners with TLS 1.2 or 1.3, such as *:8443. Empty: none.")             \
+    X("ingress.certificate_file", PATH, ingress_certificate_file, 0, 4000, "", reload,             \
+        "The certificate of ingress.tls_listen with its chain, in PEM form. Several files with "   \
+        "commas between them: the name that the client asks for selects one, and the first is "    \
+        "the default. Files that change are read again within 10 seconds.")                        \
+    X("ingress.key_file", PATH, ingress_key_file, 0, 4000, "", reload,                             \
+        "The key of the certificate. With several certificates: their keys, in the same order.")   \
+    X("ingress.client_ca_file", PATH, ingress_client_ca_file, 0, 4000, "", reload,                 \
+        "CA certificates for the certificates of partners. A certificate that another CA has "     \
+        "signed is rejected. Whether a partner must have one is set for each partner. Empty: no "  \
+        "certificates are asked for.")                                                             \
     X("ingress.threads", INTEGER, ingress_threads, 0, 64, "0", restart,                            \
         "Ingress threads. 0: one per core.")                                                       \
     X("ingress.connections_max", INTEGER, ingress_connections_max, 1, 1000000, "10000", restart,   \
@@ -140,11 +156,31 @@
         "How many bytes a partner may post at once after a pause. 0: as many as in one second, "   \
         "and at least one full batch (1MiB).")                                                     \
     X("admin.listen", ADDRESS, admin_listen, 1, 255, "127.0.0.1:9640", restart,                    \
-        "The listener for operators: admin API, health, metrics. Keep it on loopback or behind "   \
-        "TLS.")                                                                                    \
+        "The listener for operators without TLS: admin API, health, metrics. The commands of "     \
+        "penstock use it. It must be on loopback, unless admin.allow_cleartext is true.")          \
+    X("admin.tls_listen", ADDRESS, admin_tls_listen, 0, 255, "", restart,                          \
+        "The listener for operators with TLS 1.2 or 1.3, such as *:9643. Empty: none.")            \
+    X("admin.certificate_file", PATH, admin_certificate_file, 0, 4000, "", reload,                 \
+        "The certificate of admin.tls_listen, as for ingress.certificate_file.")                   \
+    X("admin.key_file", PATH, admin_key_file, 0, 4000, "", reload,                                 \
+        "The key of the certificate. With several certificates: their keys, in the same order.")   \
+    X("admin.client_ca_file", PATH, admin_client_ca_file, 0, 4000, "", reload,                     \
+        "CA certificates for the certificates of operators. With it, every client of "             \
+        "admin.tls_listen needs a certificate that it has signed. Empty: no certificates are "     \
+        "asked for.")                                                                              \
+    X("admin.allow_cleartext", BOOLEAN, admin_allow_cleartext, 0, 1, "false", restart,             \
+        "Allow other addresses than loopback in admin.listen. The admin token travels in it in "   \
+        "cleartext.")                                                                              \
+    X("admin.hosts", ADDRESSES, admin_hosts, 0, 16, "[]", restart,                                 \
+        "Host names that clients may use for the admin listener, such as [gateway.example]. IP "   \
+        "addresses, localhost and the names of its certificates are always allowed. Other names "  \
+        "are rejected, since a web page could use them to reach the listener through a browser.")  \
     X("admin.token_file", PATH, admin_token_file, 0, 4000, "", restart,                            \
-        "File with the bearer token of the admin API. Empty: keys/admin.token, made at the first " \
-        "start.")                                                                                  \
+        "File with the bearer token of the admin API, read again at a reload. Empty: "             \
+        "keys/admin.token, made at the first start.")                                              \
+    X("admin.readonly_token_file", PATH, admin_readonly_token_file, 0, 4000, "", restart,          \
+        "File with a second token, which may only read (GET). Followers should use it. Read "      \
+        "again at a reload. Empty: keys/readonly.token, made at the first start.")                 \
     X("events.critical_types", TYPES, critical_types, 0, 32, "[lead, purchase, payout]", reload,   \
         "Event types that are critical, or prefixes with *, such as lead.*. Their events need a "  \
         "key, and duplicates are recognized for 90 days. When the gateway is overloaded, they "    \

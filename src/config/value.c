@@ -137,6 +137,10 @@ static bool parse_address(const struct option *option, struct slice text, void *
 {
     const char *colon = text.len ? memrchr(text.data, ':', text.len) : NULL;
     int64_t port;
+    if (text.len == 0 && option->min == 0) {
+        store_text(option, text, field);
+        return true;
+    }
     if (!colon || text.len > (size_t)option->max)
         return false;
     size_t host_len = (size_t)(colon - text.data);
@@ -261,8 +265,9 @@ static void rule_text(const struct option *option, struct buffer *text)
 
 static void rule_address(const struct option *option, struct buffer *text)
 {
-    buffer_add_string(
-        text, "host:port, \"*:port\" or \"[IPv6]:port\", with a port from 0 to 65535");
+    buffer_add_format(text,
+        "host:port, \"*:port\" or \"[IPv6]:port\", with a port from 0 to 65535%s",
+        option->min == 0 ? ", or empty" : "");
 }
 
 static void rule_step(const struct option *option, struct buffer *text)

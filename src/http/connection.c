@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections: accepts them, detects their protocol, and gives them to http1.c or http2.c. Ends
- * those whose deadline has come.
+ * Connections: accepts them, detects their protocol (after the handshake of connection_tls.c if
+ * there is one), and gives them to http1.c or http2.c. Ends those whose deadline has come.
  *
  * HTTP/2 begins with its preface, over TLS as well. An offer to upgrade with `Upgrade: h2c` is
  * ignored: RFC 9113 has removed it, and it would bypass a proxy (h2c smuggling).
@@ -33,17 +33,21 @@ static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9113 se
 
 static void on_listener_ready(h2o_socket_t *listener, const char *error);
 
+static void update_listener(h2o_socket_t *listener, bool wanted)
+{
+    bool accepting = listener && h2o_socket_is_reading(listener);
+    if (listener && wanted && !accepting)
+        h2o_socket_read_start(listener, on_listener_ready);
+    else if (!wanted && accepting)
+        h2o_socket_read_stop(listener);
+}
+
 /* The only function that starts and stops accepting. */
 static void update_accepting(struct http_server *server)
 {
-    if (!server->listener)
-        return;
     bool wanted = !h2o_timeout_is_linked(&server->accept_pause);
-    bool accepting = h2o_socket_is_reading(server->listener);
-    if (wanted && !accepting)
-        h2o_socket_read_start(server->listener, on_listener_ready);
-    else if (!wanted && accepting)
-        h2o_socket_read_stop(server->listener);
+    update_listener(server->listener, wanted);
+    update_listener(server->tls_listener, wanted);
 }
 
 static void on_accept_pause_over(h2o_timeout_entry_t *entry)
@@ -64,12 +68,18 @@ static void on_close(void *data)
     struct http_server *server = connection->server;
     list_remove(&connection->link);
     http_admission_close(connection);
+    http_connection_end_tls(connection);
     free(connection);
     server->connections_open--;
     if (server->options.is_measured)
         metrics_add(METRIC_HTTP_CONNECTIONS, -1);
     h2o_timeout_unlink(&server->accept_pause); /* there is room now, and a descriptor */
     update_accepting(server);
+}
+
+struct http_connection *http_connection_of(h2o_socket_t *socket)
+{
+    return socket->on_close.cb == on_close ? socket->on_close.data : NULL;
 }
 
 void http_connection_close(struct http_connection *connection, bool is_cut)
@@ -98,12 +108,26 @@ static void on_first_bytes(h2o_socket_t *socket, const char *error)
     bool is_preface = memcmp(socket->input->bytes, preface, len) == 0;
     if (is_preface && len < PREFACE_BYTES)
         return;
-    if (is_preface && connection->server->draining) /* it would miss the GOAWAY */
+    bool is_broken_promise =
+        connection->alpn != HTTP_ALPN_NONE && is_preface != (connection->alpn == HTTP_ALPN_2);
+    if (is_broken_promise ||
+        (is_preface && connection->server->draining)) /* it would miss the GOAWAY */
         http_connection_close(connection, false);
     else if (is_preface)
         http2_begin(connection);
     else
         http1_begin(connection);
+}
+
+void http_connection_detect(struct http_connection *connection)
+{
+    h2o_socket_t *socket = connection->socket;
+    connection->stage = CONNECTION_UNDECIDED;
+    connection->deadline_mono_us =
+        clock_mono_us() + connection->server->options.limits.first_ms * US_PER_MS;
+    h2o_socket_read_start(socket, on_first_bytes);
+    if (socket->input->size > 0) /* they came with the last record of the handshake */
+        on_first_bytes(socket, NULL);
 }
 
 static struct http_connection *connection_of(struct list *link)
@@ -143,13 +167,12 @@ void http_connections_make_room(struct http_server *server)
     http_connection_close(idle, true);
 }
 
-static void connection_begin(struct http_server *server, h2o_socket_t *socket)
+static void connection_begin(struct http_server *server, h2o_socket_t *socket, bool is_tls)
 {
     struct http_connection *connection = memory_new_raw(sizeof *connection);
     *connection = (struct http_connection){.server = server,
         .socket = socket,
         .stage = CONNECTION_UNDECIDED,
-        .deadline_mono_us = clock_mono_us() + server->options.limits.first_ms * US_PER_MS,
         .write_since_mono_us = HTTP_NEVER};
     list_init(&connection->in_unflushed);
     http_peer_read(socket, &connection->peer);
@@ -159,10 +182,12 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket)
         metrics_add(METRIC_HTTP_CONNECTIONS, 1);
     socket->on_close.cb = on_close;
     socket->on_close.data = socket->data = connection;
-    if (http_admission_open(connection))
-        h2o_socket_read_start(socket, on_first_bytes);
-    else
+    if (!http_admission_open(connection))
         http_connection_close(connection, false);
+    else if (is_tls)
+        http_connection_handshake(connection);
+    else
+        http_connection_detect(connection);
     update_accepting(server);
 }
 
@@ -179,14 +204,14 @@ static bool has_place(struct http_server *server)
 }
 
 /* Returns false if there is nothing more to accept now. */
-static bool accept_one(struct http_server *server)
+static bool accept_one(struct http_server *server, h2o_socket_t *listener)
 {
     if (!has_place(server))
         return false;
     /* The socket is non-blocking and has TCP_NODELAY. */
-    h2o_socket_t *socket = h2o_evloop_socket_accept(server->listener);
+    h2o_socket_t *socket = h2o_evloop_socket_accept(listener);
     if (socket) {
-        connection_begin(server, socket);
+        connection_begin(server, socket, listener == server->tls_listener);
         return server->connections_open <
                server->options.connections_max; /* if full: only when another one waits */
     }
@@ -208,8 +233,15 @@ static bool accept_one(struct http_server *server)
 static void on_listener_ready(h2o_socket_t *listener, const char *error)
 {
     struct http_server *server = listener->data;
-    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(server); i++) {
+    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(server, listener); i++) {
     }
+}
+
+static h2o_socket_t *make_listener(struct http_server *server, int fd)
+{
+    h2o_socket_t *listener = h2o_evloop_socket_create(server->loop, fd, H2O_SOCKET_FLAG_DONT_READ);
+    listener->data = server;
+    return listener;
 }
 
 void http_connections_begin(struct http_server *server)
@@ -217,9 +249,12 @@ void http_connections_begin(struct http_server *server)
     list_init(&server->connections);
     list_init(&server->unflushed);
     server->accept_pause = (h2o_timeout_entry_t){.cb = on_accept_pause_over};
-    server->listener = h2o_evloop_socket_create(
-        server->loop, server->options.listen_fd, H2O_SOCKET_FLAG_DONT_READ);
-    server->listener->data = server;
+    if (server->options.listen_fd >= 0)
+        server->listener = make_listener(server, server->options.listen_fd);
+    if (server->options.tls) {
+        http_server_use_tls(server);
+        server->tls_listener = make_listener(server, server->options.tls_listen_fd);
+    }
     update_accepting(server);
 }
 
@@ -232,6 +267,9 @@ static void end_late(struct http_connection *connection)
         break;
     case CONNECTION_HTTP2:
         http2_late(connection);
+        break;
+    case CONNECTION_HANDSHAKE:
+        http_connection_handshake_late(connection);
         break;
     case CONNECTION_UNDECIDED:
         http_connection_close(connection, true);
@@ -283,6 +321,8 @@ static void stop_accepting(struct http_server *server)
 {
     if (server->listener)
         h2o_socket_close(TAKE(server->listener));
+    if (server->tls_listener)
+        h2o_socket_close(TAKE(server->tls_listener));
     h2o_timeout_unlink(&server->accept_pause);
 }
 

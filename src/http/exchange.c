@@ -174,8 +174,8 @@ static bool make_place(struct http_exchange *exchange, size_t bytes)
 }
 
 /* Calls a function of the route. When it returns, the exchange still exists, whatever it did. */
-static void run_handler(struct http_exchange *exchange,
-    void (*run)(struct http_exchange *exchange, void *context))
+static void run_handler(
+    struct http_exchange *exchange, void (*run)(struct http_exchange *exchange, void *context))
 {
     struct http_server *server = exchange->server;
     http_server_go_online(server);
@@ -256,8 +256,7 @@ void http_exchange_handle(struct http_exchange *exchange)
 
 struct slice http_method(const struct http_exchange *exchange)
 {
-    return exchange->head ? head_slice(exchange->head, exchange->head->method)
-                          : slice_of(NULL, 0);
+    return exchange->head ? head_slice(exchange->head, exchange->head->method) : slice_of(NULL, 0);
 }
 
 struct slice http_path(const struct http_exchange *exchange)

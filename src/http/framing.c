@@ -464,8 +464,8 @@ enum framing_event framing_next(
     while (*ret_used < bytes.len) {
         if (framing->state == BODY || framing->state == CHUNK_DATA) {
             size_t before = *ret_used;
-            enum framing_event event = body_bytes(framing,
-                slice_of(bytes.data + before, bytes.len - before), ret_used, ret_data);
+            enum framing_event event = body_bytes(
+                framing, slice_of(bytes.data + before, bytes.len - before), ret_used, ret_data);
             *ret_used += before;
             return event;
         }

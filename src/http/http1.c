@@ -167,8 +167,8 @@ static bool ends_after(const struct http_connection *connection)
     if (exchange->closes || http1->is_broken || connection->server->draining ||
         connection->server->closing)
         return true;
-    return !exchange->is_complete && (exchange->body_told == UINT64_MAX ||
-                                         exchange->body_told > DISCARD_BYTES_MAX);
+    return !exchange->is_complete &&
+           (exchange->body_told == UINT64_MAX || exchange->body_told > DISCARD_BYTES_MAX);
 }
 
 void http1_answer(struct http_exchange *exchange, const struct http_reply *reply)
@@ -176,16 +176,16 @@ void http1_answer(struct http_exchange *exchange, const struct http_reply *reply
     struct http_connection *connection = exchange->connection;
     struct buffer *out = &exchange->reply;
     exchange->closes = ends_after(connection);
-    buffer_add_format(out, "HTTP/1.1 %d %s\r\nDate: ", reply->status,
-        http_status_text(reply->status));
+    buffer_add_format(
+        out, "HTTP/1.1 %d %s\r\nDate: ", reply->status, http_status_text(reply->status));
     buffer_add_slice(out, http_date(connection->server));
     buffer_add_string(
         out, exchange->closes ? "\r\nConnection: close\r\n" : "\r\nConnection: keep-alive\r\n");
     bool may_have_body = reply->status != 204 && reply->status != 304;
     if (may_have_body)
         buffer_add_format(out, "Content-Length: %zu\r\n", reply->body.len);
-    buffer_add_format(out, "Server: Penstock\r\n" HTTP_REQUEST_ID ": %s\r\n",
-        http_request_id(exchange));
+    buffer_add_format(
+        out, "Server: Penstock\r\n" HTTP_REQUEST_ID ": %s\r\n", http_request_id(exchange));
     if (reply->content_type)
         buffer_add_format(out, "content-type: %s\r\n", reply->content_type);
     for (unsigned i = 0; i < reply->headers_count; i++)
@@ -384,8 +384,8 @@ static void work(struct http_connection *connection)
         struct slice data = {0};
         size_t used;
         enum framing_event event = framing_next(&http1->framing,
-            slice_of(socket->input->bytes + http1->head_bytes,
-                socket->input->size - http1->head_bytes),
+            slice_of(
+                socket->input->bytes + http1->head_bytes, socket->input->size - http1->head_bytes),
             &used, &data);
         if (event != FRAMING_MORE) {
             on_event(connection, event, used, data);

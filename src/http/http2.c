@@ -163,8 +163,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *fram
     case NGHTTP2_RST_STREAM:
         return spend(http2, PATIENCE_RESET);
     case NGHTTP2_SETTINGS:
-        return spend(
-            http2, frame->flags & NGHTTP2_FLAG_ACK ? PATIENCE_CONTROL : PATIENCE_SETTINGS);
+        return spend(http2, frame->flags & NGHTTP2_FLAG_ACK ? PATIENCE_CONTROL : PATIENCE_SETTINGS);
     case NGHTTP2_PING:
         return spend(http2, frame->flags & NGHTTP2_FLAG_ACK ? PATIENCE_CONTROL : PATIENCE_PING);
     case NGHTTP2_GOAWAY:
@@ -176,8 +175,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *fram
 
 static int refuse_stream(struct http2 *http2, int32_t stream)
 {
-    nghttp2_submit_rst_stream(
-        http2->session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_REFUSED_STREAM);
+    nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_REFUSED_STREAM);
     return 0;
 }
 
@@ -237,8 +235,8 @@ static void expect_body(struct http2 *http2, struct http_exchange *exchange)
     if (bytes >= STREAM_WINDOW_BYTES)
         nghttp2_session_set_local_window_size(
             http2->session, NGHTTP2_FLAG_NONE, exchange->stream, (int32_t)bytes + 1);
-    set_deadline(exchange,
-        limits->body_ms * US_PER_MS + (int64_t)(bytes / BODY_STEP_BYTES) * US_PER_SECOND);
+    set_deadline(
+        exchange, limits->body_ms * US_PER_MS + (int64_t)(bytes / BODY_STEP_BYTES) * US_PER_SECOND);
 }
 
 static int on_head(struct http2 *http2, struct http_exchange *exchange, bool is_end)
@@ -327,8 +325,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
-static int on_stream_close(
-    nghttp2_session *session, int32_t stream, uint32_t error, void *context)
+static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t error, void *context)
 {
     struct http2 *http2 = context;
     struct http_exchange *exchange = exchange_of(http2, stream);
@@ -402,9 +399,8 @@ void http2_answer(struct http_exchange *exchange, const struct http_reply *reply
     http2->ends |= exchange->closes;
     nghttp2_data_provider provider = {.source.ptr = exchange, .read_callback = read_reply};
     bool has_body = exchange->reply.len > 0;
-    if (buffer_status(&exchange->reply) ||
-        nghttp2_submit_response(
-            http2->session, exchange->stream, fields, count, has_body ? &provider : NULL))
+    if (buffer_status(&exchange->reply) || nghttp2_submit_response(http2->session, exchange->stream,
+                                               fields, count, has_body ? &provider : NULL))
         nghttp2_submit_rst_stream(
             http2->session, NGHTTP2_FLAG_NONE, exchange->stream, NGHTTP2_INTERNAL_ERROR);
     set_deadline(exchange, connection->server->options.limits.answer_ms * US_PER_MS);

@@ -11,6 +11,7 @@
 #include "http/problem.h"
 #include "http/refusals.h"
 #include "http/server.h"
+#include "http/tls_internal.h"
 #include "runtime/rcu.h"
 
 /* h2o's headers cause warnings with Penstock's flags. */
@@ -46,7 +47,8 @@ struct http_server {
 
     h2o_evloop_t *loop;
     h2o_timeout_t zero_timeout, hundred_ms_timeout;
-    h2o_socket_t *listener;       /* NULL once it drains */
+    h2o_socket_t *listener;       /* NULL without one, and once it drains */
+    h2o_socket_t *tls_listener;   /* the same */
     h2o_socket_t *mailbox_socket; /* a dup of the mailbox's eventfd; NULL without a mailbox */
 
     h2o_timeout_entry_t accept_pause; /* linked: full or out of descriptors, retries when due */
@@ -60,11 +62,14 @@ struct http_server {
     struct list delayed;   /* of answers that admission.c sends later, the first one first */
     unsigned delayed_count;
 
-    size_t room_taken[HTTP_ROOMS]; /* bytes */
+    size_t room_taken[HTTP_ROOMS];  /* bytes */
     uint64_t request_ids, requests; /* see http_request_id */
 
     int64_t date_s; /* what `date` says */
     char date[32];  /* of the date header */
+
+    int64_t tls_log_mono_us; /* from then on a failed handshake is logged again */
+    unsigned tls_unlogged;   /* handshakes that have failed since the last line */
 
     bool online;            /* for RCU, in this turn */
     int64_t online_mono_us; /* the time of that */
@@ -78,19 +83,24 @@ struct http_server {
 /*
  * An accepted connection:
  *
- *   UNDECIDED --preface--> HTTP2 ---.
- *       |'-------other-----> HTTP1 --+--> CLOSING
- *       '-----------------------------'
+ *   HANDSHAKE --> UNDECIDED --preface--> HTTP2 ---.
+ *       |             |'-------other-----> HTTP1 --+--> CLOSING
+ *       '-------------'-----------------------------'
  *
+ * HANDSHAKE is for connections to the TLS listener. Others begin UNDECIDED.
  * CLOSING: Penstock does not use it any more. With TLS it lasts until the peer has read our end, or
  * until the deadline.
  */
 enum connection_stage {
+    CONNECTION_HANDSHAKE,
     CONNECTION_UNDECIDED,
     CONNECTION_HTTP1,
     CONNECTION_HTTP2,
     CONNECTION_CLOSING
 };
+
+/* The protocol that a TLS client has chosen. NONE: it has offered none, or there is no TLS. */
+enum http_alpn { HTTP_ALPN_NONE, HTTP_ALPN_1, HTTP_ALPN_2 };
 
 struct http_connection {
     struct list link;
@@ -107,6 +117,12 @@ struct http_connection {
     int64_t write_since_mono_us; /* HTTP/2: of the write that is in progress; HTTP_NEVER: none */
     struct http1 *http1;         /* of http1.c; NULL in other stages */
     struct http2 *http2;         /* of http2.c; the same */
+
+    /* TLS, owned by connection_tls.c */
+    enum http_alpn alpn;
+    SSL_CTX *context;                /* a reference; NULL: no TLS */
+    struct tls_handshake *handshake; /* NULL once the handshake is complete */
+    struct tls_identity *identity;   /* NULL: the client has sent no certificate */
 };
 
 enum exchange_state {
@@ -123,9 +139,9 @@ struct http_set_header {
 };
 
 struct http_exchange {
-    struct list link;          /* in server->exchanges */
-    struct list in_timed;      /* in server->timed */
-    struct list in_connection; /* HTTP/2: in its connection's */
+    struct list link;                   /* in server->exchanges */
+    struct list in_timed;               /* in server->timed */
+    struct list in_connection;          /* HTTP/2: in its connection's */
     struct http_server *server;         /* NULL after the server was freed */
     struct http_connection *connection; /* NULL: the client has disconnected or reset the stream */
     int32_t stream;                     /* HTTP/2; 0: HTTP/1 */
@@ -183,6 +199,20 @@ void http_connections_cut(struct http_server *server);
 /* Ends the connection. `connection` must not be used any more. With `is_cut` nothing is written to
  * the client any more, not even the end of TLS. */
 void http_connection_close(struct http_connection *connection, bool is_cut);
+
+/* Detects the protocol. Call it when nothing comes before it any more. May free the connection. */
+void http_connection_detect(struct http_connection *connection);
+
+/* Returns NULL if the socket is not a client's connection. */
+struct http_connection *http_connection_of(h2o_socket_t *socket);
+
+/* connection_tls.c */
+void http_server_use_tls(struct http_server *server);
+/* Takes a new connection to the TLS listener, and calls http_connection_detect when the handshake
+ * is complete. */
+void http_connection_handshake(struct http_connection *connection);
+void http_connection_handshake_late(struct http_connection *connection);
+void http_connection_end_tls(struct http_connection *connection);
 
 /* peer.c: reads the address of the far end. All zero if the system does not have it any more. */
 void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer);

@@ -109,22 +109,36 @@ enum err http_listen(struct sockaddr_storage *address, socklen_t len, int *ret_f
     return OK;
 }
 
-void http_base_url(const struct sockaddr_storage *address, char *ret_text)
+void http_base_url(const struct sockaddr_storage *address, bool is_tls, char *ret_text)
 {
     char host[INET6_ADDRSTRLEN];
+    const char *scheme = is_tls ? "https" : "http";
     if (address->ss_family == AF_INET6) {
         struct sockaddr_in6 v6;
         memcpy(&v6, address, sizeof v6);
         if (IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr))
             v6.sin6_addr = in6addr_loopback;
         inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof host);
-        snprintf(ret_text, 64, "http://[%s]:%u", host, ntohs(v6.sin6_port));
+        snprintf(ret_text, 64, "%s://[%s]:%u", scheme, host, ntohs(v6.sin6_port));
     } else {
         struct sockaddr_in v4;
         memcpy(&v4, address, sizeof v4);
         if (v4.sin_addr.s_addr == htonl(INADDR_ANY))
             v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         inet_ntop(AF_INET, &v4.sin_addr, host, sizeof host);
-        snprintf(ret_text, 64, "http://%s:%u", host, ntohs(v4.sin_port));
+        snprintf(ret_text, 64, "%s://%s:%u", scheme, host, ntohs(v4.sin_port));
     }
+}
+
+bool http_is_loopback(const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, address, sizeof v6);
+        return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr) ||
+               (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr) && v6.sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
+    }
+    struct sockaddr_in v4;
+    memcpy(&v4, address, sizeof v4);
+    return ntohl(v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
 }

@@ -28,7 +28,7 @@
     X(PATIENCE_EMPTY, 20, "empty-frames", "DATA or CONTINUATION without content brings nothing")   \
     X(PATIENCE_SMALL_DATA, 1, "small-data", "DATA of less than 64 bytes that does not end a body") \
     X(PATIENCE_LATE_DATA, 4, "late-data", "DATA for a request that is already answered or reset")  \
-    X(PATIENCE_UNSEEN, 1, "ignored-frames", "1 KiB of frames that are ignored without a call")      \
+    X(PATIENCE_UNSEEN, 1, "ignored-frames", "1 KiB of frames that are ignored without a call")     \
     X(PATIENCE_RESET, 16, "resets", "a request was begun for nothing, by either side's reset")     \
     X(PATIENCE_INVALID, 50, "invalid-frames", "the protocol does not allow the frame")             \
     X(PATIENCE_LARGE_HEAD, 500, "large-heads", "above the limit of a head, as no client sends it")
@@ -40,9 +40,9 @@ enum patience_kind {
         PATIENCE_KINDS
 };
 
-#define PATIENCE_BURST 2000       /* the credit of a new connection, and the most it can have */
-#define PATIENCE_PER_ANSWER 8     /* a reset costs as much as two answers give */
-#define PATIENCE_PER_SECOND 20    /* five pings */
+#define PATIENCE_BURST 2000    /* the credit of a new connection, and the most it can have */
+#define PATIENCE_PER_ANSWER 8  /* a reset costs as much as two answers give */
+#define PATIENCE_PER_SECOND 20 /* five pings */
 #define PATIENCE_SMALL_DATA_BYTES 64
 /* An answered request gives back what the frames of its body cost, at most this. */
 #define PATIENCE_FRAMES_MAX 256

@@ -33,5 +33,5 @@ const struct http_peer *http_peer(const struct http_exchange *exchange)
 
 const struct tls_identity *http_client_identity(const struct http_exchange *exchange)
 {
-    return NULL;
+    return exchange->connection ? exchange->connection->identity : NULL;
 }

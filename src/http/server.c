@@ -26,14 +26,19 @@
 
 /*
  * Why these:
+ *   handshake  two round trips and a signature; three retransmissions of each
  *   first   a client speaks at once; a TCP connection without a byte is a scan or a spare one
  *   head    one or two packets; 5 s are three retransmissions
  *   body    10 s, and 1 s for each 64 KiB: half a megabit per second
  *   answer  the client has this for each 64 KiB of the answer
  *   idle    load balancers keep connections for a minute, so it must be longer
  */
-static const struct http_limits default_limits = {
-    .first_ms = 10000, .head_ms = 5000, .body_ms = 10000, .answer_ms = 10000, .idle_ms = 75000};
+static const struct http_limits default_limits = {.handshake_ms = 5000,
+    .first_ms = 10000,
+    .head_ms = 5000,
+    .body_ms = 10000,
+    .answer_ms = 10000,
+    .idle_ms = 75000};
 
 #define ROOM_BYTES (32 * 1024 * 1024)
 #define TURNS_TO_CLOSE_MAX 200
@@ -75,8 +80,7 @@ static void on_tick(h2o_timeout_entry_t *entry)
 static void flush_all(struct http_server *server)
 {
     while (!list_is_empty(&server->unflushed))
-        http2_flush(
-            CONTAINER_OF(server->unflushed.next, struct http_connection, in_unflushed));
+        http2_flush(CONTAINER_OF(server->unflushed.next, struct http_connection, in_unflushed));
 }
 
 static void turn(struct http_server *server, int32_t wait_ms)
@@ -87,6 +91,8 @@ static void turn(struct http_server *server, int32_t wait_ms)
 
 static void fill_in(struct http_limits *limits)
 {
+    if (!limits->handshake_ms)
+        limits->handshake_ms = default_limits.handshake_ms;
     if (!limits->first_ms)
         limits->first_ms = default_limits.first_ms;
     if (!limits->head_ms)
@@ -102,6 +108,7 @@ static void fill_in(struct http_limits *limits)
 enum err http_server_new(const struct http_options *options, struct http_server **ret_server)
 {
     AUTO_CLOSE int listen_fd = options->listen_fd;
+    AUTO_CLOSE int tls_listen_fd = options->tls ? options->tls_listen_fd : -1;
     AUTO_CLOSE int mailbox_fd = -1;
     if (options->mailbox) {
         /* h2o closes the copy. */
@@ -131,6 +138,7 @@ enum err http_server_new(const struct http_options *options, struct http_server 
         h2o_socket_read_start(server->mailbox_socket, on_mailbox_ready);
     }
     (void)TAKE_FD(listen_fd);
+    (void)TAKE_FD(tls_listen_fd);
     *ret_server = server;
     return OK;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/1.1 and HTTP/2, on h2o's event loop and sockets. Each thread has one server with its own
- * loop, listener and connections. Code outside this folder does not use h2o.
+ * HTTP/1.1 and HTTP/2, in cleartext and with TLS (tls.h), on h2o's event loop and sockets. Each
+ * thread has one server with its own loop, listeners and connections. Code outside this folder does
+ * not use h2o.
  *
  * A handler gets an exchange and answers it exactly once with http_answer, at once or later, on the
  * same thread. Answers of other threads arrive through the server's mailbox. The exchange outlives
@@ -22,6 +23,7 @@
 struct http_server;
 struct tls_identity; /* model/tls_identity.h */
 struct http_exchange;
+struct http_tls;
 
 struct http_route {
     const char *method; /* "POST" */
@@ -36,15 +38,19 @@ struct http_route {
 
 /* Timeouts of a client in milliseconds; 0: the default. */
 struct http_limits {
-    unsigned first_ms; /* a new connection, until its protocol is known (10 s) */
-    unsigned head_ms;  /* from the first byte of a head to its last (5 s) */
-    unsigned body_ms;  /* the same for a body (10 s); 1 s more for each 64 KiB */
-    unsigned answer_ms; /* in which some of a waiting answer must be read (10 s) */
-    unsigned idle_ms;  /* without an open request (75 s) */
+    unsigned handshake_ms; /* TLS: a new connection, until the handshake is complete (5 s) */
+    unsigned first_ms;     /* after that, until its protocol is known (10 s) */
+    unsigned head_ms;      /* from the first byte of a head to its last (5 s) */
+    unsigned body_ms;      /* the same for a body (10 s); 1 s more for each 64 KiB */
+    unsigned answer_ms;    /* in which some of a waiting answer must be read (10 s) */
+    unsigned idle_ms;      /* without an open request (75 s) */
 };
 
 struct http_options {
-    int listen_fd;                   /* owned by the server, also if http_server_new fails */
+    /* Two listening sockets: in cleartext (-1: none), and with TLS (not used without `tls`). Owned
+     * by the server, also if http_server_new fails. */
+    int listen_fd, tls_listen_fd;
+    struct http_tls *tls;            /* must outlive the server; NULL: no TLS */
     const struct http_route *routes; /* ends with a NULL method; must outlive the server */
     void *context;                   /* for the handlers */
     /* Lower-case header names (literals, at most 32); the last one is empty. A request that has one
@@ -93,9 +99,11 @@ enum err http_reserve(const struct sockaddr_storage *address, socklen_t len) MUS
  * ERR_PERMISSION, ERR_SYSTEM.
  */
 enum err http_listen(struct sockaddr_storage *address, socklen_t len, int *ret_fd) MUST_CHECK;
-/* Writes "http://127.0.0.1:41234". `ret_text` holds at least 64 bytes. An any-address is written as
- * the loopback address. */
-void http_base_url(const struct sockaddr_storage *address, char *ret_text);
+/* Writes "http://127.0.0.1:41234", or https. `ret_text` holds at least 64 bytes. An any-address is
+ * written as the loopback address. */
+void http_base_url(const struct sockaddr_storage *address, bool is_tls, char *ret_text);
+/* Returns whether only processes of this machine can connect to the address. */
+bool http_is_loopback(const struct sockaddr_storage *address);
 
 enum err http_server_new(
     const struct http_options *options, struct http_server **ret_server) MUST_CHECK;

@@ -145,6 +145,8 @@ enum err ingress_new(const struct ingress_options *options, struct ingress **ret
     enum err failed = http_server_new(
         &(struct http_options){
             .listen_fd = options->listen_fd,
+            .tls_listen_fd = options->tls_listen_fd,
+            .tls = options->tls,
             .routes = routes,
             .single = single_headers,
             .context = ingress,

@@ -39,7 +39,8 @@ struct ingress;
 
 struct ingress_options {
     unsigned number;
-    int listen_fd; /* owned by ingress, also if ingress_new fails */
+    int listen_fd, tls_listen_fd; /* as in http_options. Owned by ingress, also if it fails */
+    struct http_tls *tls;         /* must outlive ingress; NULL: no TLS */
     unsigned connections_max;
     unsigned descriptors_end; /* see struct http_options */
     const struct directory *directory;

@@ -158,42 +158,67 @@ static enum err make_keys_directory(
     return OK;
 }
 
-static enum err load_keys(
-    struct installation *installation, const char *token_file, struct buffer *complaints)
+static enum err load_keys(struct installation *installation, struct buffer *complaints)
+{
+    char directory[4200];
+    enum err err = make_keys_directory(installation, directory, complaints);
+    return err ? err : load_receipt_key(installation, directory, complaints);
+}
+
+/* `name`: in keys/, where it is made when it is missing. */
+static enum err load_token(const struct installation *installation, const char *file,
+    const char *name, const char *prefix, char ret_token[ADMIN_TOKEN_BYTES_MAX + 1],
+    struct buffer *complaints)
 {
     char directory[4200], token[64];
-    enum err err = make_keys_directory(installation, directory, complaints);
-    if (err)
-        return err;
-    err = load_receipt_key(installation, directory, complaints);
     unsigned char random[24];
     struct buffer key = BUFFER_EMPTY;
+    snprintf(directory, sizeof directory, "%s/keys", installation->directory);
     crypto_random(random, sizeof random);
-    memcpy(token, "at_", 3);
-    size_t len = 3 + base64_encode(slice_of(random, sizeof random), true, token + 3);
-    if (!err && *token_file)
-        err = load_key("", token_file, (struct slice){0}, ADMIN_TOKEN_BYTES_MAX, &key, complaints);
-    else if (!err)
-        err = load_key(directory, "admin.token", slice_of(token, len), ADMIN_TOKEN_BYTES_MAX, &key,
-            complaints);
+    size_t len = (size_t)snprintf(token, sizeof token, "%s", prefix);
+    len += base64_encode(slice_of(random, sizeof random), true, token + len);
+    enum err err =
+        *file ? load_key("", file, (struct slice){0}, ADMIN_TOKEN_BYTES_MAX, &key, complaints)
+              : load_key(
+                    directory, name, slice_of(token, len), ADMIN_TOKEN_BYTES_MAX, &key, complaints);
     while (!err && key.len > 0 && (key.data[key.len - 1] == '\n' || key.data[key.len - 1] == ' '))
         key.data[--key.len] = '\0';
     if (!err && key.len < 16)
-        err = complain(complaints, ERR_CONFIG, *token_file ? token_file : "admin.token",
+        err = complain(complaints, ERR_CONFIG, *file ? file : name,
             "has fewer than 16 characters: put a longer token into it");
     if (!err)
-        snprintf(installation->admin_token, sizeof installation->admin_token, "%s", key.data);
+        snprintf(ret_token, ADMIN_TOKEN_BYTES_MAX + 1, "%s", key.data);
     buffer_done(&key);
     return err;
 }
 
+enum err data_directory_load_tokens(struct installation *installation,
+    const struct data_token_files *tokens, struct buffer *complaints)
+{
+    char token[ADMIN_TOKEN_BYTES_MAX + 1], readonly[ADMIN_TOKEN_BYTES_MAX + 1];
+    enum err err = load_token(installation, tokens->admin, "admin.token", "at_", token, complaints);
+    if (!err)
+        err = load_token(
+            installation, tokens->readonly, "readonly.token", "rt_", readonly, complaints);
+    if (!err && strcmp(token, readonly) == 0)
+        err = complain(complaints, ERR_CONFIG, "admin.readonly_token_file",
+            "has the same token as admin.token_file: put another token into it");
+    if (err)
+        return err;
+    memcpy(installation->admin_token, token, sizeof token);
+    memcpy(installation->readonly_token, readonly, sizeof readonly);
+    return OK;
+}
+
 /* The directory is in use now: the files are written, and installation.json names all of them. */
-static enum err enter(
-    struct installation *installation, const char *token_file, struct buffer *complaints)
+static enum err enter(struct installation *installation, const struct data_token_files *tokens,
+    struct buffer *complaints)
 {
     enum err err = data_files_check(installation, complaints);
     if (!err)
-        err = load_keys(installation, token_file, complaints);
+        err = load_keys(installation, complaints);
+    if (!err)
+        err = data_directory_load_tokens(installation, tokens, complaints);
     if (!err) {
         data_directory_leave(installation);
         err = data_files_stamp(installation, complaints);
@@ -253,7 +278,8 @@ static enum err end(enum err err, struct installation *installation,
 }
 
 enum err data_directory_open(const char *directory, unsigned partitions, unsigned shards,
-    const char *token_file, struct installation *ret_installation, struct buffer *complaints)
+    const struct data_token_files *tokens, struct installation *ret_installation,
+    struct buffer *complaints)
 {
     struct installation installation;
     struct buffer text = BUFFER_EMPTY;
@@ -265,7 +291,7 @@ enum err data_directory_open(const char *directory, unsigned partitions, unsigne
     if (!err)
         err = check_counts(&installation, partitions, shards, complaints);
     if (!err)
-        err = enter(&installation, token_file, complaints);
+        err = enter(&installation, tokens, complaints);
     return end(err, &installation, ret_installation, &text);
 }
 
@@ -371,7 +397,8 @@ static enum err compare(
 }
 
 enum err data_directory_follow(const char *directory, const struct leader *leader,
-    const char *token_file, struct installation *ret_installation, struct buffer *complaints)
+    const struct data_token_files *tokens, struct installation *ret_installation,
+    struct buffer *complaints)
 {
     struct installation installation;
     struct buffer text = BUFFER_EMPTY;
@@ -384,7 +411,7 @@ enum err data_directory_follow(const char *directory, const struct leader *leade
         err = adopt(&installation, leader, complaints);
     }
     if (!err)
-        err = enter(&installation, token_file, complaints);
+        err = enter(&installation, tokens, complaints);
     return end(err, &installation, ret_installation, &text);
 }
 

@@ -184,7 +184,8 @@ static void check_keys(struct data_findings *findings)
     unsigned char digest[SHA256_BYTES];
     char hex[2 * SHA256_BYTES + 1];
     if (is_barred(findings, "keys", 077) || is_barred(findings, DATA_RECEIPT_KEY, 077) ||
-        is_barred(findings, "keys/admin.token", 077))
+        is_barred(findings, "keys/admin.token", 077) ||
+        is_barred(findings, "keys/readonly.token", 077))
         return;
     enum err err = small_file_read(installation->directory, DATA_RECEIPT_KEY, 4096, &key);
     crypto_sha256(buffer_slice(&key), digest);

@@ -201,6 +201,10 @@ static enum err write_ready_file(const struct dev *dev, const struct gateway *ga
         gateway_ingress_url(gateway), "admin", gateway_admin_url(gateway), "api_key", dev->api_key,
         "admin_token", gateway_installation(gateway)->admin_token, "account", ACCOUNT, "endpoint",
         endpoint, "sink", sink_url(dev->sink), "endpoint_secret", dev->secret);
+    if (*gateway_ingress_tls_url(gateway))
+        json_object_set_new(ready, "ingress_tls", json_string(gateway_ingress_tls_url(gateway)));
+    if (*gateway_admin_tls_url(gateway))
+        json_object_set_new(ready, "admin_tls", json_string(gateway_admin_tls_url(gateway)));
     snprintf(temporary, sizeof temporary, "%s.new", dev->ready_file);
     bool written = ready && json_dump_file(ready, temporary, JSON_INDENT(2)) == 0 &&
                    rename(temporary, dev->ready_file) == 0;

@@ -18,7 +18,8 @@ static const struct gateway_part parts[] = {
     {"journals", start_journals, stop_journals},
     {"in use", NULL, stop_use},
     {"reader", start_reader, stop_reader},
-    {"admin", start_admin, stop_admin, free_admin},
+    {"tls", start_tls, NULL, free_tls, reload_tls},
+    {"admin", start_admin, stop_admin, free_admin, reload_admin},
     {"delivery", start_delivery, stop_delivery, NULL, reload_delivery},
     {"replica", start_replica, stop_replica, free_replica},
     {"ingress", start_ingress, stop_ingress, free_ingress, reload_ingress},
@@ -82,6 +83,11 @@ void gateway_reload(struct gateway *gateway, const struct config *config)
             parts[i].reload(gateway, config);
 }
 
+void gateway_look(struct gateway *gateway)
+{
+    look_at_tls(gateway);
+}
+
 bool gateway_has_failed(const struct gateway *gateway)
 {
     return atomic_load(&gateway->failed);
@@ -89,12 +95,22 @@ bool gateway_has_failed(const struct gateway *gateway)
 
 const char *gateway_ingress_url(const struct gateway *gateway)
 {
-    return gateway->ingress_url;
+    return *gateway->ingress_url ? gateway->ingress_url : gateway->ingress_tls_url;
 }
 
 const char *gateway_admin_url(const struct gateway *gateway)
 {
     return gateway->admin_url;
+}
+
+const char *gateway_ingress_tls_url(const struct gateway *gateway)
+{
+    return gateway->ingress_tls_url;
+}
+
+const char *gateway_admin_tls_url(const struct gateway *gateway)
+{
+    return gateway->admin_tls_url;
 }
 
 const struct installation *gateway_installation(const struct gateway *gateway)

@@ -2,8 +2,8 @@
 /*
  * The gateway as an ordered list of parts (the table in gateway.c):
  *
- *   installation, accounts, broker, delivery (made), journals, in use, reader, admin, delivery,
- *   replica, ingress, address, ready
+ *   installation, accounts, broker, delivery (made), journals, in use, reader, tls, admin,
+ *   delivery, replica, ingress, address, ready
  *
  * Start walks the list forwards. Stop walks it backwards twice:
  *
@@ -34,6 +34,11 @@
 
 struct gateway;
 
+/* Why admin.listen is refused; for printf, with the address. */
+#define GATEWAY_ADMIN_CLEARTEXT                                                              \
+    "\"%s\" is not a loopback address, and the admin token travels in cleartext: listen on " \
+    "127.0.0.1 and set admin.tls_listen for others, or set admin.allow_cleartext to true"
+
 struct gateway_options {
     const struct config *config;
     bool take_over; /* take delivery over from another journal (cluster/ownership.h) */
@@ -54,11 +59,23 @@ void gateway_stop(struct gateway *gateway, int64_t drain_us);
 
 /* Applies the options that a reload may change. */
 void gateway_reload(struct gateway *gateway, const struct config *config);
+/* Looks at files that others change, such as certificates. Call it every few seconds on the thread
+ * that reloads. */
+void gateway_look(struct gateway *gateway);
 /* True when the file of a journal is in doubt: the process must be restarted. */
 bool gateway_has_failed(const struct gateway *gateway);
 
+/* Reads certificates and keys as a start would. ERR_CONFIG, with a line for each problem in
+ * `complaints`. `warnings` has a line for each matter that does not prevent a start. */
+enum err gateway_check_tls(
+    const struct config *config, struct buffer *complaints, struct buffer *warnings) MUST_CHECK;
+
+/* The URL of the listener without TLS; of the one with TLS if there is no other. */
 const char *gateway_ingress_url(const struct gateway *gateway);
 const char *gateway_admin_url(const struct gateway *gateway);
+/* Of the listeners with TLS. Empty: none. */
+const char *gateway_ingress_tls_url(const struct gateway *gateway);
+const char *gateway_admin_tls_url(const struct gateway *gateway);
 const struct installation *gateway_installation(const struct gateway *gateway);
 
 #endif

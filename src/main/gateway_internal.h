@@ -8,6 +8,7 @@
 #include "cluster/ownership.h"
 #include "cluster/replica.h"
 #include "history/audit.h"
+#include "http/tls.h"
 #include "ingress/ingress.h"
 #include "main/gateway.h"
 #include "queue/recent_keys.h"
@@ -43,6 +44,7 @@ struct gateway {
     struct delivery_shard *deliveries[SHARDS_MAX];
 
     /* listeners */
+    struct http_tls *ingress_tls, *admin_tls; /* NULL: no TLS */
     struct admin *admin;
     struct replica *replica;         /* NULL: this gateway leads */
     struct recent_keys *recent_keys; /* of all ingress threads; NULL: no broker */
@@ -51,7 +53,8 @@ struct gateway {
     struct refusals *refusals;
     struct ingress *ingresses[INGRESS_THREADS_MAX];
     unsigned ingress_threads;
-    char ingress_url[64], admin_url[64];
+    char ingress_url[64], ingress_tls_url[64]; /* empty: there is no such listener */
+    char admin_url[64], admin_tls_url[64];
 
     _Atomic bool failed; /* shared: a journal's file is in doubt */
 };
@@ -101,10 +104,17 @@ enum err start_delivery(struct gateway *gateway, struct buffer *complaints);
 void stop_delivery(struct gateway *gateway);
 void reload_delivery(struct gateway *gateway, const struct config *config);
 
+/* parts_tls.c */
+enum err start_tls(struct gateway *gateway, struct buffer *complaints);
+void free_tls(struct gateway *gateway);
+void reload_tls(struct gateway *gateway, const struct config *config);
+void look_at_tls(struct gateway *gateway);
+
 /* parts_listeners.c */
 enum err start_admin(struct gateway *gateway, struct buffer *complaints);
 void stop_admin(struct gateway *gateway);
 void free_admin(struct gateway *gateway);
+void reload_admin(struct gateway *gateway, const struct config *config);
 enum err start_replica(struct gateway *gateway, struct buffer *complaints);
 void stop_replica(struct gateway *gateway);
 void free_replica(struct gateway *gateway);

@@ -45,7 +45,7 @@ struct installation {
     struct installation_file files[SHARDS_MAX + 1];
     struct installation_loss losses[INSTALLATION_LOSSES_MAX];
     unsigned char receipt_key[RECEIPT_KEY_BYTES];
-    char admin_token[ADMIN_TOKEN_BYTES_MAX + 1];
+    char admin_token[ADMIN_TOKEN_BYTES_MAX + 1], readonly_token[ADMIN_TOKEN_BYTES_MAX + 1];
     int lock_fd; /* -1: not open */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parts of the gateway: the listener of operators, the replica, and the listener of partners. */
+#include "base/cleanup.h"
 #include "main/gateway_internal.h"
 #include "model/placement.h"
 #include "runtime/log.h"
@@ -11,28 +12,44 @@
 
 #define FIRST_CHANGES_MS 10000
 
-/* A listening socket. With `len` 0 the address is parsed and, for port 0, gets the port that was
- * found; later sockets get the same address. */
-static enum err listen_on(const char *option, const char *text, struct sockaddr_storage *address,
-    socklen_t *len, int *ret_fd, struct buffer *complaints)
+/* An option with an address, and the address once it is parsed. */
+struct listening {
+    const char *option, *text; /* text: empty for none */
+    struct sockaddr_storage address;
+    socklen_t len; /* 0: not parsed yet */
+};
+
+/* A listening socket; -1 without an address. For port 0 the first socket gets the port that was
+ * found, and later ones the same. */
+static enum err listen_on(struct listening *listening, int *ret_fd, struct buffer *complaints)
 {
     const char *problem = NULL;
     enum err err = OK;
-    if (*len == 0) {
-        if (!http_parse_address(text, address, len, &problem)) {
-            buffer_add_format(complaints, "%s: \"%s\" %s\n", option, text, problem);
+    *ret_fd = -1;
+    if (!*listening->text)
+        return OK;
+    if (listening->len == 0) {
+        if (!http_parse_address(listening->text, &listening->address, &listening->len, &problem)) {
+            buffer_add_format(
+                complaints, "%s: \"%s\" %s\n", listening->option, listening->text, problem);
             return ERR_CONFIG;
         }
-        err = http_reserve(address, *len);
+        err = http_reserve(&listening->address, listening->len);
     }
     if (!err)
-        err = http_listen(address, *len, ret_fd);
+        err = http_listen(&listening->address, listening->len, ret_fd);
     if (err)
         buffer_add_format(complaints,
             "%s: cannot listen on %s: %s. Stop the program that uses the address, or choose "
             "another address\n",
-            option, text, err_title(err));
+            listening->option, listening->text, err_title(err));
     return err;
+}
+
+static void write_url(const struct listening *listening, bool is_tls, char *ret_url)
+{
+    if (listening->len > 0)
+        http_base_url(&listening->address, is_tls, ret_url);
 }
 
 /* The listener of operators. */
@@ -61,38 +78,82 @@ static struct admin_installation publish_installation(const struct installation 
     return published;
 }
 
+/* `dev` gets the address from an argument, so that process_load has not seen it. */
+static enum err check_cleartext(
+    const struct config *config, const struct listening *listening, struct buffer *complaints)
+{
+    if (config->admin_allow_cleartext || http_is_loopback(&listening->address))
+        return OK;
+    buffer_add_string(complaints, "admin.listen: ");
+    buffer_add_format(complaints, GATEWAY_ADMIN_CLEARTEXT "\n", listening->text);
+    return ERR_CONFIG;
+}
+
+static enum err make_admin(struct gateway *gateway, int fd, int tls_fd)
+{
+    const struct config *config = gateway->options.config;
+    struct admin_options options = {
+        .listen_fd = fd,
+        .tls_listen_fd = tls_fd,
+        .tls = gateway->admin_tls,
+        .token = slice_from_string(gateway->installation.admin_token),
+        .readonly_token = slice_from_string(gateway->installation.readonly_token),
+        .accounts = gateway->accounts,
+        .reader = gateway->reader,
+        .shards = gateway->installation.shards,
+        .journals = gateway->journals,
+        .connections_max = gateway->shares.operators,
+        .check_url = check_url,
+        .action = hand_action_over,
+        .context = gateway,
+        .installation = publish_installation(&gateway->installation),
+        .ingress_only = !gateway->delivers,
+        .leader_url = config->leader_url,
+        .queue = gateway->uses_broker ? "rabbitmq" : "direct",
+        .broker = gateway->broker_status,
+    };
+    _Static_assert(ADMIN_HOSTS_MAX >= CONFIG_ADDRESSES_MAX, "each name has a place");
+    for (; options.hosts_count < config->admin_hosts.count; options.hosts_count++)
+        options.hosts[options.hosts_count] = config->admin_hosts.texts[options.hosts_count];
+    return admin_new(&options, &gateway->admin);
+}
+
 enum err start_admin(struct gateway *gateway, struct buffer *complaints)
 {
     const struct config *config = gateway->options.config;
-    struct sockaddr_storage address;
-    socklen_t len = 0;
-    int fd = -1;
-    enum err err = listen_on("admin.listen", config->admin_listen, &address, &len, &fd, complaints);
+    struct listening cleartext = {.option = "admin.listen", .text = config->admin_listen};
+    struct listening tls = {.option = "admin.tls_listen", .text = config->admin_tls_listen};
+    AUTO_CLOSE int fd = -1, tls_fd = -1;
+    enum err err = listen_on(&cleartext, &fd, complaints);
+    if (!err)
+        err = check_cleartext(config, &cleartext, complaints);
+    if (!err)
+        err = listen_on(&tls, &tls_fd, complaints);
     if (err)
         return err;
-    http_base_url(&address, gateway->admin_url);
-    err = admin_new(
-        &(struct admin_options){
-            .listen_fd = fd,
-            .token = slice_from_string(gateway->installation.admin_token),
-            .accounts = gateway->accounts,
-            .reader = gateway->reader,
-            .shards = gateway->installation.shards,
-            .journals = gateway->journals,
-            .connections_max = gateway->shares.operators,
-            .check_url = check_url,
-            .action = hand_action_over,
-            .context = gateway,
-            .installation = publish_installation(&gateway->installation),
-            .ingress_only = !gateway->delivers,
-            .leader_url = config->leader_url,
-            .queue = gateway->uses_broker ? "rabbitmq" : "direct",
-            .broker = gateway->broker_status,
-        },
-        &gateway->admin);
+    write_url(&cleartext, false, gateway->admin_url);
+    write_url(&tls, true, gateway->admin_tls_url);
+    err = make_admin(gateway, TAKE_FD(fd), TAKE_FD(tls_fd));
     if (!err)
         err = admin_start(gateway->admin);
     return err ? gateway_complain(complaints, err, "admin.listen: the listener cannot start") : OK;
+}
+
+/* A token that cannot be read leaves the old ones. */
+void reload_admin(struct gateway *gateway, const struct config *config)
+{
+    struct installation *installation = &gateway->installation;
+    struct buffer complaints = BUFFER_EMPTY;
+    const struct data_token_files tokens = {
+        config->admin_token_file, config->admin_readonly_token_file};
+    if (data_directory_load_tokens(installation, &tokens, &complaints))
+        log_error("the admin tokens are not reloaded, and the old ones remain: %.*s",
+            (int)strcspn(complaints.data ? complaints.data : "", "\n"),
+            complaints.data ? complaints.data : "");
+    else
+        admin_set_tokens(gateway->admin, slice_from_string(installation->admin_token),
+            slice_from_string(installation->readonly_token));
+    buffer_done(&complaints);
 }
 
 void stop_admin(struct gateway *gateway)
@@ -117,6 +178,7 @@ enum err start_replica(struct gateway *gateway, struct buffer *complaints)
         return OK;
     enum err err = replica_new(&(struct replica_options){.leader_url = config->leader_url,
                                    .token_file = config->leader_token_file,
+                                   .ca_file = config->leader_ca_file,
                                    .installation = gateway->installation.id,
                                    .accounts = gateway->accounts},
         &gateway->replica);
@@ -165,7 +227,7 @@ static struct address_limits make_address_limits(const struct config *config)
     return limits;
 }
 
-static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
+static enum err make_ingress(struct gateway *gateway, unsigned number, int fd, int tls_fd)
 {
     const struct config *config = gateway->options.config;
     const struct installation *installation = &gateway->installation;
@@ -174,6 +236,8 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
         &(struct ingress_options){
             .number = number,
             .listen_fd = fd,
+            .tls_listen_fd = tls_fd,
+            .tls = gateway->ingress_tls,
             .connections_max =
                 gateway_smaller(config->ingress_connections_max, gateway->shares.partners),
             .descriptors_end = gateway->descriptors_end,
@@ -207,10 +271,10 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
 
 enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
 {
-    const char *listen = gateway->options.config->ingress_listen;
+    const struct config *config = gateway->options.config;
     unsigned threads = gateway->ingress_threads_wanted;
-    struct sockaddr_storage address;
-    socklen_t len = 0;
+    struct listening cleartext = {.option = "ingress.listen", .text = config->ingress_listen};
+    struct listening tls = {.option = "ingress.tls_listen", .text = config->ingress_tls_listen};
     enum err err = OK;
     if (gateway->uses_broker)
         gateway->recent_keys = recent_keys_new(threads * RECENT_KEYS_PER_THREAD);
@@ -222,11 +286,13 @@ enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
         descriptors_open() + DESCRIPTORS_OF_INGRESS_THREAD * threads, gateway->installation.shards);
     gateway->partner_limits = partner_limits_new(&gateway->installation.seed, &partner_defaults);
     for (unsigned i = 0; !err && i < threads; i++) {
-        int fd = -1;
-        err = listen_on("ingress.listen", listen, &address, &len, &fd, complaints);
+        AUTO_CLOSE int fd = -1, tls_fd = -1;
+        err = listen_on(&cleartext, &fd, complaints);
+        if (!err)
+            err = listen_on(&tls, &tls_fd, complaints);
         if (err)
             return err;
-        err = make_ingress(gateway, i, fd);
+        err = make_ingress(gateway, i, TAKE_FD(fd), TAKE_FD(tls_fd));
         gateway->ingress_threads += !err;
     }
     /* All sockets listen before the first thread accepts: no connection reaches a socket that is
@@ -235,7 +301,8 @@ enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
         err = ingress_start(gateway->ingresses[i]);
     if (err)
         return gateway_complain(complaints, err, "ingress.listen: the listener cannot start");
-    http_base_url(&address, gateway->ingress_url);
+    write_url(&cleartext, false, gateway->ingress_url);
+    write_url(&tls, true, gateway->ingress_tls_url);
     return OK;
 }
 

@@ -45,13 +45,14 @@ enum err start_installation(struct gateway *gateway, struct buffer *complaints)
 {
     const struct config *config = gateway->options.config;
     const struct leader leader = leader_from_config(config);
+    const struct data_token_files tokens = {
+        config->admin_token_file, config->admin_readonly_token_file};
     gateway->installation.lock_fd = -1; /* until it is open */
     enum err err = *config->leader_url
-                       ? data_directory_follow(config->data_directory, &leader,
-                             config->admin_token_file, &gateway->installation, complaints)
+                       ? data_directory_follow(config->data_directory, &leader, &tokens,
+                             &gateway->installation, complaints)
                        : data_directory_open(config->data_directory, (unsigned)config->partitions,
-                             (unsigned)config->shards, config->admin_token_file,
-                             &gateway->installation, complaints);
+                             (unsigned)config->shards, &tokens, &gateway->installation, complaints);
     if (!err)
         share_descriptors(gateway);
     return err;

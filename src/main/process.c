@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals are blocked in all threads, and main takes them with sigwait: SIGTERM and SIGINT stop the
- * gateway, SIGHUP reloads. During the stop a second SIGTERM or SIGINT ends the process at once:
- * events that were answered with 200 are durable in either case.
+ * Signals are blocked in all threads, and main takes them with sigtimedwait: SIGTERM and SIGINT
+ * stop the gateway, SIGHUP reloads. Without a signal for 10 s, main looks for changed certificates.
+ * During the stop a second SIGTERM or SIGINT ends the process at once: events that were answered
+ * with 200 are durable in either case.
  */
 #include "main/process.h"
 
@@ -17,12 +18,15 @@
 #include "runtime/log_output.h"
 #include "runtime/thread.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+
+#define LOOK_S 10 /* between two looks at files that others change */
 
 extern char **environ;
 
@@ -43,15 +47,19 @@ static void check_addresses(const struct config *config, struct complaints *comp
 {
     const struct {
         const char *key, *text;
-    } listens[] = {
-        {"ingress.listen", config->ingress_listen}, {"admin.listen", config->admin_listen}};
-    for (size_t i = 0; i < ARRAY_LENGTH(listens); i++) {
-        struct sockaddr_storage address;
-        socklen_t len;
-        const char *problem = NULL;
-        if (!http_parse_address(listens[i].text, &address, &len, &problem))
+    } listens[] = {{"ingress.listen", config->ingress_listen},
+        {"ingress.tls_listen", config->ingress_tls_listen}, {"admin.listen", config->admin_listen},
+        {"admin.tls_listen", config->admin_tls_listen}};
+    struct sockaddr_storage address;
+    socklen_t len;
+    const char *problem = NULL;
+    for (size_t i = 0; i < ARRAY_LENGTH(listens); i++)
+        if (*listens[i].text && !http_parse_address(listens[i].text, &address, &len, &problem))
             config_complain(complaints, listens[i].key, "\"%s\" %s", listens[i].text, problem);
-    }
+    if (!config->admin_allow_cleartext &&
+        http_parse_address(config->admin_listen, &address, &len, &problem) &&
+        !http_is_loopback(&address))
+        config_complain(complaints, "admin.listen", GATEWAY_ADMIN_CLEARTEXT, config->admin_listen);
     check_networks("delivery.allow_networks", &config->allow_networks, complaints);
     check_networks("ingress.proxies", &config->ingress_proxies, complaints);
     if (config->ingress_proxy_protocol && config->ingress_proxies.count == 0)
@@ -161,12 +169,16 @@ static void reload(const struct process *process, struct gateway *gateway)
 /* Returns when the gateway must stop. */
 static void wait_for_signals(const struct process *process, struct gateway *gateway)
 {
+    static const struct timespec pause = {.tv_sec = LOOK_S};
     sigset_t set;
     wanted_signals(&set);
     for (;;) {
-        int number = 0;
-        if (sigwait(&set, &number) != 0)
+        int number = sigtimedwait(&set, NULL, &pause);
+        if (number < 0) {
+            if (errno == EAGAIN)
+                gateway_look(gateway);
             continue;
+        }
         if (number == SIGHUP) {
             reload(process, gateway);
             continue;
@@ -175,6 +187,11 @@ static void wait_for_signals(const struct process *process, struct gateway *gate
             gateway_has_failed(gateway) ? "a journal has failed" : strsignal(number));
         return;
     }
+}
+
+static const char *or_none(const char *url)
+{
+    return *url ? url : "none";
 }
 
 int process_run(const struct process *process)
@@ -191,9 +208,10 @@ int process_run(const struct process *process)
         return err_exit_code(err);
     }
     buffer_done(&complaints);
-    log_info("ready ingress=%s admin=%s data=%s started_in_ms=%lld", gateway_ingress_url(gateway),
-        gateway_admin_url(gateway), process->config->data_directory,
-        (long long)(clock_mono_us() - started_us) / 1000);
+    log_info("ready ingress=%s ingress_tls=%s admin=%s admin_tls=%s data=%s started_in_ms=%lld",
+        gateway_ingress_url(gateway), or_none(gateway_ingress_tls_url(gateway)),
+        gateway_admin_url(gateway), or_none(gateway_admin_tls_url(gateway)),
+        process->config->data_directory, (long long)(clock_mono_us() - started_us) / 1000);
     if (process->on_ready)
         err = process->on_ready(gateway, process->gateway.context);
     if (!err)

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 /* Loads the configuration of a gateway; the complaints go to stderr. */
@@ -31,6 +32,26 @@ static int print_sample(void)
     return err ? command_fail(err, "check: %s", err_title(err)) : EX_OK;
 }
 
+static void print(const char *before, const struct buffer *lines)
+{
+    for (const char *line = lines->data; line && *line;) {
+        int len = (int)strcspn(line, "\n");
+        fprintf(stderr, "%s%.*s\n", before, len, line);
+        line += len + (line[len] == '\n');
+    }
+}
+
+static enum err check_tls(const struct config *config)
+{
+    struct buffer complaints = BUFFER_EMPTY, warnings = BUFFER_EMPTY;
+    enum err err = gateway_check_tls(config, &complaints, &warnings);
+    print("", &complaints);
+    print("warning: ", &warnings);
+    buffer_done(&complaints);
+    buffer_done(&warnings);
+    return err;
+}
+
 int command_check(const struct invocation *call)
 {
     const char *file = call->flags[FLAG_CONFIG];
@@ -41,6 +62,8 @@ int command_check(const struct invocation *call)
             ERR_USAGE, "check: --config FILE is missing: give the file to check, or give --sample");
     AUTO_FREE struct config *config = memory_new(sizeof *config);
     enum err err = load(file, config);
+    if (!err)
+        err = check_tls(config);
     if (!err)
         fprintf(stderr, "%s: no problem found\n", file);
     return err_exit_code(err);

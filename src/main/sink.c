@@ -56,7 +56,7 @@ static enum err listen_and_serve(struct sink *sink)
     if (err)
         return err;
     char base[64];
-    http_base_url(&address, base);
+    http_base_url(&address, false, base);
     snprintf(sink->url, sizeof sink->url, "%s/hook", base);
     err = http_server_new(&(struct http_options){.listen_fd = fd,
                               .routes = routes,

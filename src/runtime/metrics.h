@@ -18,6 +18,32 @@
         "Open partner connections")                                                                \
     X(METRIC_HTTP_ACCEPT_FAILURES, counter, "penstock_accept_failures_total", "",                  \
         "Connections that could not be accepted (no file descriptors)")                            \
+    X(METRIC_TLS_FULL, counter, "penstock_tls_handshakes_total", "result=\"full\"",                \
+        "Successful TLS handshakes of clients of both listeners")                                  \
+    X(METRIC_TLS_RESUMED, counter, "penstock_tls_handshakes_total", "result=\"resumed\"", "")      \
+    X(METRIC_TLS_FAILED_TIMEOUT, counter, "penstock_tls_handshake_failures_total",                 \
+        "reason=\"timeout\"", "Failed TLS handshakes of clients of both listeners, by reason")     \
+    X(METRIC_TLS_FAILED_CLOSED, counter, "penstock_tls_handshake_failures_total",                  \
+        "reason=\"closed\"", "")                                                                   \
+    X(METRIC_TLS_FAILED_CLEARTEXT, counter, "penstock_tls_handshake_failures_total",               \
+        "reason=\"cleartext\"", "")                                                                \
+    X(METRIC_TLS_FAILED_VERSION, counter, "penstock_tls_handshake_failures_total",                 \
+        "reason=\"version\"", "")                                                                  \
+    X(METRIC_TLS_FAILED_CIPHER, counter, "penstock_tls_handshake_failures_total",                  \
+        "reason=\"cipher\"", "")                                                                   \
+    X(METRIC_TLS_FAILED_ALPN, counter, "penstock_tls_handshake_failures_total", "reason=\"alpn\"", \
+        "")                                                                                        \
+    X(METRIC_TLS_FAILED_CLIENT_CERTIFICATE, counter, "penstock_tls_handshake_failures_total",      \
+        "reason=\"client_certificate\"", "")                                                       \
+    X(METRIC_TLS_FAILED_REJECTED, counter, "penstock_tls_handshake_failures_total",                \
+        "reason=\"rejected\"", "")                                                                 \
+    X(METRIC_TLS_FAILED_MALFORMED, counter, "penstock_tls_handshake_failures_total",               \
+        "reason=\"malformed\"", "")                                                                \
+    X(METRIC_TLS_EXPIRES_INGRESS, gauge, "penstock_tls_certificate_expires_seconds",               \
+        "listener=\"ingress\"",                                                                    \
+        "When the first certificate of a listener expires, in seconds since 1970; 0: no TLS")      \
+    X(METRIC_TLS_EXPIRES_ADMIN, gauge, "penstock_tls_certificate_expires_seconds",                 \
+        "listener=\"admin\"", "")                                                                  \
     X(METRIC_EVENTS_ACCEPTED, counter, "penstock_events_total", "result=\"accepted\"",             \
         "Events posted by partners, by result")                                                    \
     X(METRIC_EVENTS_DUPLICATE, counter, "penstock_events_total", "result=\"duplicate\"", "")       \

@@ -35,14 +35,14 @@ def good(tmp_path, **changes):
 
 
 class Serving:
-    """`more`: configuration lines after the usual ones."""
+    """`more`: configuration lines after the usual ones. `change`: changes the whole text."""
 
-    def __init__(self, tmp_path, more=""):
+    def __init__(self, tmp_path, more="", change=lambda text: text):
         self.tmp_path = tmp_path
         self.path = tmp_path / "penstock.yaml"
-        self.text = good(tmp_path) + more
+        self.text = change(good(tmp_path) + more)
         self.path.write_text(self.text)
-        self.admin, self.ingress = ("http://" + re.search(section + r":\n  listen: (\S+)", self.text).group(1)
+        self.admin, self.ingress = ("http://" + re.search(section + r":\n(?:  .*\n)*?  listen: (\S+)", self.text).group(1)
                                     for section in ("admin", "ingress"))
         self.log = tmp_path / "stderr"
         self.start()
@@ -76,6 +76,11 @@ class Serving:
     def operator(self):
         token = (self.tmp_path / "data/keys/admin.token").read_text().strip()
         return http.client(base_url=self.admin, headers={"authorization": f"Bearer {token}"}, timeout=30)
+
+    def metrics(self):
+        """Returns {sample: value}."""
+        lines = http.get(f"{self.admin}/metrics").text.splitlines()
+        return {sample: float(value) for sample, _, value in (line.rpartition(" ") for line in lines if line and not line.startswith("#"))}
 
     def finish(self):
         self.process.terminate()

@@ -43,7 +43,8 @@ Test(changes, objects_of_all_kinds_have_what_a_follower_needs)
     cr_assert_eq(operate("POST", "/api/v1/partners/pa_1/secrets", ""), 201);
     cr_assert_eq(operate("POST", "/api/v1/partners/pa_1/accounts", "{\"account\":\"acc_1\"}"), 201);
     cr_assert_eq(operate("POST", "/api/v1/accounts/acc_1/endpoints",
-                     "{\"name\":\"main\",\"url\":\"https://a/\",\"types\":[\"lead\"]}"),
+                     "{\"name\":\"main\",\"url\":\"https://a/hook/"
+                     "secret?key=secret\",\"types\":[\"lead\"]}"),
         201, "%s", answer_body);
     cr_assert_eq(operate("GET", "/api/v1/changes", ""), 200);
     static const char *const kinds[] = {

@@ -88,15 +88,20 @@ void fixture_end(void)
 
 char answer_body[ANSWER_BYTES];
 
+const char *fixture_host = "localhost", *fixture_origin;
+
 int ask(const char *method, const char *path, const char *token, const char *body)
 {
     static char text[ANSWER_BYTES];
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), status = 0;
     cr_assert_eq(connect(fd, (const struct sockaddr *)&address, address_len), 0);
     int len = snprintf(text, sizeof text,
-        "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s%s%sContent-Length: %zu\r\n\r\n%s",
-        method, path, token ? "Authorization: Bearer " : "", token ? token : "",
-        token ? "\r\n" : "", strlen(body), body);
+        "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s%s%s%s%s%s"
+        "Content-Length: %zu\r\n\r\n%s",
+        method, path, fixture_host, fixture_origin ? "Origin: " : "",
+        fixture_origin ? fixture_origin : "", fixture_origin ? "\r\n" : "",
+        token ? "Authorization: Bearer " : "", token ? token : "", token ? "\r\n" : "",
+        strlen(body), body);
     cr_assert_eq(send(fd, text, (size_t)len, MSG_NOSIGNAL), len);
     size_t got = 0;
     for (ssize_t more; (more = recv(fd, text + got, sizeof text - 1 - got, 0)) > 0;)

@@ -29,6 +29,9 @@ void fixture_begin(
     void); /* everything runs, in a directory of its own; only https URLs are allowed */
 void fixture_end(void);
 
+/* Headers of the next requests. */
+extern const char *fixture_host, *fixture_origin; /* fixture_origin NULL: none */
+
 /* One request on a connection of its own; returns the status and leaves the body in answer_body. */
 extern char answer_body[ANSWER_BYTES];
 int ask(const char *method, const char *path, const char *token, const char *body);

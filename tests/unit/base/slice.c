@@ -26,3 +26,13 @@ Test(slice, null_string_gives_an_empty_slice)
     cr_assert_eq(slice_from_string(NULL).len, 0);
     cr_assert_eq(slice_from_string("four").len, 4);
 }
+
+Test(slice, parts_are_taken_one_after_the_other_without_spaces)
+{
+    struct slice rest = SLICE_LITERAL("a, b c ,,d");
+    static const char *const parts[] = {"a", "b c", "", "d"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        cr_expect(slice_equals_string(slice_take_until(&rest, ','), parts[i]), "%zu", i);
+    cr_expect_eq(rest.len, 0);
+    cr_expect_eq(slice_take_until(&rest, ',').len, 0);
+}

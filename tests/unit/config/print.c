@@ -87,7 +87,7 @@ Test(print, the_help_names_every_option_with_its_default)
 #undef X
     cr_expect(strstr(
         help.data, "  ingress.threads: 0 (restart)\n      Ingress threads. 0: one per core.\n"));
-    cr_expect(strstr(help.data, "  ingress.listen: \"*:8080\" (restart)\n"));
+    cr_expect(strstr(help.data, "  ingress.listen: \"127.0.0.1:8080\" (restart)\n"));
     cr_expect(strstr(help.data, "  shutdown.drain: 15s (reload)\n"));
     cr_expect(strstr(help.data, "  roles: [ingress, delivery] (restart)\n"));
     buffer_done(&help);

@@ -146,7 +146,18 @@ Test(value, addresses_are_checked_for_their_form)
         " localhost:80", "::1:80", "[::1]", "[::1]80", "[::g]:80", "[]:80", "256.0.0.1:80",
         "1.2.3:80", "a b:80", "http://host:80", "host/path:80", "-host:80", "**:80",
         "[00000000000000000000000000000000000000000000000000000000000001]:80"};
-    ASSERT_REFUSED("ingress.listen", wrong);
+    ASSERT_REFUSED("admin.listen", wrong);
+}
+
+Test(value, an_address_may_be_empty_where_a_listener_is_optional)
+{
+    struct config config;
+    struct buffer complaint = BUFFER_EMPTY;
+    config_defaults(&config);
+    set_one(&config, "ingress.listen", "", &complaint);
+    cr_expect_str_eq(complaint.data, "");
+    cr_expect_str_eq(config.ingress_listen, "");
+    buffer_done(&complaint);
 }
 
 Test(value, texts_are_bounded_and_printable)
@@ -239,7 +250,7 @@ Test(value, a_complaint_has_the_rule_and_the_wrong_value)
             "\"a\\x09b\"\n"},
         {"ingress.listen", "80",
             "ingress.listen: must be host:port, \"*:port\" or \"[IPv6]:port\", with a port from 0 "
-            "to 65535, but is "
+            "to 65535, or empty, but is "
             "\"80\"\n"},
         {"delivery.retry_schedule", "",
             "delivery.retry_schedule: must be a list of 1 to 32 whole numbers with ms, s, m, h or "

@@ -33,7 +33,7 @@ Test(http2, prior_knowledge_of_a_raw_client_works)
 Test(http2, prior_knowledge_of_curl_works)
 {
     char base_url[64], command[256], text[64] = "";
-    http_base_url(&fixture.address, base_url);
+    http_base_url(&fixture.address, false, base_url);
     snprintf(command, sizeof command,
         "curl -sS --max-time 20 --http2-prior-knowledge --data-binary abc -w ' %%{http_version} "
         "%%{response_code}' "

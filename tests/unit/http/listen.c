@@ -47,7 +47,7 @@ Test(listen, addresses_are_parsed_or_rejected_with_a_reason)
         cr_assert_eq(good, cases[i].url != NULL, "%s", cases[i].text);
         if (good) {
             char url[64];
-            http_base_url(&address, url);
+            http_base_url(&address, false, url);
             cr_assert_str_eq(url, cases[i].url);
         } else {
             cr_assert(strstr(problem, cases[i].problem), "%s: %s", cases[i].text, problem);
