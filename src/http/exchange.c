@@ -361,6 +361,8 @@ static struct http_exchange *replace(struct http_exchange *exchange)
     stand_in->state = EXCHANGE_HANDLED;
     stand_in->is_complete = true;
     stand_in->is_head = exchange->is_head;
+    stand_in->peer = exchange->peer;
+    memcpy(stand_in->caller, exchange->caller, sizeof stand_in->caller);
     list_init(&stand_in->link);
     list_init(&stand_in->in_timed);
     list_init(&stand_in->in_connection);
