@@ -88,8 +88,7 @@ static void free_request(struct http_exchange *exchange)
     free(TAKE(exchange->head));
     free(TAKE(exchange->body));
     give_room_back(exchange, exchange->body_room, exchange->body_capacity);
-    give_room_back(
-        exchange, HTTP_ROOM_HEADS, exchange->room[HTTP_ROOM_HEADS] - sizeof *exchange);
+    give_room_back(exchange, HTTP_ROOM_HEADS, exchange->room[HTTP_ROOM_HEADS] - sizeof *exchange);
     exchange->body_len = exchange->body_capacity = 0;
 }
 
@@ -287,6 +286,11 @@ struct slice http_header(const struct http_exchange *exchange, const char *lower
 struct slice http_body(const struct http_exchange *exchange)
 {
     return slice_of(exchange->body, exchange->body_len);
+}
+
+uint64_t http_turn(const struct http_exchange *exchange)
+{
+    return exchange->server->turns;
 }
 
 int64_t http_received_mono_us(const struct http_exchange *exchange)
