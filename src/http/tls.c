@@ -138,8 +138,8 @@ static bool report_dates(const struct http_tls *tls, SSL_CTX *context,
                 begins);
         else if (left_s < EXPIRES_SOON_DAYS * INT64_C(86400))
             tls_report_add(lines, tls, "certificate_file", files->certificates[i],
-                "expires at %.19sZ, in %lld days: replace the file and its key before", ends,
-                (long long)(left_s / 86400));
+                "expires at %.19sZ, in %lld day%s: replace the file and its key before", ends,
+                (long long)(left_s / 86400), left_s / 86400 == 1 ? "" : "s");
     }
     return lines->len > before;
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS of the partners' listener: versions, ciphers and protocols as openssl and curl see them, certificates by name, changes of files
 under load, and partners with certificates."""
+import contextlib
 import json
 import re
 import signal
@@ -145,7 +146,7 @@ def test_what_is_too_old_is_refused_with_an_alert(secure, arguments, reason, ale
     said = s_client(secure, *arguments)
     assert not is_connected(said) and alert in said, said
     assert failures(secure, reason) == 1
-    assert "reason=" + reason in secure.stderr and "address=127.0.0.1" in secure.stderr, secure.stderr
+    wait_for(lambda: f"a TLS handshake has failed address=127.0.0.1 reason={reason} " in secure.stderr, lambda: f"it is logged: {secure.stderr}", 5)
 
 
 def test_a_client_can_not_renegotiate(secure):
@@ -163,7 +164,7 @@ def test_what_follows_the_end_of_tls_is_not_kept(secure, made):
     with socket.create_connection(("127.0.0.1", port_of(secure)), timeout=20) as plain:
         connection = trusting(made).wrap_socket(plain, server_hostname=NAME, suppress_ragged_eofs=False)
         connection.setblocking(False)
-        with pytest.raises((ssl.SSLWantReadError, ssl.SSLSyscallError, ssl.SSLEOFError)):
+        with contextlib.suppress(OSError):
             connection.unwrap()  # sends close_notify, and does not wait for that of the gateway
         raw = socket.socket(fileno=connection.detach())
         raw.settimeout(20)
@@ -188,7 +189,7 @@ def test_curl_speaks_both_versions_of_http(secure, made):
     assert curl(secure, made, "--http1.1")[:2] == ("1.1", 200)
     assert curl(secure, made, "--no-alpn")[:2] == ("1.1", 200)
     assert curl(secure, made, "--http1.1", "--no-keepalive")[2]["status"] == "accepted"
-    assert "ingress_tls=https://127.0.0.1:" in secure.stderr
+    wait_for(lambda: "ingress_tls=https://127.0.0.1:" in secure.stderr, "the log has the address")
 
 
 def test_a_client_keeps_to_the_protocol_that_it_has_chosen(secure, made):
@@ -321,7 +322,8 @@ def test_changed_files_are_read_again_under_load_without_a_failure(secure, live,
         wait_for(lambda: "next" in connections.names or connections.problem, "the next certificate is used", seconds)
     check_load(load, seconds)
     assert connections.problem is None and connections.names == ["one", "next"], connections.problem
-    assert how == "at_sighup" or "the certificates of ingress.tls_listen have changed" in secure.stderr
+    if how == "by_itself":
+        wait_for(lambda: "the certificates of ingress.tls_listen have changed" in secure.stderr, "it is logged", 5)
 
 
 def test_a_broken_file_leaves_the_old_certificate(secure, live, made, tmp_path):
@@ -356,7 +358,7 @@ def test_a_certificate_that_is_not_valid_ends_the_handshake(mutual, made, certif
                               input="GET / HTTP/1.1\r\nHost: a\r\n\r\n", capture_output=True, text=True, timeout=20, check=False)
         assert f"alert {alert}" in said.stdout + said.stderr, said
         wait_for(lambda number=number: failures(mutual, "client_certificate") == number, "it is counted")
-    assert why in mutual.stderr and f"/CN={certificate}" in mutual.stderr, mutual.stderr
+    wait_for(lambda: why in mutual.stderr and f"/CN={certificate}" in mutual.stderr, lambda: f"the log says why: {mutual.stderr}", 5)
 
 
 # --- the configuration ---
