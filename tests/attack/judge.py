@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs one attack against a gateway, measures it, and holds it against the aims."""
+import dataclasses
+import json
+import pathlib
+import subprocess
+import time
+
+from attack.house import Samples, memory
+from attack.registry import H1
+
+HERE = pathlib.Path(__file__).resolve().parent
+PYTHON = "/usr/bin/python3"  # Debian's, as for the scenarios
+
+QUIET_SECONDS = 1.5  # before and after the attack
+MEMORY_MAX = 50 << 20
+P99_FACTOR, P99_MORE_MS = 1.1, 20
+CPU_AFTER_MAX = 0.05  # of a core: what a measurement of one second cannot tell from 0
+NEWCOMER_SECONDS_MAX = 1
+
+
+@dataclasses.dataclass
+class Row:
+    name: str
+    transport: str
+    title: str
+    bounded: str = ""
+    cut_s: float | None = None
+    cut_within: float = 1
+    connections: int = 0
+    cuts: int = 0
+    refused: int = 0
+    memory_mb: float = 0
+    cpu_during: float = 0
+    cpu_after: float = 0
+    p99_quiet_ms: float = 0
+    p99_ms: float = 0
+    newcomer_ms: float = 0
+    failed_posts: int = 0
+    sent_mb: float = 0
+    log_kb: float = 0
+    goaway: str = ""
+    answers: dict = dataclasses.field(default_factory=dict)
+    note: str = ""
+    wrong: list = dataclasses.field(default_factory=list)
+
+    @property
+    def is_late_only(self):
+        return self.wrong and all(wrong.startswith("p99") for wrong in self.wrong)
+
+
+def percentile(values, share):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0
+
+
+def _start(script, *arguments):
+    process = subprocess.Popen([PYTHON, "-B", HERE / script, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return process
+
+
+def _line(process, what):
+    line = process.stdout.readline()
+    if not line:
+        process.wait(10)
+        raise RuntimeError(f"{what} ended with {process.returncode}")
+    return line
+
+
+def _end(process):
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+
+
+def measure(house, attack, transport, source):
+    """One attack. Returns its Row."""
+    is_tls = transport.endswith("tls")
+    target = house.target(is_tls, house.attacker_key, source, attack.seconds)
+    client = _start("client.py", attack.name, json.dumps(dataclasses.asdict(target)))
+    partner = _start("partner.py", json.dumps(dataclasses.asdict(house.target(is_tls, house.partner_key))), "h1" if attack.speaks == H1 else "h2")
+    samples = Samples(house.pid)
+    try:
+        _line(client, "the attack")
+        _line(partner, "the partner")
+        house.fill_stderr()
+        time.sleep(0.5)  # first requests are slower
+        quiet_from = time.monotonic()
+        time.sleep(QUIET_SECONDS)
+        pathlib.Path(f"/proc/{house.pid}/clear_refs").write_text("5")
+        memory_before, log_before = memory(house.pid, "VmRSS"), house.stderr_bytes()
+        client.stdin.write("go\n")
+        client.stdin.flush()
+        report = json.loads(_line(client, "the attack"))
+        time.sleep(max(1.2, QUIET_SECONDS, report["started"] + 1.2 - time.monotonic()))
+        memory_most, log_after = memory(house.pid, "VmHWM"), house.stderr_bytes()
+        partner.stdin.write("end\n")
+        partner.stdin.flush()
+        seen = json.loads(_line(partner, "the partner"))
+    finally:
+        samples.stop()
+        _end(client)
+        _end(partner)
+
+    started, over = report["started"], report["cut"] or report["ended"]
+    busy_until = max(started + 1, over)
+    row = Row(attack.name, transport, attack.title, attack.bounded, cut_within=attack.cut_within, note=report["note"], goaway=report["goaway"],
+              answers=report["answers"], connections=report["connections"], cuts=report["cuts"], refused=report["refused"])
+    row.cut_s = round(report["cut"] - started, 3) if report["cut"] else None
+    row.sent_mb, row.log_kb = round(report["sent"] / 1e6, 1), round((log_after - log_before) / 1e3, 1)
+    row.memory_mb = round(max(0, memory_most - memory_before) / 2 ** 20, 1)
+    usual = samples.rate(quiet_from, started)
+    row.cpu_during = round(max(0, samples.rate(started, max(over, started + 0.1)) - usual), 2)
+    row.cpu_after = round(max(0, samples.rate(over + 0.1, over + 1.1) - usual), 2)
+    quiet = [latency for due, latency, _ in seen["posts"] if latency and (quiet_from < due < started - 0.05 or due > over + 0.5)]
+    busy = [9.999 if latency is None else latency for due, latency, _ in seen["posts"] if started <= due <= busy_until]
+    row.p99_quiet_ms, row.p99_ms = round(percentile(quiet, 0.99) * 1e3, 1), round(percentile(busy, 0.99) * 1e3, 1)
+    newcomers = [9.999 if latency is None else latency for due, latency, _ in seen["newcomers"] if started - 0.1 <= due <= busy_until]
+    row.newcomer_ms = round(max(newcomers, default=0) * 1e3, 1)
+    row.failed_posts = sum(1 for due, _, status in seen["posts"] + seen["newcomers"] if status != 200 and due <= busy_until)
+    judge(row, attack)
+    return row
+
+
+def judge(row, attack):
+    wrong = row.wrong
+    must_be_cut = not attack.bounded or attack.cut_within > 1
+    if must_be_cut and row.cut_s is None:
+        wrong.append(f"not cut ({row.cuts} of {row.connections})")
+    elif must_be_cut and row.cut_s > attack.cut_within:
+        wrong.append(f"cut only after {row.cut_s} s")
+    if row.memory_mb >= MEMORY_MAX / 2 ** 20:
+        wrong.append(f"memory + {row.memory_mb:.0f} MB")
+    if row.cpu_after > CPU_AFTER_MAX:
+        wrong.append(f"{row.cpu_after:.2f} of a core after its end")
+    if row.p99_ms > max(row.p99_quiet_ms * P99_FACTOR, row.p99_quiet_ms + P99_MORE_MS):
+        wrong.append(f"p99 {row.p99_ms:.0f} ms instead of {row.p99_quiet_ms:.0f}")
+    if row.failed_posts:
+        wrong.append(f"{row.failed_posts} posts of the partner failed")
+    if row.newcomer_ms > NEWCOMER_SECONDS_MAX * 1e3:
+        wrong.append(f"a new connection waited {row.newcomer_ms:.0f} ms")
+
+
+def attack_of(house, attack, transport, source, tries):
+    """Measures again when only the times are bad, up to `tries` times: a commit of the journal that takes long is no attack."""
+    rows = []
+    for _ in range(tries):
+        rows.append(measure(house, attack, transport, source))
+        if not rows[-1].is_late_only:
+            return rows[-1]
+        time.sleep(0.5)
+    return sorted(rows, key=lambda row: row.p99_ms - row.p99_quiet_ms)[len(rows) // 2]
+
+
+# --- the table ---
+
+def _cut(row):
+    if row.cut_s is not None:
+        return f"{row.cut_s:.2f} s"
+    return "no" if not row.cuts else f"{row.cuts} of {row.connections}"
+
+
+def verdict(row):
+    if row.wrong:
+        return "; ".join(row.wrong)
+    return "cut" if row.cut_s is not None and row.cut_s <= row.cut_within else "bounded"
+
+
+COLUMNS = [("attack", 30, lambda row: row.name), ("over", 7, lambda row: row.transport), ("cut after", 11, _cut),
+           ("MB sent", 8, lambda row: f"{row.sent_mb:.0f}"), ("RSS +MB", 8, lambda row: f"{row.memory_mb:.0f}"),
+           ("cpu", 5, lambda row: f"{row.cpu_during:.2f}"), ("after", 5, lambda row: f"{row.cpu_after:.2f}"),
+           ("p99 ms", 13, lambda row: f"{row.p99_quiet_ms:.0f} -> {row.p99_ms:.0f}"), ("new ms", 6, lambda row: f"{row.newcomer_ms:.0f}"),
+           ("verdict", 0, lambda row: ("FAILS: " if row.wrong else "") + verdict(row))]
+
+
+def text_head():
+    return " ".join(name.ljust(width) for name, width, _ in COLUMNS)
+
+
+def text_row(row):
+    more = " ".join(part for part in (row.goaway, " ".join(f"{k}x{v}" for k, v in row.answers.items()), row.note,
+                                      f"log +{row.log_kb:.0f} KB" if row.log_kb > 10 else "") if part)
+    return " ".join(of(row).ljust(width) for _, width, of in COLUMNS) + (f"  [{more}]" if more else "")
+
+
+def markdown(rows):
+    lines = ["| attack | over | cut after | RSS | core during, after | others' p99 | verdict |", "|---|---|---|---|---|---|---|"]
+    lines += [f"| `{row.name}` | {row.transport} | {_cut(row)} | + {row.memory_mb:.0f} MB | {row.cpu_during:.2f}, {row.cpu_after:.2f} | "
+              f"{row.p99_quiet_ms:.0f} to {row.p99_ms:.0f} ms | {verdict(row)} |" for row in rows]
+    return "\n".join(lines)
