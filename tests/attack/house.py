@@ -11,10 +11,22 @@ import time
 
 from attack.wire import Target
 from support.certificates import Certificates
-from support.gateway import Gateway
+from support.gateway import BINARY, Gateway
 from support.ports import free_port
 
 F_SETPIPE_SZ = 1031
+
+# The usual limits spare the loopback network, and partners have none. Attacks come from there. (192.0.2.1 is nobody's.)
+LIMITS = {"ingress.address_exempt": "192.0.2.1/32", "ingress.partner_events_per_second": "2000"}
+
+
+def has_option(key):
+    """Returns whether the gateway has an option. Its table of options is in the program."""
+    return f"\0{key}\0".encode() in pathlib.Path(BINARY).read_bytes()
+
+
+def variable(key):
+    return "PENSTOCK_" + key.upper().replace(".", "__")
 
 
 def seconds_on_cpu(pid):
@@ -64,16 +76,22 @@ class Samples(threading.Thread):
 
 
 class House:
+    """`options`: instead of LIMITS. Those that the build does not have are left out."""
+
     def __init__(self, tls=False, stalls_stderr=False, options=None):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="penstock-attack-"))
         self.tls_port = free_port() if tls else 0
-        environment = {"PENSTOCK_DELIVERY__PAUSED": "true", **(options or {})}
+        environment = {variable("delivery.paused"): "true"}
+        for key, value in (LIMITS if options is None else options).items():
+            if has_option(key):
+                environment[variable(key)] = value
         if tls:
+            assert has_option("ingress.tls_listen"), f"{BINARY} has no TLS listener"
             certificates = Certificates(self.directory)
             certificates.add("server", "DNS:localhost,IP:127.0.0.1")
             certificate, key = certificates.files("server")
-            environment.update({"PENSTOCK_INGRESS__TLS_LISTEN": f"127.0.0.1:{self.tls_port}", "PENSTOCK_INGRESS__CERTIFICATE_FILE": certificate,
-                                "PENSTOCK_INGRESS__KEY_FILE": key})
+            environment.update({variable("ingress.tls_listen"): f"127.0.0.1:{self.tls_port}", variable("ingress.certificate_file"): certificate,
+                                variable("ingress.key_file"): key})
         self.gateway = Gateway(self.directory, environment)
         self.pipe = -1
         if stalls_stderr:
