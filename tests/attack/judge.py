@@ -18,6 +18,9 @@ P99_FACTOR, P99_MORE_MS = 1.1, 20
 CPU_AFTER_MAX = 0.05  # of a core: what a measurement of one second cannot tell from 0
 NEWCOMER_SECONDS_MAX = 1
 
+# On a machine that does much else at the same time, the times of others say nothing.
+LOADED_CUT_SECONDS, LOADED_CPU_AFTER_MAX = 4, 0.25
+
 
 @dataclasses.dataclass
 class Row:
@@ -75,8 +78,9 @@ def _end(process):
     process.stdout.close()
 
 
-def measure(house, attack, transport, source):
-    """One attack. Returns its Row."""
+def measure(house, attack, transport, source, is_loaded=False):
+    """One attack. Returns its Row. `is_loaded`: much else runs on the machine."""
+    quiet_seconds = 0.4 if is_loaded else QUIET_SECONDS
     is_tls = transport.endswith("tls")
     target = house.target(is_tls, house.attacker_key, source, attack.seconds)
     client = _start("client.py", attack.name, json.dumps(dataclasses.asdict(target)))
@@ -86,15 +90,15 @@ def measure(house, attack, transport, source):
         _line(client, "the attack")
         _line(partner, "the partner")
         house.fill_stderr()
-        time.sleep(0.5)  # first requests are slower
+        time.sleep(0.3)  # first requests are slower
         quiet_from = time.monotonic()
-        time.sleep(QUIET_SECONDS)
+        time.sleep(quiet_seconds)
         pathlib.Path(f"/proc/{house.pid}/clear_refs").write_text("5")
         memory_before, log_before = memory(house.pid, "VmRSS"), house.stderr_bytes()
         client.stdin.write("go\n")
         client.stdin.flush()
         report = json.loads(_line(client, "the attack"))
-        time.sleep(max(1.2, QUIET_SECONDS, report["started"] + 1.2 - time.monotonic()))
+        time.sleep(max(1.2, quiet_seconds, report["started"] + 1.2 - time.monotonic()))
         memory_most, log_after = memory(house.pid, "VmHWM"), house.stderr_bytes()
         partner.stdin.write("end\n")
         partner.stdin.flush()
@@ -120,26 +124,27 @@ def measure(house, attack, transport, source):
     newcomers = [9.999 if latency is None else latency for due, latency, _ in seen["newcomers"] if started - 0.1 <= due <= busy_until]
     row.newcomer_ms = round(max(newcomers, default=0) * 1e3, 1)
     row.failed_posts = sum(1 for due, _, status in seen["posts"] + seen["newcomers"] if status != 200 and due <= busy_until)
-    judge(row, attack)
+    judge(row, attack, is_loaded)
     return row
 
 
-def judge(row, attack):
+def judge(row, attack, is_loaded=False):
     wrong = row.wrong
+    cut_within = attack.cut_within + (LOADED_CUT_SECONDS - 1 if is_loaded else 0)
     must_be_cut = not attack.bounded or attack.cut_within > 1
     if must_be_cut and row.cut_s is None:
         wrong.append(f"not cut ({row.cuts} of {row.connections})")
-    elif must_be_cut and row.cut_s > attack.cut_within:
+    elif must_be_cut and row.cut_s > cut_within:
         wrong.append(f"cut only after {row.cut_s} s")
     if row.memory_mb >= MEMORY_MAX / 2 ** 20:
         wrong.append(f"memory + {row.memory_mb:.0f} MB")
-    if row.cpu_after > CPU_AFTER_MAX:
+    if row.cpu_after > (LOADED_CPU_AFTER_MAX if is_loaded else CPU_AFTER_MAX):
         wrong.append(f"{row.cpu_after:.2f} of a core after its end")
-    if row.p99_ms > max(row.p99_quiet_ms * P99_FACTOR, row.p99_quiet_ms + P99_MORE_MS):
+    if not is_loaded and row.p99_ms > max(row.p99_quiet_ms * P99_FACTOR, row.p99_quiet_ms + P99_MORE_MS):
         wrong.append(f"p99 {row.p99_ms:.0f} ms instead of {row.p99_quiet_ms:.0f}")
     if row.failed_posts:
         wrong.append(f"{row.failed_posts} posts of the partner failed")
-    if row.newcomer_ms > NEWCOMER_SECONDS_MAX * 1e3:
+    if not is_loaded and row.newcomer_ms > NEWCOMER_SECONDS_MAX * 1e3:
         wrong.append(f"a new connection waited {row.newcomer_ms:.0f} ms")
 
 

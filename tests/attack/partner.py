@@ -16,6 +16,7 @@ from attack import frames  # noqa: E402
 from attack.wire import Cut, Peer, Target, Wire  # noqa: E402
 
 PER_SECOND, CONNECTIONS, NEWCOMER_SECONDS = 200, 4, 0.5
+PATIENCE_SECONDS = 5  # for answers, at the end
 
 
 class H2:
@@ -146,7 +147,9 @@ class Partner:
             if time.monotonic() >= newcomer_at:
                 self.newcomer(time.monotonic())
                 newcomer_at += NEWCOMER_SECONDS
-        self.serve(time.monotonic() + 1)
+        limit = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < limit and any(guest.waiting for guest in [*self.guests, *filter(None, self.connections)]):
+            self.serve(time.monotonic() + 0.05)
         print(json.dumps({"posts": self.posts, "newcomers": self.newcomers, "lost": self.lost}), flush=True)
 
 

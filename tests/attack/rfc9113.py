@@ -78,6 +78,18 @@ def accepted(session):
     return "" if session.probe_answered else f"the next request has no answer: {session.told()}"
 
 
+def not_served(*codes, answers=0):
+    """RFC 9113 permits to drop it (5.1, closed). `answers`: how many stream 1 may have."""
+    @expectation(f"it is dropped, or an error {' or '.join(frames.error_name(code) for code in codes)}", "a request is served twice")
+    def expect(session):
+        if session.closed or session.goaway is not None:
+            return "" if session.goaway in (None, *codes) else f"GOAWAY says {frames.error_name(session.goaway)}"
+        count = sum(1 for kind, _, stream, _ in session.frames if kind == HEADERS and stream == 1)
+        return f"{count} answers" if count > answers else accepted(session)
+
+    return expect
+
+
 def answered(*streams):
     """Each of these requests has an answer, and the connection continues."""
     @expectation("the request is answered", "a correct request fails")
@@ -169,18 +181,17 @@ case("5.1", "half-closed (remote): HEADERS", stream_error(STREAM_CLOSED, PROTOCO
 case("5.1", "half-closed (remote): CONTINUATION", connection_error(PROTOCOL_ERROR, STREAM_CLOSED), ended(frame(CONTINUATION, END_HEADERS, 1, literal(b"a", b"b"))))
 case("5.1", "half-closed (remote): WINDOW_UPDATE and PRIORITY", answered(1), ended(window_update(1, 100) + priority(1)))
 case("5.1", "half-closed (remote): RST_STREAM", accepted, ended(rst_stream(1)))
-case("5.1", "closed by our RST_STREAM: DATA", stream_error(STREAM_CLOSED), was_reset(data(1, b"x")), "none if it is dropped")
-case("5.1", "closed by our RST_STREAM: HEADERS", stream_error(STREAM_CLOSED, PROTOCOL_ERROR), was_reset(lambda s: headers(1, get(s))),
-     "none if they are dropped")
-case("5.1", "closed by END_STREAM of both: DATA", stream_error(STREAM_CLOSED), closed(data(1, b"x")), "none if it is dropped")
-case("5.1", "closed by END_STREAM of both: HEADERS", connection_error(STREAM_CLOSED, PROTOCOL_ERROR), closed(lambda s: headers(1, get(s))),
-     "none if they are dropped, and the table is kept in step")
+case("6.1", "closed by our RST_STREAM: DATA", stream_error(STREAM_CLOSED), was_reset(data(1, b"x")), "none if it is dropped")
+case("5.1", "closed by our RST_STREAM: HEADERS", not_served(STREAM_CLOSED, PROTOCOL_ERROR), was_reset(lambda s: headers(1, get(s))))
+case("6.1", "closed by END_STREAM of both: DATA", stream_error(STREAM_CLOSED), closed(data(1, b"x")), "none if it is dropped")
+case("5.1", "closed by END_STREAM of both: HEADERS", not_served(STREAM_CLOSED, PROTOCOL_ERROR, answers=1), closed(lambda s: headers(1, get(s))))
 case("5.1", "closed: WINDOW_UPDATE, RST_STREAM and PRIORITY", accepted, closed(window_update(1, 100) + rst_stream(1) + priority(1)))
 case("5.1", "HEADERS with a new table entry after the server's own reset, then a request that uses the entry", answered(3),
      lambda s: headers(1, post(s), False) + window_update(1, 0) + headers(1, frames.literal_indexed(b"x-a", b"b")) +
      headers(3, get(s) + frames.indexed(62)), "a client whose trailers cross a reset of the server loses its connection, or its fields are read wrongly")
 case("5.1.1", "a request on stream 2", connection_error(PROTOCOL_ERROR), lambda s: headers(2, get(s)))
-case("5.1.1", "a request on stream 5, then one on stream 3", connection_error(PROTOCOL_ERROR, STREAM_CLOSED), lambda s: headers(5, get(s)) + headers(3, get(s)))
+case("5.1.1", "a request on stream 5, then one on stream 3", connection_error(PROTOCOL_ERROR, STREAM_CLOSED), lambda s: headers(5, get(s)) + headers(3, get(s)),
+     "none if it is dropped: the client waits for an answer that never comes")
 case("5.1.1", "a request on stream 2^31-1", checked("the request is answered", lambda s: "" if s.answers.get(frames.WINDOW_MAX) else s.told(),
                                                     "a correct request fails"), lambda s: headers(frames.WINDOW_MAX, get(s)), has_probe=False)
 
