@@ -35,6 +35,25 @@ def bodies_held_1000(target):
     return lambda: hold_bodies(target, 1000, 1, 2 ** 20, lambda stream: headers(stream, block, False), addresses=250)
 
 
+@attack("streams-held", "100 posts, each without its body, on each of 1000 connections of 250 addresses", seconds=8,
+        bounded="the heads of open requests count in the budget of memory")
+def streams_held(target):
+    block = post(target)
+    opening = START + b"".join(headers(stream, block, False) for stream in range(1, 201, 2))
+    return lambda: crowd(target, 1000, lambda number: [opening], "h2", addresses=250)
+
+
+@attack("answers-held", "100 batches, each with an answer of 200 KB and more, on each of 8 connections, and no window for the answers", seconds=13,
+        cut_within=11.5, is_short=True, bounded="answers count in the budget of memory; 10 s for an answer that is not read")
+def answers_held(target):
+    block = batch(target)
+    body = b"{}\n" * 1000
+    opening = START + settings((frames.INITIAL_WINDOW_SIZE, 0))
+    opening += b"".join(headers(stream, block, False) + data(stream, body, True) for stream in range(1, 41, 2))
+    rest = [b"".join(headers(stream, block, False) + data(stream, body, True) for stream in range(at, at + 40, 2)) for at in range(41, 201, 40)]
+    return lambda: crowd(target, 8, lambda number: [opening, *rest], "h2")
+
+
 @attack("heads-held", "16 KB of a header block that does not end on each of 1000 connections", seconds=7, cut_within=6.5,
         bounded="each is cut when the time for its head has passed")
 def heads_held(target):
@@ -42,19 +61,19 @@ def heads_held(target):
     return lambda: crowd(target, 1000, lambda number: [opening], "h2", addresses=250)
 
 
-@attack("silent", "1100 connections that say nothing, from one address", H1, seconds=8, is_short=True,
+@attack("silent", "1100 connections that say nothing, from one address", H1, files=1024, seconds=8, is_short=True,
         bounded="an address has a limit of connections")
 def silent(target):
     return lambda: crowd(target, 1100, lambda number: [])
 
 
-@attack("silent-addresses", "1100 connections that say nothing, from 250 addresses", H1, seconds=8,
+@attack("silent-addresses", "1100 connections that say nothing, from 250 addresses", H1, files=1024, seconds=8,
         bounded="each is cut when the time for its first request has passed; a full table replaces the oldest")
 def silent_addresses(target):
     return lambda: crowd(target, 1100, lambda number: [], addresses=250)
 
 
-@attack("silent-prefaces", "1100 connections that say no more than the preface", seconds=8, bounded="an address has a limit of connections")
+@attack("silent-prefaces", "1100 connections that say no more than the preface", files=1024, seconds=8, bounded="an address has a limit of connections")
 def silent_prefaces(target):
     return lambda: crowd(target, 1100, lambda number: [START], "h2")
 
@@ -142,10 +161,10 @@ def answers_unread(target):
 
 # --- callers ---
 
-def requests(target, make, seconds_of_connections=1):
-    """As many requests as are answered, 100 in flight on each connection."""
+def requests(target, make, connections=1, width=100):
+    """As many requests as are answered, `width` of them in flight on each connection."""
     report = Report()
-    held = peers(target, seconds_of_connections, report=report)
+    held = peers(target, connections, report=report)
     report.started = time.monotonic()
     deadline = report.started + target.seconds
     open_streams = {peer: set() for peer in held}
@@ -153,7 +172,7 @@ def requests(target, make, seconds_of_connections=1):
         for peer in list(open_streams):
             mine = open_streams[peer]
             try:
-                blob = b"".join(make(mine.add(stream := peer.new_stream()) or stream) for _ in range(min(100, peer.streams_max) - len(mine)))
+                blob = b"".join(make(mine.add(stream := peer.new_stream()) or stream) for _ in range(min(width, peer.streams_max) - len(mine)))
                 if blob:
                     peer.wire.send_all(blob, deadline - time.monotonic())
                 peer.step(0.005)
@@ -214,6 +233,38 @@ def not_found_fast(target):
 def partner_flood(target):
     block = post(target)
     return lambda: requests(target, lambda stream: headers(stream, block, False) + data(stream, target.event(), True), 4)
+
+
+@attack("wrong-signatures", "posts of 60 KB whose signature is wrong, as fast as they are answered",
+        bounded="each is answered 401; the address is slowed and then cut")
+def wrong_signatures(target):
+    event = target.event(60000)
+    block = request_block(frames.POST, b"/v1/partners/attacker/events", [
+        (b"content-type", b"application/json"), (b"webhook-id", b"msg_1"), (b"webhook-timestamp", b"%d" % time.time()),
+        (b"webhook-signature", b"v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=")], scheme=target.scheme)
+    pieces = [event[at:at + 16000] for at in range(0, len(event), 16000)]
+
+    def make(stream):
+        return headers(stream, block, False) + b"".join(data(stream, piece, piece is pieces[-1]) for piece in pieces)
+
+    return lambda: requests(target, make, width=1)
+
+
+@attack("event-lookups", "a partner asks for events that do not exist, as fast as it is answered",
+        bounded="each is answered 404; the others do not feel it")
+def event_lookups(target):
+    def make(stream):
+        path = b"/v1/events/evt_01a22b7b-ff5d-7002-8000-%012x" % stream
+        return headers(stream, request_block(frames.GET, path, [target.authorization()], scheme=target.scheme))
+
+    return lambda: requests(target, make)
+
+
+@attack("bad-batches", "a partner posts batches of 1000 wrong items as fast as they are answered",
+        bounded="a partner has a limit of events; the others do not feel it")
+def bad_batches(target):
+    block, body = batch(target), b"{}\n" * 1000
+    return lambda: requests(target, lambda stream: headers(stream, block, False) + data(stream, body, True), width=8)
 
 
 @attack("partner-batches", "one partner posts batches of 1000 events as fast as they are answered",

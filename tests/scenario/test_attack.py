@@ -17,7 +17,7 @@ from support.gateway import BINARY
 pytestmark = pytest.mark.once
 
 HAS_GUARD = pytest.mark.skipif(not has_option("ingress.tls_listen"), reason="this build has no TLS and no guard of its edge")
-SHORT = [attack for attack in ATTACKS.values() if attack.is_short and not attack.stalls_stderr]
+SHORT = [attack for attack in ATTACKS.values() if attack.is_short and not any(attack.house.values())]
 NORMAL_REQUESTS = 3000
 
 
@@ -42,11 +42,12 @@ def test_an_attack_is_cut_or_bounded(house, number, attack):
 
 
 @HAS_GUARD
-@pytest.mark.parametrize("name", [attack.name for attack in ATTACKS.values() if attack.stalls_stderr])
-def test_a_stalled_log_stops_nobody(name):
-    house = House(stalls_stderr=True)
+@pytest.mark.parametrize("name", ["stalled-log", "stalled-log-requests", "silent"])
+def test_a_stalled_log_and_a_lack_of_descriptors_stop_nobody(name):
+    attack = ATTACKS[name]
+    house = House(**attack.house)
     try:
-        row = measure(house, ATTACKS[name], "h2c", 2, is_loaded=True)
+        row = measure(house, attack, attack.transports[0], 2, is_loaded=True)
     finally:
         wrong = house.stop()
     assert not row.wrong and not wrong, text_row(row)
