@@ -10,6 +10,7 @@ import argparse
 import os
 import pathlib
 import sys
+import textwrap
 import time
 
 sys.dont_write_bytecode = True
@@ -131,10 +132,19 @@ def run_cases(target, sections=(), is_loaded=False):
 
 
 def markdown(results):
-    lines = ["| section | sent | RFC 9113 | seen |", "|---|---|---|---|"]
-    for case, deviation in results:
-        why = ACCEPTED.get((case.section, case.text), case.consequence)
-        lines.append(f"| {case.section} | {case.text} | {case.wants} | {'holds' if not deviation else f'deviates: {deviation}. Consequence: {why}'} |")
+    """A table for each section, and a list of what deviates. C and S: a connection error and a stream error."""
+    lines, notes = [], []
+    for section in dict.fromkeys(case.section for case, _ in results):
+        lines += [f"### {section}", "", "| sent | RFC 9113 asks for | holds |", "|---|---|---|"]
+        for case, deviation in results:
+            if case.section == section:
+                wants = case.wants.replace("connection error ", "C ").replace("stream error ", "S ")
+                if deviation:
+                    notes.append(f"{len(notes) + 1}. {case.text}: {deviation}. Consequence: {ACCEPTED.get((section, case.text), case.consequence)}.")
+                lines.append(f"| {case.text} | {wants} | {f'no ({len(notes)})' if deviation else 'yes'} |")
+        lines.append("")
+    for note in notes:
+        lines += textwrap.wrap(note, 98, subsequent_indent="   ", break_on_hyphens=False)
     return "\n".join(lines)
 
 

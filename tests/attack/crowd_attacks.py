@@ -16,7 +16,7 @@ START = frames.PREFACE + settings()
 # --- memory that is held ---
 
 @attack("bodies-held", "100 batches of 1 MiB on each of 8 connections, without their last byte", seconds=6, is_short=True,
-        bounded="room for bodies is taken from a budget; the window of a body opens when it has room")
+        bounded="bodies have a budget of memory")
 def bodies_held(target):
     block = batch(target)
     return lambda: hold_bodies(target, 8, 100, 2 ** 20, lambda stream: headers(stream, block, False))
@@ -28,23 +28,23 @@ def bodies_held_no_key(target):
     return lambda: hold_bodies(target, 8, 100, 2 ** 20, lambda stream: headers(stream, block, False))
 
 
-@attack("bodies-held-1000", "a batch of 1 MiB, without its last byte, on each of 1000 connections of 250 addresses", seconds=8,
-        bounded="room for bodies is taken from a budget")
+@attack("bodies-held-1000", "an unfinished batch of 1 MiB on each of 1000 connections", seconds=8,
+        bounded="bodies have a budget of memory")
 def bodies_held_1000(target):
     block = batch(target)
     return lambda: hold_bodies(target, 1000, 1, 2 ** 20, lambda stream: headers(stream, block, False), addresses=250)
 
 
-@attack("streams-held", "100 posts, each without its body, on each of 1000 connections of 250 addresses", seconds=8,
-        bounded="the heads of open requests count in the budget of memory")
+@attack("streams-held", "100 posts without their bodies on each of 1000 connections", seconds=8,
+        bounded="heads have a budget of memory")
 def streams_held(target):
     block = post(target)
     opening = START + b"".join(headers(stream, block, False) for stream in range(1, 201, 2))
     return lambda: crowd(target, 1000, lambda number: [opening], "h2", addresses=250)
 
 
-@attack("answers-held", "100 batches, each with an answer of 200 KB and more, on each of 8 connections, and no window for the answers", seconds=13,
-        cut_within=11.5, is_short=True, bounded="answers count in the budget of memory; 10 s for an answer that is not read")
+@attack("answers-held", "800 batches on 8 connections, with no window for their answers of 200 KB", seconds=13,
+        cut_within=11.5, is_short=True, bounded="answers have a budget of memory; 10 s to read one")
 def answers_held(target):
     block = batch(target)
     body = b"{}\n" * 1000
@@ -55,7 +55,7 @@ def answers_held(target):
 
 
 @attack("heads-held", "16 KB of a header block that does not end on each of 1000 connections", seconds=7, cut_within=6.5,
-        bounded="each is cut when the time for its head has passed")
+        bounded="5 s for a head")
 def heads_held(target):
     opening = START + frame(frames.HEADERS, END_STREAM, 1, get(target) + b"".join(frames.literal(b"a%d" % n, b"b" * 400) for n in range(18)))
     return lambda: crowd(target, 1000, lambda number: [opening], "h2", addresses=250)
@@ -68,7 +68,7 @@ def silent(target):
 
 
 @attack("silent-addresses", "1100 connections that say nothing, from 250 addresses", H1, files=1024, seconds=8,
-        bounded="each is cut when the time for its first request has passed; a full table replaces the oldest")
+        bounded="10 s for a first request; a full table replaces the oldest")
 def silent_addresses(target):
     return lambda: crowd(target, 1100, lambda number: [], addresses=250)
 
@@ -78,7 +78,7 @@ def silent_prefaces(target):
     return lambda: crowd(target, 1100, lambda number: [START], "h2")
 
 
-@attack("hostile-1000", "1000 connections of 250 addresses that do the worst that each may", seconds=8,
+@attack("hostile-1000", "1000 connections that do the worst that each may", seconds=8,
         bounded="memory of all connections has one budget")
 def hostile_1000(target):
     block = get(target)
@@ -130,7 +130,7 @@ def slow_body_with_pings(target):
 
 # --- answers that are not read ---
 
-@attack("window-zero", "100 requests on each of 20 connections, and no window for their answers", seconds=13, cut_within=11.5,
+@attack("window-zero", "2000 requests on 20 connections, with no window for their answers", seconds=13, cut_within=11.5,
         bounded="10 s for an answer that is not read")
 def window_zero(target):
     opening = START + settings((frames.INITIAL_WINDOW_SIZE, 0)) + b"".join(headers(stream, get(target)) for stream in range(1, 201, 2))
@@ -327,7 +327,7 @@ def connect_flood(target):
 
 # --- the log ---
 
-@attack("stalled-log", "6 connections send frames of unknown type while nobody reads the gateway's stderr", stalls_stderr=True, is_short=True)
+@attack("stalled-log", "unknown frames on 6 connections, while nobody reads the stderr", stalls_stderr=True, is_short=True)
 def stalled_log(target):
     blob = START + frame(0x42, payload=bytes(20)) * 5600
     return lambda: crowd(target, 6, lambda number: itertools.repeat(blob, 50), "h2", addresses=6)

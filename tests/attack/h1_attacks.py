@@ -70,7 +70,7 @@ def pipelined_unread(target):
 
 
 @attack("h1-batches-unread", "batches with answers of 200 KB that are never read, on 50 connections", H1, cut_within=11.5, seconds=13,
-        bounded="answers count in the budget of memory; 10 s for an answer that is not read")
+        bounded="answers have a budget of memory; 10 s to read one")
 def batches_unread(target):
     request = batch_head(target, b"Content-Length: 3000") + b"{}\n" * 1000
     return lambda: crowd(target, 50, lambda number: [request] * 20, reads=False, receive_buffer=4096)
@@ -78,7 +78,7 @@ def batches_unread(target):
 
 # --- held by many connections ---
 
-@attack("h1-bodies-held", "300 batches of 1 MiB without their last byte", H1, seconds=6, bounded="room for bodies is taken from a budget")
+@attack("h1-bodies-held", "300 batches of 1 MiB without their last byte", H1, seconds=6, bounded="bodies have a budget of memory")
 def bodies_held(target):
     body = b" " * (2 ** 20 - 1)
     opening = batch_head(target, b"Content-Length: 1048576")
@@ -100,14 +100,14 @@ def heads_held(target):
 
 
 @attack("h1-heads-held-small", "7 KB of head on 1000 connections", H1, seconds=7, cut_within=6.5,
-        bounded="each is cut when the time for its head has passed")
+        bounded="5 s for a head")
 def heads_held_small(target):
     opening = b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 7000
     return lambda: crowd(target, 1000, lambda number: [opening], addresses=250)
 
 
 @attack("h1-expect-held", "300 requests with Expect: 100-continue whose bodies never come", H1, seconds=12, cut_within=11.5,
-        bounded="each is cut when the time for its body has passed")
+        bounded="10 s for a body")
 def expect_held(target):
     opening = batch_head(target, b"Content-Length: 1048576", b"Expect: 100-continue")
     return lambda: crowd(target, 300, lambda number: [opening])

@@ -51,7 +51,7 @@ def hpack_bomb_held(target):
     return lambda: flood(target, [blob])
 
 
-@attack("hpack-bomb-small", "the same with 60 indexes a request, each request held open: below the limit of fields")
+@attack("hpack-bomb-small", "the same with 50 indexes in each of 100 open requests")
 def hpack_bomb_small(target):
     def request(stream):
         block = get(target) + (literal_indexed(b"x", b"y" * 3900) if stream == 1 else b"")
@@ -280,7 +280,7 @@ def data_1_byte_padded(target):
 
 
 @attack("data-after-refusal", "bodies that continue after a 401, within the windows",
-        bounded="each request is refused; what follows is dropped and bounded by the windows")
+        bounded="each is refused; the windows bound what follows")
 def data_after_refusal(target):
     return lambda: data_flood(target, lambda stream: data(stream, b"x" * 16000), 16000, posts(target, False))
 

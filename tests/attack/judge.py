@@ -63,7 +63,7 @@ def _start(script, *arguments):
     return process
 
 
-def _line(process, what):
+def _read(process, what):
     line = process.stdout.readline()
     if not line:
         process.wait(10)
@@ -88,8 +88,8 @@ def measure(house, attack, transport, source, is_loaded=False):
     partner = _start("partner.py", json.dumps(dataclasses.asdict(house.target(is_tls, house.partner_key))), "h1" if attack.speaks == H1 else "h2")
     samples = Samples(house.pid)
     try:
-        _line(client, "the attack")
-        _line(partner, "the partner")
+        _read(client, "the attack")
+        _read(partner, "the partner")
         house.fill_stderr()
         time.sleep(0.3)  # first requests are slower
         quiet_from = time.monotonic()
@@ -98,12 +98,12 @@ def measure(house, attack, transport, source, is_loaded=False):
         memory_before, log_before = memory(house.pid, "VmRSS"), house.stderr_bytes()
         client.stdin.write("go\n")
         client.stdin.flush()
-        report = json.loads(_line(client, "the attack"))
+        report = json.loads(_read(client, "the attack"))
         time.sleep(max(1.2, quiet_seconds, report["started"] + 1.2 - time.monotonic()))
         memory_most, log_after = memory(house.pid, "VmHWM"), house.stderr_bytes()
         partner.stdin.write("end\n")
         partner.stdin.flush()
-        seen = json.loads(_line(partner, "the partner"))
+        seen = json.loads(_read(partner, "the partner"))
     finally:
         samples.stop()
         _end(client)
@@ -192,8 +192,49 @@ def text_row(row):
     return " ".join(of(row).ljust(width) for _, width, of in COLUMNS) + (f"  [{more}]" if more else "")
 
 
-def markdown(rows):
-    lines = ["| attack | over | cut after | RSS | core during, after | others' p99 | verdict |", "|---|---|---|---|---|---|---|"]
-    lines += [f"| `{row.name}` | {row.transport} | {_cut(row)} | + {row.memory_mb:.0f} MB | {row.cpu_during:.2f}, {row.cpu_after:.2f} | "
-              f"{row.p99_quiet_ms:.0f} to {row.p99_ms:.0f} ms | {verdict(row)} |" for row in rows]
-    return "\n".join(lines)
+def short(row):
+    """What the table of etc/doc/attacks.md has about a row (a dict of --json)."""
+    row = Row(**row)
+    cut = f"cut after {row.cut_s:.1f} s" if row.cut_s is not None else ""
+    if not row.wrong:
+        return cut or "bounded"
+    said = [cut] if cut else [] if row.bounded and row.cut_within <= 1 else ["open"]
+    if row.cut_s is None and row.cpu_during >= 0.3:
+        said.append(f"{row.cpu_during:.1f} core")
+    if row.memory_mb >= MEMORY_MAX / 2 ** 20:
+        said.append(f"+ {row.memory_mb:.0f} MB")
+    if row.cpu_after > CPU_AFTER_MAX:
+        said.append(f"{row.cpu_after:.1f} core after it")
+    if any(wrong.startswith("p99") for wrong in row.wrong):
+        said.append(f"p99 {row.p99_ms:.0f} ms")
+    if row.failed_posts:
+        said.append(f"{row.failed_posts} posts lost")
+    return ", ".join(said) or "; ".join(row.wrong)
+
+
+COLUMN_NAMES = ("before", "after")
+
+
+def fill(text, column, rows):
+    """Writes rows of --json into a column of the table of a document: a line for each attack and transport, which is added if it is new."""
+    at, lines = COLUMN_NAMES.index(column), text.splitlines()
+    found = {(row["name"], row["transport"]): row for row in rows}
+    table = [number for number, line in enumerate(lines) if line.startswith("| attack | over |")]
+    assert table, "the document has no table that begins with | attack | over |"
+    number = table[0] + 2
+    while number < len(lines) and lines[number].startswith("|"):
+        name, transport, *cells = (cell.strip() for cell in lines[number].strip("|").split("|"))
+        if row := found.pop((name.strip("`"), transport), None):
+            cells[at] = short(row)
+            lines[number] = _line(name, transport, cells)
+        number += 1
+    for (name, transport), row in found.items():
+        cells = ["", ""]
+        cells[at] = short(row)
+        lines.insert(number, _line(f"`{name}`", transport, cells))
+        number += 1
+    return "\n".join(lines) + "\n"
+
+
+def _line(name, transport, cells):
+    return "| " + " | ".join([name, transport, *cells]) + " |"
