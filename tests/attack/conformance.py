@@ -56,7 +56,7 @@ class Session:
         said += [f"stream {stream}: RST_STREAM {frames.error_name(code)}" for stream, code in list(self.resets.items())[:3]]
         if self.goaway is not None:
             said.append(f"GOAWAY {frames.error_name(self.goaway)}")
-        return ", ".join(said + (["closed"] if self.closed else [])) or "nothing is said"
+        return ", ".join(said + (["closed"] if self.closed else [])) or "no frame"
 
     def send(self, piece):
         try:
@@ -85,7 +85,7 @@ class Session:
             self.read(0.02)
         return condition()
 
-    def settle(self):
+    def catch_up(self):
         """Waits until the gateway has worked off what was sent, and what it makes of it is here."""
         mark = os.urandom(8)
         self.send(frames.ping(data=mark))
@@ -106,13 +106,13 @@ class Session:
         if piece:
             self.send(piece)
         if case.has_probe:
-            self.settle()
+            self.catch_up()
             stream = 2001
             if not self.closed and self.goaway is None:
                 self.send(frames.headers(stream, frames.request_block(frames.GET, b"/v1/events/none", scheme=self.target.scheme)))
                 self.probe_answered = self.wait_for(lambda: stream in self.peer.answers or self.goaway is not None) and stream in self.peer.answers
         elif case.has_preface:
-            self.settle()
+            self.catch_up()
         if self.goaway is not None or case.expect.wants.startswith("connection"):
             self.wait_for(lambda: self.closed, END_SECONDS)
         self.wire.close()

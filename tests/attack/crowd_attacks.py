@@ -51,7 +51,7 @@ def answers_held(target):
     opening = START + settings((frames.INITIAL_WINDOW_SIZE, 0))
     opening += b"".join(headers(stream, block, False) + data(stream, body, True) for stream in range(1, 41, 2))
     rest = [b"".join(headers(stream, block, False) + data(stream, body, True) for stream in range(at, at + 40, 2)) for at in range(41, 201, 40)]
-    return lambda: crowd(target, 8, lambda number: [opening, *rest], "h2")
+    return lambda: crowd(target, 8, lambda number: [opening, *rest], "h2", streams_each=100)
 
 
 @attack("heads-held", "16 KB of a header block that does not end on each of 1000 connections", seconds=7, cut_within=6.5,
@@ -119,29 +119,29 @@ def slow_continuation(target):
 @attack("slow-body", "100 bodies, one DATA of one byte a second", seconds=15, cut_within=11.5, bounded="10 s, and 1 s for each 64 KiB of body")
 def slow_body(target):
     opening = START + headers(1, post(target), False)
-    return lambda: crowd(target, 100, lambda number: itertools.chain([opening], itertools.repeat(data(1, b" "), 900)), "h2", interval=1)
+    return lambda: crowd(target, 100, lambda number: itertools.chain([opening], itertools.repeat(data(1, b" "), 900)), "h2", interval=1, streams_each=1)
 
 
 @attack("slow-body-with-pings", "the same, with a PING each second", seconds=15, cut_within=11.5, bounded="10 s, and 1 s for each 64 KiB of body")
 def slow_body_with_pings(target):
     opening = START + headers(1, post(target), False)
-    return lambda: crowd(target, 100, lambda number: itertools.chain([opening], itertools.repeat(frames.ping(), 900)), "h2", interval=1)
+    return lambda: crowd(target, 100, lambda number: itertools.chain([opening], itertools.repeat(frames.ping(), 900)), "h2", interval=1, streams_each=1)
 
 
 # --- answers that are not read ---
 
 @attack("window-zero", "2000 requests on 20 connections, with no window for their answers", seconds=13, cut_within=11.5,
-        bounded="10 s for an answer that is not read")
+        bounded="10 s to read an answer; then its stream is reset, or the connection cut")
 def window_zero(target):
     opening = START + settings((frames.INITIAL_WINDOW_SIZE, 0)) + b"".join(headers(stream, get(target)) for stream in range(1, 201, 2))
-    return lambda: crowd(target, 20, lambda number: [opening], "h2")
+    return lambda: crowd(target, 20, lambda number: [opening], "h2", streams_each=100)
 
 
 @attack("window-trickle", "answers for which the window opens by one byte a second", seconds=15, cut_within=11.5,
-        bounded="10 s for an answer that is not read")
+        bounded="10 s to read an answer; then its stream is reset, or the connection cut")
 def window_trickle(target):
     opening = START + settings((frames.INITIAL_WINDOW_SIZE, 0)) + headers(1, get(target))
-    return lambda: crowd(target, 20, lambda number: itertools.chain([opening], itertools.repeat(window_update(1, 1), 900)), "h2", interval=1)
+    return lambda: crowd(target, 20, lambda number: itertools.chain([opening], itertools.repeat(window_update(1, 1), 900)), "h2", interval=1, streams_each=1)
 
 
 @attack("window-zero-reuse", "requests whose answers wait for a window, each reset, then the next", seconds=6)

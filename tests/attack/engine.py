@@ -176,6 +176,8 @@ class Member:
         self.pending = b""
         self.next_at = 0
         self.is_dry = False
+        self.buffer = bytearray()
+        self.ended = set()  # streams that the gateway has reset or answered
 
 
 def _connect(target, alpn, count, addresses, receive_buffer, report):
@@ -186,9 +188,9 @@ def _connect(target, alpn, count, addresses, receive_buffer, report):
             report.refused += 1
 
 
-def crowd(target, count, pieces, alpn="http/1.1", addresses=1, interval=0, reads=True, receive_buffer=0, again=False):
+def crowd(target, count, pieces, alpn="http/1.1", addresses=1, interval=0, reads=True, receive_buffer=0, streams_each=0):
     """`count` connections from `addresses` addresses. Each sends the pieces of `pieces(number)`: all at once, or one each `interval` seconds.
-    Then it waits, without a word, until it is cut or the time has passed. `again`: those that are cut come back."""
+    Then it waits until it is cut or the time has passed. `streams_each`: the end of so many streams counts as a cut as well."""
     report = Report()
     members, poll = {}, select.poll()
     wanted = (select.POLLIN if reads else 0) | CUT_EVENTS
@@ -208,7 +210,11 @@ def crowd(target, count, pieces, alpn="http/1.1", addresses=1, interval=0, reads
             member = members[fd]
             try:
                 if events & (select.POLLIN | CUT_EVENTS):
-                    member.wire.receive()
+                    received = member.wire.receive()
+                    if streams_each and _count_ended(member, received) >= streams_each:
+                        member.wire.cut_at = time.monotonic()
+                        report.note = "streams reset"
+                        raise Cut
                     if events & CUT_EVENTS and not reads:
                         member.wire.cut_at = time.monotonic()
                         raise Cut
@@ -217,9 +223,6 @@ def crowd(target, count, pieces, alpn="http/1.1", addresses=1, interval=0, reads
             except Cut:
                 poll.unregister(fd)
                 report.add_wire(members.pop(fd).wire)
-                if again:
-                    for number, wire in _connect(target, alpn, 1, addresses, receive_buffer, report):
-                        add(report.connections % count, wire)
                 continue
             poll.modify(fd, wanted | (select.POLLOUT if member.pending or not member.is_dry and not interval else 0))
         if interval:
@@ -229,6 +232,14 @@ def crowd(target, count, pieces, alpn="http/1.1", addresses=1, interval=0, reads
     for member in members.values():
         report.add_wire(member.wire)
     return report
+
+
+def _count_ended(member, received):
+    member.buffer += received
+    for kind, flags, stream, _ in frames.split_frames(member.buffer):
+        if kind == frames.RST_STREAM or kind in (frames.DATA, frames.HEADERS) and flags & frames.END_STREAM:
+            member.ended.add(stream)
+    return len(member.ended)
 
 
 def _send_piece(member, now, interval):

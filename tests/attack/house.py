@@ -16,7 +16,7 @@ from support.ports import free_port
 
 F_SETPIPE_SZ = 1031
 
-# The usual limits spare the loopback network, and partners have none. Attacks come from there. (192.0.2.1 is nobody's.)
+# The usual limits spare the loopback network, and partners have none. Attacks come from there. 192.0.2.1 is an address for examples.
 NO_EXEMPTION = {"ingress.address_exempt": "192.0.2.1/32"}
 LIMITS = {**NO_EXEMPTION, "ingress.partner_events_per_second": "2000"}
 

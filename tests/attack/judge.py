@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import subprocess
+import threading
 import time
 
 from attack.house import Samples, memory
@@ -17,6 +18,7 @@ MEMORY_MAX = 50 << 20
 P99_FACTOR, P99_MORE_MS = 1.1, 20
 CPU_AFTER_MAX = 0.05  # of a core: what a measurement of one second cannot tell from 0
 NEWCOMER_SECONDS_MAX = 1
+HUNG_SECONDS = 60  # an attack that takes so much longer than it should is ended
 
 # On a machine that does much else at the same time, the times of others say nothing.
 LOADED_CUT_SECONDS, LOADED_CPU_AFTER_MAX = 4, 0.25
@@ -87,6 +89,8 @@ def measure(house, attack, transport, source, is_loaded=False):
     client = _start("client.py", attack.name, json.dumps(dataclasses.asdict(target)))
     partner = _start("partner.py", json.dumps(dataclasses.asdict(house.target(is_tls, house.partner_key))), "h1" if attack.speaks == H1 else "h2")
     samples = Samples(house.pid)
+    watchdog = threading.Timer(attack.seconds + HUNG_SECONDS, lambda: (client.kill(), partner.kill()))
+    watchdog.start()
     try:
         _read(client, "the attack")
         _read(partner, "the partner")
@@ -105,6 +109,7 @@ def measure(house, attack, transport, source, is_loaded=False):
         partner.stdin.flush()
         seen = json.loads(_read(partner, "the partner"))
     finally:
+        watchdog.cancel()
         samples.stop()
         _end(client)
         _end(partner)

@@ -222,11 +222,11 @@ def with_window(size, *steps):
     """A request whose answer has a window of `size`; then steps (bytes, how many bytes of the answer are expected afterwards)."""
     def check(session):
         session.send(settings((frames.INITIAL_WINDOW_SIZE, size)) + headers(1, get(session)))
-        session.settle()
+        session.catch_up()
         got = [(size, data_bytes(session))]
         for piece, expected in steps:
             session.send(piece)
-            session.settle()
+            session.catch_up()
             got.append((expected, data_bytes(session)))
         session.window_steps = got
 

@@ -181,10 +181,10 @@ def h2_small_data(job, state):
     return h2_answer(peer, stream)
 
 
-@slow("slow-h2-continuation", "HTTP/2, header blocks in pieces of 10 bytes", 400)
+@slow("slow-h2-continuation", "HTTP/2, header blocks in pieces of 60 bytes", 400)
 def h2_continuation(job, state):
     peer, block = h2(job, state), h2_block(job)
-    stream, pieces = peer.new_stream(), [block[at:at + 10] for at in range(0, len(block), 10)]
+    stream, pieces = peer.new_stream(), [block[at:at + 60] for at in range(0, len(block), 60)]
     peer.wire.send_all(frames.frame(frames.HEADERS, 0, stream, pieces[0]) +
                        b"".join(frames.frame(frames.CONTINUATION, 0, stream, piece) for piece in pieces[1:-1]) +
                        frames.frame(frames.CONTINUATION, frames.END_HEADERS, stream, pieces[-1]) + frames.data(stream, job.event(), True))
