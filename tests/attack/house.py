@@ -144,14 +144,14 @@ class House:
     def pid(self):
         return self.gateway.process.pid
 
-    def target(self, tls, key, source=0, seconds=4):
-        port = self.tls_port if tls else int(self.gateway.ingress.rpartition(":")[2])
+    def target(self, tls, key, source=0, seconds=4, admin=False):
+        port = self.tls_port if tls else int((self.gateway.admin if admin else self.gateway.ingress).rpartition(":")[2])
         return Target("127.0.0.1", port, tls, key, self.gateway.ready["account"], seconds, source)
 
     def stderr_bytes(self):
         return (self.directory / "stderr").stat().st_size
 
-    def stop(self):
+    def stop(self, seconds_max=10):
         """Returns "" or what was wrong with the end."""
         wrong = ""
         if self.pipe >= 0:
@@ -161,7 +161,7 @@ class House:
             try:
                 code = self.gateway.terminate(30)
                 took = time.monotonic() - started
-                wrong = f"exit code {code}" if code else f"SIGTERM took {took:.1f} s" if took > 10 else ""
+                wrong = f"exit code {code}" if code else f"SIGTERM took {took:.1f} s" if took > seconds_max else ""
             except Exception:  # pylint: disable=broad-except
                 self.gateway.kill9()
                 wrong = "does not end within 30 s of SIGTERM"

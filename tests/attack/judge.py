@@ -81,11 +81,11 @@ def _end(process):
     process.stdout.close()
 
 
-def measure(house, attack, transport, source, is_loaded=False):
-    """One attack. Returns its Row. `is_loaded`: much else runs on the machine."""
+def measure(house, attack, transport, source, is_loaded=False, admin=False):
+    """One attack. Returns its Row. `is_loaded`: much else runs on the machine. `admin`: the admin listener is attacked."""
     quiet_seconds = 0.4 if is_loaded else QUIET_SECONDS
     is_tls = transport.endswith("tls")
-    target = house.target(is_tls, house.attacker_key, source, attack.seconds)
+    target = house.target(is_tls, house.attacker_key, source, attack.seconds, admin)
     client = _start("client.py", attack.name, json.dumps(dataclasses.asdict(target)))
     partner = _start("partner.py", json.dumps(dataclasses.asdict(house.target(is_tls, house.partner_key))), "h1" if attack.speaks == H1 else "h2")
     samples = Samples(house.pid)
@@ -155,11 +155,11 @@ def judge(row, attack, is_loaded=False):
         wrong.append(f"a new connection waited {row.newcomer_ms:.0f} ms")
 
 
-def attack_of(house, attack, transport, source, tries):
+def attack_of(house, attack, transport, source, tries, admin=False):
     """Measures again when only the times are bad, up to `tries` times: a commit of the journal that takes long is no attack."""
     rows = []
     for _ in range(tries):
-        rows.append(measure(house, attack, transport, source))
+        rows.append(measure(house, attack, transport, source, admin=admin))
         if not rows[-1].is_late_only:
             return rows[-1]
         time.sleep(0.5)
