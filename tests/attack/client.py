@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from attack import crowd_attacks, h1_attacks, h2_attacks, tls_attacks  # noqa: E402, F401  pylint: disable=unused-import
+from attack import crowd_attacks, h1_attacks, h2_attacks, random_attacks, tls_attacks  # noqa: E402, F401  pylint: disable=unused-import
 from attack.registry import ATTACKS  # noqa: E402
 from attack.wire import Target  # noqa: E402
 

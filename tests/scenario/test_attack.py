@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from attack import crowd_attacks, h1_attacks, h2_attacks, tls_attacks  # noqa: F401  pylint: disable=unused-import
+from attack import crowd_attacks, h1_attacks, h2_attacks, random_attacks, tls_attacks  # noqa: F401  pylint: disable=unused-import
 from attack.conformance import ACCEPTED, run_cases
 from attack.house import House, has_option
 from attack.judge import PYTHON, measure, text_row
