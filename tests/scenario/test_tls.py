@@ -361,6 +361,38 @@ def test_a_certificate_that_is_not_valid_ends_the_handshake(mutual, made, certif
     wait_for(lambda: why in mutual.stderr and f"/CN={certificate}" in mutual.stderr, lambda: f"the log says why: {mutual.stderr}", 5)
 
 
+@pytest.mark.parametrize("name", ["dns:Shop.test", "uri:spiffe://shop/gate", "sha256"])
+def test_a_partner_that_needs_a_certificate_posts_with_its_own_only(mutual, made, name):
+    if name == "sha256":
+        printed = subprocess.run(["openssl", "x509", "-in", made.files("shop")[0], "-noout", "-fingerprint", "-sha256"], capture_output=True,
+                                 text=True, check=True).stdout
+        name = "sha256:" + printed.partition("=")[2].strip()
+    done = mutual.tool("partner", "change", "partner_demo", "--certificates", name, "--certificate-required", "true")
+    assert done.returncode == 0, done.stderr
+    assert post(mutual, trusting(made, "shop"), 1)[0] == 200
+    assert post(mutual, trusting(made, "two"), 2)[0] == 403
+    assert post(mutual, trusting(made), 3)[0] == 403
+    with mutual.partner() as partner:
+        assert partner.post("/v1/events", json=mutual.event(4)).status_code == 403, "without TLS"
+
+
+def test_a_resumed_session_keeps_the_certificate(mutual, made):
+    """The fingerprint is in the ticket, so it must be the same after a resumption."""
+    mutual.tool("partner", "change", "partner_demo", "--certificates", "dns:shop.test", "--certificate-required", "true")
+    context, event = trusting(made, "shop"), json.dumps(mutual.event(1)).encode()
+    head = (f"POST /v1/events HTTP/1.1\r\nHost: {NAME}\r\nAuthorization: Bearer {mutual.ready['api_key']}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(event)}\r\nConnection: close\r\n\r\n").encode()
+    session, reused = None, []
+    for _ in range(2):
+        with socket.create_connection(("127.0.0.1", port_of(mutual)), timeout=20) as plain:
+            with context.wrap_socket(plain, server_hostname=NAME, session=session) as connection:
+                connection.sendall(head + event)
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+                reused.append(connection.session_reused)
+                session = connection.session
+    assert reused == [False, True]
+
+
 # --- the configuration ---
 
 def check(tmp_path, text):
