@@ -102,8 +102,7 @@ const struct command command_rows[] = {
     {"partner show", "PARTNER", 1, 1, REMOTE, 0, "Show a partner, its keys and its secrets",
         REQUEST("GET", PARTNERS "/%1", show_partner)},
     {"partner change", "PARTNER", 1, 1, REMOTE | F(FLAG_ENABLED) | F(FLAG_KEY_POINTER) | RULES, 0,
-        "Disable or enable a partner, or change its limits, its networks and certificates, or the "
-        "field of its events that is the key",
+        "Disable or enable a partner, or change its limits, networks, certificates or key field",
         REQUEST("PATCH", PARTNERS "/%1", show_partner)},
     {"partner key", "PARTNER", 1, 1,
         REMOTE | F(FLAG_LABEL) | F(FLAG_EXPIRES_AT) | F(FLAG_KEY_ACCOUNTS) | F(FLAG_KEY_TYPES), 0,

@@ -313,7 +313,9 @@ static void print_unusual(const json_t *item)
             printf("  %s%s", json_is_true(value) ? "" : "not ", name);
         if (json_is_string(value) && strcmp(name, "disabled_since") == 0)
             print_disabling("  ", item, "");
-        if (json_is_object(value))
+        if (strcmp(name, "rules") == 0)
+            fputs(json_object_size(value) > 0 ? "  with rules" : "", stdout);
+        else if (json_is_object(value))
             printf("  with a %s", name);
         json_array_foreach(value, i, pattern)
             printf("%s%s", i == 0 ? "  " : ",", json_string_value(pattern));

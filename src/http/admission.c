@@ -180,7 +180,7 @@ bool http_admission_takes(struct http_exchange *exchange, enum err error, const 
     case ADDRESS_CUT:
         /* Others may use the connection as well, such as the clients of a partner's proxy. */
         exchange->closes = !connection->has_authenticated ||
-                            ++connection->refused_in_a_row >= ADDRESS_REFUSED_IN_A_ROW_MAX;
+                           ++connection->refused_in_a_row >= ADDRESS_REFUSED_IN_A_ROW_MAX;
         break;
     }
     answer_busy(exchange, &answer);

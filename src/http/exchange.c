@@ -88,8 +88,7 @@ static void free_request(struct http_exchange *exchange)
     free(TAKE(exchange->head));
     free(TAKE(exchange->body));
     give_room_back(exchange, exchange->body_room, exchange->body_capacity);
-    give_room_back(
-        exchange, HTTP_ROOM_HEADS, exchange->room[HTTP_ROOM_HEADS] - sizeof *exchange);
+    give_room_back(exchange, HTTP_ROOM_HEADS, exchange->room[HTTP_ROOM_HEADS] - sizeof *exchange);
     exchange->body_len = exchange->body_capacity = 0;
 }
 
@@ -289,6 +288,11 @@ struct slice http_body(const struct http_exchange *exchange)
     return slice_of(exchange->body, exchange->body_len);
 }
 
+uint64_t http_turn(const struct http_exchange *exchange)
+{
+    return exchange->server->turns;
+}
+
 int64_t http_received_mono_us(const struct http_exchange *exchange)
 {
     return exchange->received_mono_us;
@@ -361,6 +365,8 @@ static struct http_exchange *replace(struct http_exchange *exchange)
     stand_in->state = EXCHANGE_HANDLED;
     stand_in->is_complete = true;
     stand_in->is_head = exchange->is_head;
+    stand_in->peer = exchange->peer;
+    memcpy(stand_in->caller, exchange->caller, sizeof stand_in->caller);
     list_init(&stand_in->link);
     list_init(&stand_in->in_timed);
     list_init(&stand_in->in_connection);

@@ -71,6 +71,7 @@ struct http_server {
     int64_t tls_log_mono_us; /* from then on a failed handshake is logged again */
     unsigned tls_unlogged;   /* handshakes that have failed since the last line */
 
+    uint64_t turns;         /* see http_turn */
     bool online;            /* for RCU, in this turn */
     int64_t online_mono_us; /* the time of that */
     bool draining;

@@ -22,8 +22,9 @@
 
 #include <stdbool.h>
 
-/* symbol, name, metric, error; OK: no answer has this error */
+/* symbol, name, metric, error; OK: no answer has this error. The first one is 0. */
 #define REFUSAL_TABLE(X)                                                                           \
+    X(REFUSAL_OTHER, "other", METRIC_REFUSED_OTHER, OK)                                            \
     X(REFUSAL_BAD_REQUEST, "bad-request", METRIC_REFUSED_BAD_REQUEST, ERR_BAD_REQUEST)             \
     X(REFUSAL_MALFORMED_JSON, "malformed-json", METRIC_REFUSED_MALFORMED_JSON, ERR_MALFORMED_JSON) \
     X(REFUSAL_UNAUTHENTICATED, "unauthenticated", METRIC_REFUSED_UNAUTHENTICATED,                  \
@@ -43,7 +44,6 @@
     X(REFUSAL_DISK_FULL, "disk-full", METRIC_REFUSED_DISK_FULL, ERR_DISK_FULL)                     \
     X(REFUSAL_UNAVAILABLE, "unavailable", METRIC_REFUSED_UNAVAILABLE, ERR_UNAVAILABLE)             \
     X(REFUSAL_SHUTTING_DOWN, "shutting-down", METRIC_REFUSED_SHUTTING_DOWN, ERR_SHUTTING_DOWN)     \
-    X(REFUSAL_OTHER, "other", METRIC_REFUSED_OTHER, OK)                                            \
     /* an address exceeds a limit: connections, new connections, requests, failures */             \
     X(REFUSAL_ADDRESS_CONNECTIONS, "address-connections", METRIC_REFUSED_ADDRESS_CONNECTIONS, OK)  \
     X(REFUSAL_ADDRESS_CONNECTION_RATE, "address-connection-rate",                                  \

@@ -49,6 +49,7 @@ static void go_offline(struct http_server *server)
     if (server->online)
         rcu_go_offline();
     server->online = false;
+    server->turns++;
 }
 
 static void end_turn(struct http_server *server)

@@ -135,6 +135,8 @@ struct slice http_path_part(const struct http_exchange *exchange, unsigned index
  * "host" is the authority of the request. */
 struct slice http_header(const struct http_exchange *exchange, const char *lower_case_name);
 struct slice http_body(const struct http_exchange *exchange);
+/* The number of this turn of the loop. What was read under RCU is valid in the same turn. */
+uint64_t http_turn(const struct http_exchange *exchange);
 /* The time when the request was complete. Valid until http_answer. */
 int64_t http_received_mono_us(const struct http_exchange *exchange);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a partner may post now, and what it is answered if that is too much. */
+/* Who sends a request, what a partner may post now, and what it is answered if that is too much. */
 #include "base/clock.h"
 #include "ingress/ingress_internal.h"
 
@@ -15,8 +15,8 @@ static void take(struct ingress *ingress, struct http_exchange *exchange,
     char policy[PARTNER_LIMITS_FIELD_BYTES], left[PARTNER_LIMITS_FIELD_BYTES];
     *ret_taking = (struct partner_taking){.events = events};
     if (!ingress->options.partner_limits ||
-        !partner_limits_take(ingress->options.partner_limits, partner->id, &partner->rules,
-            events, bytes, clock_mono_us(), ret_taking))
+        !partner_limits_take(ingress->options.partner_limits, partner->id, &partner->rules, events,
+            bytes, clock_mono_us(), ret_taking))
         return;
     partner_limits_print(ret_taking, policy, left);
     http_set_header(exchange, "ratelimit-policy", policy);
@@ -72,12 +72,61 @@ bool ingress_take_event(
     return !answer_if_refused(exchange, &taking);
 }
 
-bool ingress_take_batch(
+/* A batch takes its bytes. Its events are taken when their number is known, but one must be left. */
+static bool take_batch(
     struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner)
 {
     struct partner_taking taking;
     take(ingress, exchange, partner, 0, body_bytes(exchange), &taking);
     return !answer_if_refused(exchange, &taking);
+}
+
+static void remember(
+    struct ingress *ingress, const struct http_exchange *exchange, const struct caller *caller)
+{
+    ingress->admitted.exchange = exchange;
+    ingress->admitted.turn = http_turn(exchange);
+    ingress->admitted.caller = *caller;
+}
+
+void ingress_admit_event(struct http_exchange *exchange, void *context)
+{
+    struct caller caller;
+    if (ingress_authenticate(context, exchange, &caller) &&
+        ingress_take_event(context, exchange, caller.partner))
+        remember(context, exchange, &caller);
+}
+
+void ingress_admit_batch(struct http_exchange *exchange, void *context)
+{
+    struct caller caller;
+    if (ingress_authenticate(context, exchange, &caller) &&
+        take_batch(context, exchange, caller.partner))
+        remember(context, exchange, &caller);
+}
+
+void ingress_admit_get(struct http_exchange *exchange, void *context)
+{
+    struct caller caller;
+    if (ingress_authenticate(context, exchange, &caller))
+        remember(context, exchange, &caller);
+}
+
+/*
+ * The directory's objects are valid in one turn only. A small body usually arrives in the turn of
+ * its head, so the caller is still there. Otherwise it is found again.
+ */
+bool ingress_admitted(
+    struct ingress *ingress, struct http_exchange *exchange, struct caller *ret_caller)
+{
+    if (ingress->admitted.exchange == exchange && ingress->admitted.turn == http_turn(exchange))
+        *ret_caller = ingress->admitted.caller;
+    else if (!ingress_authenticate(ingress, exchange, ret_caller))
+        return false;
+    if (ingress->options.partner_limits && !http_header(exchange, "content-length").data)
+        partner_limits_owe(ingress->options.partner_limits, ret_caller->partner->id,
+            &ret_caller->partner->rules, http_body(exchange).len, clock_mono_us());
+    return true;
 }
 
 unsigned ingress_take_items(struct ingress *ingress, struct http_exchange *exchange,

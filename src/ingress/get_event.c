@@ -201,7 +201,7 @@ void ingress_get_event(struct http_exchange *exchange, void *context)
 {
     struct ingress *ingress = context;
     struct caller caller;
-    if (!ingress_authenticate(ingress, exchange, &caller))
+    if (!ingress_admitted(ingress, exchange, &caller))
         return;
     struct event_id id;
     if (!event_id_parse(http_path_part(exchange, 0), &id)) {

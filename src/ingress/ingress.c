@@ -24,11 +24,12 @@ static const struct slice single_headers[] = {SLICE_LITERAL("authorization"),
     SLICE_LITERAL("webhook-timestamp"), SLICE_LITERAL("webhook-signature"), {0}};
 
 static const struct http_route routes[] = {
-    {"POST", "/v1/events", ingress_post_event},
-    {"POST", "/v1/events/batch", ingress_post_batch, .body_bytes_max = BATCH_BYTES_MAX},
+    {"POST", "/v1/events", ingress_post_event, .admit = ingress_admit_event},
+    {"POST", "/v1/events/batch", ingress_post_batch, .body_bytes_max = BATCH_BYTES_MAX,
+        .admit = ingress_admit_batch},
     {"POST", "/v1/partners/{partner}/events", ingress_post_signed,
         .challenge = "Standard-Webhooks"},
-    {"GET", "/v1/events/{id}", ingress_get_event},
+    {"GET", "/v1/events/{id}", ingress_get_event, .admit = ingress_admit_get},
     {NULL},
 };
 

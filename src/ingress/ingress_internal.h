@@ -16,6 +16,12 @@
 
 struct intake;
 
+/* caller.c: who sends a request. Valid until the handler returns. */
+struct caller {
+    const struct partner *partner;
+    const struct credential *credential; /* NULL: a signed post, or a message of the intake queue */
+};
+
 struct ingress {
     /* immutable after init */
     struct ingress_options options;
@@ -33,18 +39,17 @@ struct ingress {
     unsigned char random_pool[RANDOM_POOL_BYTES];
     size_t random_used;
     struct list waiting; /* of struct awaited, in order of arrival */
+    struct {
+        const struct http_exchange *exchange; /* NULL: none. Only compared */
+        uint64_t turn;
+        struct caller caller; /* valid in this turn */
+    } admitted;               /* the last one */
     struct overload overload;
     enum overload_level overload_shown[OVERLOAD_SIGNS]; /* in the metrics */
     int64_t ticked_mono_us;
     bool draining;
     bool ended; /* the loop has ended; ingress_free handles the mail that is left */
     int64_t drain_until_mono_us;
-};
-
-/* caller.c: who sends a request. Valid until the handler returns. */
-struct caller {
-    const struct partner *partner;
-    const struct credential *credential; /* NULL: a signed post, or a message of the intake queue */
 };
 
 /* Finds the caller by the Authorization header, and checks the rules of its partner for the
@@ -81,14 +86,20 @@ enum err given_key_parse(struct slice header, char storage[GIVEN_KEY_BYTES_MAX],
     struct slice *ret_key, struct refusal *ret_refusal) MUST_CHECK;
 
 /*
- * admission.c: what a partner may post, before its work is done. Each adds RateLimit and
- * RateLimit-Policy to the answer if the partner has a limit.
+ * admission.c: who sends a request, and what a partner may post, before its body is received. The
+ * first three are called when the head is complete, and answer what is refused.
  */
+void ingress_admit_event(struct http_exchange *exchange, void *context);
+void ingress_admit_batch(struct http_exchange *exchange, void *context);
+void ingress_admit_get(struct http_exchange *exchange, void *context);
+/* Returns the caller of a request that was admitted. Or answers and returns false: the key was
+ * revoked while the body was received. */
+bool ingress_admitted(
+    struct ingress *ingress, struct http_exchange *exchange, struct caller *ret_caller);
+
+/* Each adds RateLimit and RateLimit-Policy to the answer if the partner has a limit. */
 /* Takes one event and the bytes of its body. Or answers 429 and returns false. */
 bool ingress_take_event(
-    struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner);
-/* Takes the bytes of a batch. Or answers 429 and returns false, also if no event is left. */
-bool ingress_take_batch(
     struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner);
 /* Takes one event for each item and returns how many were left. If they are fewer, *ret_refusal is
  * for the other items. */

@@ -7,7 +7,6 @@
 #include "base/memory.h"
 #include "model/token_bucket.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -192,9 +191,9 @@ static struct partner_quota measure(struct token_bucket *tokens, double needed, 
     if (tokens->rate == 0)
         return quota;
     double left = token_bucket_count(tokens, now_us);
-    bool is_burst = tokens->burst > tokens->rate;
-    quota.quota = (uint64_t)(is_burst ? tokens->burst : tokens->rate);
-    quota.window_s = is_burst ? (uint64_t)ceil(tokens->burst / tokens->rate) : 1;
+    uint64_t rate = (uint64_t)tokens->rate, burst = (uint64_t)tokens->burst;
+    quota.quota = burst > rate ? burst : rate;
+    quota.window_s = burst > rate ? (burst + rate - 1) / rate : 1;
     quota.left = left > 0 ? (uint64_t)left : 0;
     if (left < tokens->burst)
         quota.reset_s = whole_seconds(token_bucket_wait_for_us(tokens, needed, now_us));

@@ -196,8 +196,7 @@ void ingress_post_batch(struct http_exchange *exchange, void *context)
 {
     struct caller caller;
     struct refusal refusal;
-    if (!ingress_authenticate(context, exchange, &caller) ||
-        !ingress_take_batch(context, exchange, caller.partner))
+    if (!ingress_admitted(context, exchange, &caller))
         return;
     enum err failed = post_batch(context, exchange, &caller, &refusal);
     if (!failed)

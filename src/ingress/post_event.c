@@ -102,7 +102,6 @@ void ingress_post_one(struct ingress *ingress, struct http_exchange *exchange,
 void ingress_post_event(struct http_exchange *exchange, void *context)
 {
     struct caller caller;
-    if (ingress_authenticate(context, exchange, &caller) &&
-        ingress_take_event(context, exchange, caller.partner))
+    if (ingress_admitted(context, exchange, &caller))
         ingress_post_one(context, exchange, &caller, slice_of(NULL, 0));
 }

@@ -56,7 +56,8 @@ def check(name, delivery):
     attempt = delivery["attempts"][0]
     assert (attempt["status"], attempt["error"]) in ends_of(name), f"{name}: {attempt}"
     assert attempt["answer_bytes"] <= BYTES_MAX + READ_MAX, f"{name}: {attempt}"
-    assert attempt["duration_ms"] < 5500, f"{name}: {attempt}"
+    # After a status the rest of an answer has 5 s, and all floods but one are faster than that.
+    assert attempt["duration_ms"] < (5500 if "tiny-records" in name else 3000), f"{name}: {attempt}"
     if attempt["error"] == TOO_LARGE and name.startswith("h2/") and "hints" not in name:  # these are lines of headers
         assert attempt["answer_bytes"] > BYTES_MAX, f"{name}: the raw bytes are on record: {attempt}"
 
@@ -80,6 +81,7 @@ def deploy_payout(deployment):
     return deployment, deployment.post(type="payout")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", ["h1", "h1s", "h2"])
 def test_deliveries_of_others_are_not_late(make_gateway, certificates, floods, sink, kind):
     """As many requests to each flood as an endpoint gets, again and again: the schedule is short."""
@@ -96,4 +98,4 @@ def test_deliveries_of_others_are_not_late(make_gateway, certificates, floods, s
         time.sleep(0.05)
     wait_for(lambda: all(sink.of(event) for _, event in posted[-1:]), "the last one is delivered")
     waits = sorted(sink.of(event)[0].at - at for at, event in posted)
-    assert waits[-1] < 1, f"{kind}: the longest waits are {waits[-5:]}"
+    assert waits[-1] < 1.5, f"{kind}: the longest waits are {waits[-5:]}"

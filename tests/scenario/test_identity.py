@@ -118,6 +118,7 @@ def test_the_last_use_is_shown_at_once_and_survives_a_restart(gateway, operator)
     used = shown_key(gateway, key)["last_used_at"]
     assert before <= datetime.datetime.fromisoformat(used.replace("Z", "+00:00")) <= datetime.datetime.now(datetime.timezone.utc)
     assert used in gateway.tool("partner", "show", "partner_demo").stdout
+    assert gateway.tool("partner", "list").stdout == "partner_demo\n"
     gateway.restart()
     assert shown_key(gateway, key)["last_used_at"] == used
 
@@ -126,6 +127,7 @@ def test_posts_from_other_networks_are_refused_with_the_address(gateway, operato
     secret = ask(operator, "POST", "partners/partner_demo/secrets")["secret"]
     done = gateway.tool("partner", "change", "partner_demo", "--allow-networks", "203.0.113.0/24,2001:db8::/32")
     assert done.returncode == 0, done.stderr
+    assert gateway.tool("partner", "list").stdout == "partner_demo  with rules\n"
     for _ in range(2):
         key = gateway.ready["api_key"]
         refused = [post(gateway, key), post_signed(gateway, secret, 1),

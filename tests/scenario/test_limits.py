@@ -11,6 +11,7 @@ import urllib.parse
 import pytest
 
 from support import client as http
+from support.gateway import tool
 from support.wait import wait_for
 
 LIMIT = 200  # events per second
@@ -108,10 +109,10 @@ class Poster(threading.Thread):
 
 
 def new_partner(gateway, name):
-    for arguments in (("add", name), ("grant", name, gateway.ready["account"])):
-        done = gateway.tool("partner", *arguments, "--json")
-        assert done.returncode == 0, done.stderr
-    return json.loads(gateway.tool("partner", "key", name, "--json").stdout)["key"]
+    made = gateway.tool("partner", "add", name, "--json")
+    granted = gateway.tool("partner", "grant", name, gateway.ready["account"])
+    assert made.returncode == granted.returncode == 0, made.stderr + granted.stderr
+    return json.loads(made.stdout)["api_key"]
 
 
 def percentile(answers, percent):
@@ -181,12 +182,28 @@ def test_a_batch_above_the_limit_is_accepted_in_part(make_gateway):
         assert again.status_code == 429 or again.json()["results"][0]["result"] == "duplicate"
 
 
+def test_a_partner_has_a_limit_of_its_own(gateway):
+    done = gateway.tool("partner", "change", "partner_demo", "--events-per-second", "3")
+    assert done.returncode == 0, done.stderr
+    other_key = new_partner(gateway, "partner_other")
+    with gateway.partner() as partner:
+        answers = [partner.post("/v1/events", json=gateway.event(number)) for number in range(6)]
+        assert parse_list(answers[0].headers["ratelimit-policy"]) == {"events": {"q": 3, "w": 1}}
+        assert [answer.status_code for answer in answers].count(429) >= 1
+    with Wire(gateway.ingress) as wire:
+        status, headers, _ = wire.ask(post_bytes(other_key, gateway.event(100)))
+        assert status == 200 and "ratelimit" not in headers
+
+
 def test_a_reload_changes_the_limit(serving):
-    for arguments in (("add", "shop"), ("grant", "shop", "acc_1")):
-        if arguments[0] == "grant":
-            serving_tool(serving, "account", "add", "acc_1")
-        serving_tool(serving, "partner", *arguments)
-    key = json.loads(serving_tool(serving, "partner", "key", "shop"))["key"]
+    def command(*arguments):
+        done = tool(*arguments, "--json", "--data", serving.tmp_path / "data", directory=serving.tmp_path)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    command("account", "add", "acc_1")
+    key = command("partner", "add", "shop")["api_key"]
+    command("partner", "grant", "shop", "acc_1")
     event = {"type": "signup", "account": "acc_1"}
     with http.client(base_url=serving.ingress, headers={"authorization": f"Bearer {key}"}) as partner:
         assert "ratelimit" not in partner.post("/v1/events", json=event).headers
@@ -194,13 +211,6 @@ def test_a_reload_changes_the_limit(serving):
         assert [partner.post("/v1/events", json=event).status_code for _ in range(3)].count(429) >= 1
         serving.reload(serving.text)
         assert {partner.post("/v1/events", json=event).status_code for _ in range(5)} == {200}
-
-
-def serving_tool(serving, *arguments):
-    from support.gateway import tool
-    done = tool(*arguments, "--json", "--data", serving.tmp_path / "data", directory=serving.tmp_path)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 # --- addresses

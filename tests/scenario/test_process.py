@@ -141,7 +141,8 @@ def test_output_that_cannot_be_written_is_an_error_of_every_command(gateway, sin
     secret = json.loads(gateway.tool("endpoint", "secret", account, endpoint, "--json").stdout)["id"]
     words = {"event show": [event], "delivery show": [delivery], "data accept-loss": None, "delivery resolve": None, "delivery resend": None, "delivery discard": None,
              "delivery replay": [delivery, "--expect", "delivered", "--force"], "partner add": ["p2"], "partner show": [partner],
-             "partner change": ["p2", "--enabled", "false"], "partner key": ["p2"], "partner key-remove": [partner, key],
+             "partner change": ["p2", "--enabled", "false"], "partner key": ["p2"], "partner key-change": [partner, key, "--label", "old"],
+             "partner key-remove": [partner, key],
              "partner secret": ["p2"], "partner secret-remove": None, "partner accounts": [partner], "partner grant": ["p2", account],
              "partner revoke": ["p2", account], "account add": ["acc_2"], "endpoint add": ["acc_2", "--url", sink.url()],
              "endpoint list": [account], "endpoint show": [account, endpoint], "endpoint change": [account, endpoint, "--types", "purchase"],

@@ -6,7 +6,8 @@
  * rejects, except for what does not affect where a request ends: methods that llhttp does not have,
  * and the form of the target.
  *
- * llhttp is in its strict mode. CONNECT is left out: a tunnel has no next request.
+ * llhttp is in its strict mode. CONNECT is left out, since a tunnel has no next request, and PRI,
+ * the beginning of HTTP/2.
  */
 #include "support/framing_walk.h"
 
@@ -79,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (ours.fault)
             break;
         enum llhttp_errno error = feed(&theirs, (char)data[i]);
-        if (theirs.parser.method == HTTP_CONNECT ||
+        if (theirs.parser.method == HTTP_CONNECT || theirs.parser.method == HTTP_PRI ||
             is_about_something_else(&theirs, error, (char)data[i - 1]))
             break;
         if (error != HPE_OK || ours.ends != theirs.ends)

@@ -278,6 +278,77 @@ Test(limited_partner, body_over_the_limit_of_bytes_is_429)
     close(fd);
 }
 
+Test(limited_partner, request_is_refused_before_its_body_arrives)
+{
+    static const struct {
+        const char *path, *key;
+        int status;
+    } cases[] = {{"/v1/events", TEST_KEY, 429}, {"/v1/events/batch", TEST_KEY, 429},
+        {"/v1/events", "pk_no", 401}, {"/v1/events/batch", "pk_no", 401}};
+    struct answer answer;
+    int fd = client_connect();
+    limit(1, 0);
+    client_post(fd, JSON_AND_KEY, PURCHASE("o-1"));
+    journal_answer(0, OK, NULL);
+    client_receive(fd, &answer);
+    close(fd);
+    for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
+        char head[512];
+        snprintf(head, sizeof head,
+            "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            "Content-Length: 60000\r\nAuthorization: Bearer %s\r\n\r\n",
+            cases[i].path, cases[i].key);
+        fd = client_connect();
+        client_send(fd, head);
+        client_receive(fd, &answer);
+        cr_expect_eq(answer.status, cases[i].status, "case %u: %d", i, answer.status);
+        close(fd);
+    }
+}
+
+Test(limited_partner, body_that_arrives_later_is_of_the_same_caller)
+{
+    static const char body[] = PURCHASE("o-1");
+    struct answer answer;
+    char head[512];
+    int fd = client_connect();
+    snprintf(head, sizeof head,
+        "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%s\r\n", strlen(body),
+        JSON_AND_KEY);
+    limit(1, 0);
+    client_send(fd, head);
+    int other = client_connect(); /* another head in between */
+    client_send(other, "GET /v1/events/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer pk\r\n\r\n");
+    client_receive(other, &answer);
+    cr_assert_eq(answer.status, 401);
+    close(other);
+    client_send(fd, body);
+    journal_answer(0, OK, NULL);
+    client_receive(fd, &answer);
+    cr_expect_eq(answer.status, 200);
+    close(fd);
+}
+
+Test(limited_partner, bytes_of_chunks_count_when_they_have_arrived)
+{
+    struct answer answer;
+    char request[1024];
+    int fd = client_connect();
+    limit(0, 10);
+    snprintf(request, sizeof request,
+        "POST /v1/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n%s\r\n%zx\r\n%s\r\n"
+        "0\r\n\r\n",
+        JSON_AND_KEY, strlen(PURCHASE("o-1")), PURCHASE("o-1"));
+    client_send(fd, request);
+    journal_answer(0, OK, NULL);
+    client_receive(fd, &answer);
+    cr_expect_eq(answer.status, 200);
+    client_send(fd, request);
+    client_receive(fd, &answer);
+    cr_expect_eq(answer.status, 429, "%s", answer.body);
+    close(fd);
+}
+
 Test(limited_partner, wrong_key_takes_nothing)
 {
     struct answer answer;
