@@ -86,7 +86,7 @@ enum tls_failure {
     TLS_FAILURES
 };
 
-/* The messages of a client that is not known yet: a ClientHello with post-quantum keys has 3 KiB. */
+/* Of a client that is not known yet. A ClientHello with post-quantum keys has 3 KiB. */
 #define TLS_MESSAGE_BYTES_MAX (16 * 1024)
 #define TLS_ALERT_BYTES 128
 #define TLS_REASON_BYTES 256
