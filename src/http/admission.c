@@ -75,7 +75,7 @@ bool http_admission_open(struct http_connection *connection)
     struct address_table *addresses = connection->server->options.addresses;
     if (!has_descriptor(connection))
         return false;
-    if (!addresses)
+    if (!addresses || connection->is_of_proxy) /* a proxy speaks for many */
         return true;
     struct address_answer answer = address_table_open(
         addresses, &connection->peer.address, clock_mono_us(), &connection->address);

@@ -167,12 +167,23 @@ void http_connections_make_room(struct http_server *server)
     http_connection_close(idle, true);
 }
 
+void http_connection_admit(struct http_connection *connection)
+{
+    if (!http_admission_open(connection))
+        http_connection_close(connection, false);
+    else if (connection->is_tls)
+        http_connection_handshake(connection);
+    else
+        http_connection_detect(connection);
+}
+
 static void connection_begin(struct http_server *server, h2o_socket_t *socket, bool is_tls)
 {
     struct http_connection *connection = memory_new_raw(sizeof *connection);
     *connection = (struct http_connection){.server = server,
         .socket = socket,
         .stage = CONNECTION_UNDECIDED,
+        .is_tls = is_tls,
         .write_since_mono_us = HTTP_NEVER};
     list_init(&connection->in_unflushed);
     http_peer_read(socket, &connection->peer);
@@ -182,12 +193,13 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket, b
         metrics_add(METRIC_HTTP_CONNECTIONS, 1);
     socket->on_close.cb = on_close;
     socket->on_close.data = socket->data = connection;
-    if (!http_admission_open(connection))
-        http_connection_close(connection, false);
-    else if (is_tls)
-        http_connection_handshake(connection);
-    else
-        http_connection_detect(connection);
+    connection->is_of_proxy = http_peer_is_proxy(server, &connection->peer);
+    if (connection->is_of_proxy && server->options.proxy_protocol) {
+        connection->is_of_proxy = false;
+        http_connection_read_proxy(connection);
+    } else {
+        http_connection_admit(connection);
+    }
     update_accepting(server);
 }
 
@@ -271,6 +283,7 @@ static void end_late(struct http_connection *connection)
     case CONNECTION_HANDSHAKE:
         http_connection_handshake_late(connection);
         break;
+    case CONNECTION_PROXY:
     case CONNECTION_UNDECIDED:
         http_connection_close(connection, true);
         break;

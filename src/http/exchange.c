@@ -203,6 +203,8 @@ void http_exchange_admit(struct http_exchange *exchange)
         http_answer_problem(exchange, ERR_SHUTTING_DOWN, NULL, NULL);
         return;
     }
+    if (exchange->connection->is_of_proxy)
+        http_exchange_read_forwarded(exchange);
     if (!http_route_find(exchange))
         return;
     if (exchange->route->body_bytes_max)

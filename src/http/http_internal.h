@@ -9,6 +9,7 @@
 #include "http/address_table.h"
 #include "http/head.h"
 #include "http/problem.h"
+#include "http/proxy_protocol.h"
 #include "http/refusals.h"
 #include "http/server.h"
 #include "http/tls_internal.h"
@@ -25,6 +26,7 @@
 #pragma GCC diagnostic pop
 
 #define HTTP_PATH_PARTS_MAX 4
+#define FORWARDED_FIELDS_MAX 16
 #define HTTP_REQUEST_ID "x-request-id"
 #define HTTP_NEVER INT64_MAX /* a deadline that never comes */
 
@@ -84,15 +86,17 @@ struct http_server {
 /*
  * An accepted connection:
  *
- *   HANDSHAKE --> UNDECIDED --preface--> HTTP2 ---.
- *       |             |'-------other-----> HTTP1 --+--> CLOSING
- *       '-------------'-----------------------------'
+ *   PROXY --> HANDSHAKE --> UNDECIDED --preface--> HTTP2 ---.
+ *     |           |             |'-------other-----> HTTP1 --+--> CLOSING
+ *     '-----------'-------------'-----------------------------'
  *
- * HANDSHAKE is for connections to the TLS listener. Others begin UNDECIDED.
+ * PROXY is for connections of proxies that begin with a header of the PROXY protocol, HANDSHAKE for
+ * those to the TLS listener. Others begin UNDECIDED.
  * CLOSING: Penstock does not use it any more. With TLS it lasts until the peer has read our end, or
  * until the deadline.
  */
 enum connection_stage {
+    CONNECTION_PROXY,
     CONNECTION_HANDSHAKE,
     CONNECTION_UNDECIDED,
     CONNECTION_HTTP1,
@@ -109,7 +113,10 @@ struct http_connection {
     struct http_server *server;
     h2o_socket_t *socket;
     struct http_peer peer;
-    struct address_ref address; /* its place in the table of addresses */
+    bool is_tls;
+    bool is_of_proxy;            /* Forwarded counts. False after a header of the PROXY protocol */
+    struct proxy_protocol proxy; /* while PROXY */
+    struct address_ref address;  /* its place in the table of addresses */
     enum connection_stage stage;
     bool has_authenticated;      /* a caller with the right credentials has used it */
     unsigned refused_in_a_row;   /* over the limit of its address, since then */
@@ -218,6 +225,17 @@ void http_connection_end_tls(struct http_connection *connection);
 /* peer.c: reads the address of the far end. All zero if the system does not have it any more. */
 void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer);
 
+void http_peer_set(struct http_peer *peer, const struct in6_addr *address, uint16_t port);
+
+/* connection_proxy.c */
+bool http_peer_is_proxy(struct http_server *server, const struct http_peer *peer);
+/* Reads the header of the PROXY protocol. Then calls http_connection_admit. */
+void http_connection_read_proxy(struct http_connection *connection);
+/* Sets the peer of a request that a proxy has sent. */
+void http_exchange_read_forwarded(struct http_exchange *exchange);
+
+/* connection.c: the address of the peer is known. May close the connection. */
+void http_connection_admit(struct http_connection *connection);
 /* Closes a connection to make room for one that waits. */
 void http_connections_make_room(struct http_server *server);
 

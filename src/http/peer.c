@@ -4,6 +4,13 @@
 
 #include <arpa/inet.h>
 
+static void print_address(struct http_peer *peer)
+{
+    bool is_ipv4 = IN6_IS_ADDR_V4MAPPED(&peer->address);
+    inet_ntop(is_ipv4 ? AF_INET : AF_INET6, peer->address.s6_addr + (is_ipv4 ? 12 : 0), peer->text,
+        sizeof peer->text);
+}
+
 void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer)
 {
     struct sockaddr_storage storage;
@@ -21,9 +28,14 @@ void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer)
         ret_peer->address = address->sin6_addr;
         ret_peer->port = ntohs(address->sin6_port);
     }
-    bool is_ipv4 = IN6_IS_ADDR_V4MAPPED(&ret_peer->address);
-    inet_ntop(is_ipv4 ? AF_INET : AF_INET6, ret_peer->address.s6_addr + (is_ipv4 ? 12 : 0),
-        ret_peer->text, sizeof ret_peer->text);
+    print_address(ret_peer);
+}
+
+void http_peer_set(struct http_peer *peer, const struct in6_addr *address, uint16_t port)
+{
+    peer->address = *address;
+    peer->port = port;
+    print_address(peer);
 }
 
 const struct http_peer *http_peer(const struct http_exchange *exchange)

@@ -54,6 +54,7 @@
     X(REFUSAL_DEADLINE, "deadline", METRIC_REFUSED_DEADLINE, OK)                                   \
     X(REFUSAL_UNREAD, "answer-not-read", METRIC_REFUSED_UNREAD, OK)                                \
     X(REFUSAL_FLOOD, "flood", METRIC_REFUSED_FLOOD, OK)                                            \
+    X(REFUSAL_PROXY_HEADER, "proxy-header", METRIC_REFUSED_PROXY_HEADER, OK)                       \
     X(REFUSAL_NO_ROOM, "no-room", METRIC_REFUSED_NO_ROOM, OK)                                      \
     X(REFUSAL_HEAD_TOO_LARGE, "head-too-large", METRIC_REFUSED_HEAD_TOO_LARGE, ERR_HEAD_TOO_LARGE) \
     X(REFUSAL_DESCRIPTORS, "descriptors", METRIC_REFUSED_DESCRIPTORS, OK)

@@ -16,6 +16,7 @@
 #define PENSTOCK_HTTP_SERVER_H
 
 #include "base/buffer.h"
+#include "base/network.h"
 #include "runtime/mailbox.h"
 
 #include <netinet/in.h>
@@ -67,6 +68,11 @@ struct http_options {
     /* A connection with this descriptor or a higher one replaces one without a request, and is
      * closed (runtime/descriptors.h). 0: none is. */
     unsigned descriptors_end;
+    /* Networks of proxies, which say for whom they speak: with the PROXY protocol (version 2) at the
+     * start of each connection, or with the field Forwarded. They must outlive the server. */
+    const struct network *proxies;
+    unsigned proxies_count;
+    bool proxy_protocol;
     bool closes_idle; /* it also replaces one whose requests are all answered */
     struct http_limits limits;
     struct refusals *refusals; /* counts and logs what is refused, shared; NULL: nobody does */

@@ -43,6 +43,9 @@ struct ingress_options {
     struct http_tls *tls;         /* must outlive ingress; NULL: no TLS */
     unsigned connections_max;
     unsigned descriptors_end; /* see struct http_options */
+    const struct network *proxies; /* the next three as well */
+    unsigned proxies_count;
+    bool proxy_protocol;
     const struct directory *directory;
     struct journal *const *journals; /* by shard; must outlive ingress */
     struct byte_budget *budgets;     /* by shard */

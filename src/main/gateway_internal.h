@@ -23,6 +23,7 @@ struct gateway {
     unsigned ingress_threads_wanted; /* counted once: the number of cores may change */
     struct descriptor_shares shares; /* of file descriptors */
     unsigned descriptors_end;        /* the first one that partners must not have */
+    struct network proxies[CONFIG_NETWORKS_MAX]; /* ingress.proxies */
     int64_t drain_us;                /* of the stop */
 
     /* storage */

@@ -227,6 +227,14 @@ static struct address_limits make_address_limits(const struct config *config)
     return limits;
 }
 
+static void read_proxies(struct gateway *gateway)
+{
+    const struct config_networks *networks = &gateway->options.config->ingress_proxies;
+    for (unsigned i = 0; i < networks->count; i++)
+        (void)network_parse(slice_from_string(networks->texts[i]), /* was checked */
+            &gateway->proxies[i]);
+}
+
 static enum err make_ingress(struct gateway *gateway, unsigned number, int fd, int tls_fd)
 {
     const struct config *config = gateway->options.config;
@@ -241,6 +249,9 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, int fd, i
             .connections_max =
                 gateway_smaller(config->ingress_connections_max, gateway->shares.partners),
             .descriptors_end = gateway->descriptors_end,
+            .proxies = gateway->proxies,
+            .proxies_count = config->ingress_proxies.count,
+            .proxy_protocol = config->ingress_proxy_protocol,
             .directory = accounts_directory(gateway->accounts),
             .journals = gateway->journals,
             .budgets = gateway->budgets,
@@ -281,6 +292,7 @@ enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
     struct partner_rules partner_defaults = make_partner_defaults(gateway->options.config);
     struct address_limits address_limits = make_address_limits(gateway->options.config);
     gateway->addresses = address_table_new(&address_limits);
+    read_proxies(gateway);
     gateway->refusals = refusals_new();
     gateway->descriptors_end = descriptors_end_for_partners(descriptors_limit(),
         descriptors_open() + DESCRIPTORS_OF_INGRESS_THREAD * threads, gateway->installation.shards);

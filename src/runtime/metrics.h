@@ -18,6 +18,8 @@
         "Open partner connections")                                                                \
     X(METRIC_HTTP_ACCEPT_FAILURES, counter, "penstock_accept_failures_total", "",                  \
         "Connections that could not be accepted (no file descriptors)")                            \
+    X(METRIC_FORWARDED_MALFORMED, counter, "penstock_forwarded_malformed_total", "",               \
+        "Requests of proxies whose field Forwarded is malformed")                                  \
     X(METRIC_TLS_FULL, counter, "penstock_tls_handshakes_total", "result=\"full\"",                \
         "Successful TLS handshakes of clients of both listeners")                                  \
     X(METRIC_TLS_RESUMED, counter, "penstock_tls_handshakes_total", "result=\"resumed\"", "")      \
@@ -88,6 +90,8 @@
         "reason=\"head-too-large\"", "")                                                           \
     X(METRIC_REFUSED_UNREAD, counter, "penstock_refusals_total", "reason=\"answer-not-read\"", "") \
     X(METRIC_REFUSED_FLOOD, counter, "penstock_refusals_total", "reason=\"flood\"", "")            \
+    X(METRIC_REFUSED_PROXY_HEADER, counter, "penstock_refusals_total", "reason=\"proxy-header\"",    \
+        "")                                                                                        \
     X(METRIC_REFUSED_NO_ROOM, counter, "penstock_refusals_total", "reason=\"no-room\"", "")        \
     X(METRIC_REFUSED_DEADLINE, counter, "penstock_refusals_total", "reason=\"deadline\"", "")      \
     X(METRIC_REFUSED_DESCRIPTORS, counter, "penstock_refusals_total", "reason=\"descriptors\"",    \

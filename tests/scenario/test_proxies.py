@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who a partner is behind a proxy: the header Forwarded and the PROXY protocol, from configured proxies only."""
+import ipaddress
+import json
+import socket
+import struct
+from urllib.parse import urlsplit
+
+import pytest
+
+OWN, OTHER = "203.0.113.7", "198.51.100.9"
+HERE = "127.0.0.1"
+
+
+def lock_to_own_network(gateway):
+    done = gateway.tool("partner", "change", "partner_demo", "--allow-networks", "203.0.113.0/24,2001:db8::/32")
+    assert done.returncode == 0, done.stderr
+
+
+def proxy_header(source, command=1):
+    """Version 2 of the PROXY protocol: TCP from `source` to a made-up address of the same family."""
+    address = ipaddress.ip_address(source)
+    family, target = (0x11, ipaddress.ip_address("192.0.2.1")) if address.version == 4 else (0x21, ipaddress.ip_address("2001:db8::1"))
+    body = address.packed + target.packed + struct.pack("!HH", 40000, 443)
+    return b"\r\n\r\n\0\r\nQUIT\n" + bytes([0x20 | command, family]) + struct.pack("!H", len(body)) + body
+
+
+def request_of(gateway, number, headers=()):
+    body = json.dumps(gateway.event(number)).encode()
+    lines = ["POST /v1/events HTTP/1.1", "Host: gateway", "Connection: close", "Content-Type: application/json",
+             f"Authorization: Bearer {gateway.ready['api_key']}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def send(gateway, data):
+    """Returns the status and the body of the answer; 0 when the connection ends without one."""
+    url = urlsplit(gateway.ingress)
+    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+        connection.sendall(data)
+        answer = b""
+        try:
+            while piece := connection.recv(65536):
+                answer += piece
+        except ConnectionResetError:
+            pass
+    return (int(answer.split()[1]), answer.partition(b"\r\n\r\n")[2].decode()) if answer else (0, "")
+
+
+def test_without_a_configured_proxy_nobody_says_who_they_are(make_gateway):
+    gateway = make_gateway()
+    lock_to_own_network(gateway)
+    status, body = send(gateway, request_of(gateway, 1, [f"Forwarded: for={OWN}"]))
+    assert status == 403 and HERE in body, body
+    assert send(gateway, proxy_header(OWN) + request_of(gateway, 2))[0] in (0, 400)
+
+
+@pytest.mark.parametrize("fields, status", [
+    ([f"Forwarded: for={OWN}"], 200),
+    ([f"Forwarded: for={OWN};proto=https;by=192.0.2.1"], 200),
+    (['Forwarded: for="[2001:db8::17]:4711"'], 200),
+    ([f"Forwarded: for={OTHER}"], 403),
+    ([f"Forwarded: for={OWN}, for={OTHER}"], 403),  # the client wrote the first element
+    ([f"Forwarded: for={OWN}", f"Forwarded: for={OTHER}"], 403),
+    ([f"Forwarded: for={OTHER}, for={OWN}"], 200),
+    ([f"Forwarded: for={OWN}, for={HERE}"], 200),  # a second proxy in a row
+    (["Forwarded: for=unknown"], 403),
+    (["Forwarded: for=;;"], 403),
+    ([], 403),
+])
+def test_forwarded_of_a_proxy_counts(make_gateway, fields, status):
+    gateway = make_gateway({"PENSTOCK_INGRESS__PROXIES": "[127.0.0.0/8]"})
+    lock_to_own_network(gateway)
+    got, body = send(gateway, request_of(gateway, 1, fields))
+    assert got == status, body
+    if status == 403:
+        assert (OTHER if any(OTHER in field for field in fields) else HERE) in body, body
+
+
+def test_proxy_protocol_says_it_for_the_whole_connection(make_gateway):
+    gateway = make_gateway({"PENSTOCK_INGRESS__PROXIES": "[127.0.0.0/8]", "PENSTOCK_INGRESS__PROXY_PROTOCOL": "true"})
+    lock_to_own_network(gateway)
+    assert send(gateway, proxy_header(OWN) + request_of(gateway, 1))[0] == 200
+    assert send(gateway, proxy_header("2001:db8::17") + request_of(gateway, 2))[0] == 200
+    status, body = send(gateway, proxy_header(OTHER) + request_of(gateway, 3, [f"Forwarded: for={OWN}"]))
+    assert status == 403 and OTHER in body, body
+    status, body = send(gateway, proxy_header(OWN, command=0) + request_of(gateway, 4))  # LOCAL: the proxy itself
+    assert status == 403 and HERE in body, body
+    assert send(gateway, request_of(gateway, 5))[0] == 0, "without a header the connection ends"
+    assert gateway.metric('penstock_refusals_total{reason="proxy-header"}') == 1
