@@ -35,8 +35,6 @@
 
 #define SECURITY_LEVEL 2 /* RSA keys of at least 2048 bits, no SHA-1 in signatures */
 #define SESSION_S (12 * 3600)
-/* A client's certificate with its chain: a client that nobody knows yet chooses the size. */
-#define CLIENT_CHAIN_BYTES_MAX (16 * 1024)
 #define CLIENT_CHAIN_DEPTH_MAX 4
 
 static const unsigned char protocols[] = "\x02h2\x08http/1.1"; /* in order of preference */
@@ -253,7 +251,7 @@ static bool ask_for_certificates(SSL_CTX *context, const struct http_tls *tls,
     int required = tls->options.certificate_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | required, tls_handshake_on_verify);
     SSL_CTX_set_verify_depth(context, CLIENT_CHAIN_DEPTH_MAX);
-    SSL_CTX_set_max_cert_list(context, CLIENT_CHAIN_BYTES_MAX);
+    SSL_CTX_set_max_cert_list(context, TLS_MESSAGE_BYTES_MAX);
     return true;
 }
 

@@ -6,6 +6,9 @@
  * end. A callback on the connection's BIO keeps the last small record, which is the alert then.
  * The same callback keeps the first bytes of the client, since OpenSSL does not recognize every
  * cleartext request.
+ *
+ * It also bounds the client's messages. OpenSSL takes 128 KiB for a ClientHello as soon as its
+ * header says so, and a few bytes from each of many connections would use up the memory.
  */
 #include "http/tls_internal.h"
 
@@ -41,7 +44,73 @@ enum metric tls_failure_metric(enum tls_failure failure)
     return failures[failure].metric;
 }
 
+/* The walker. */
+
+#define RECORD_CHANGE_CIPHER_SPEC 20
+#define RECORD_HANDSHAKE 22
+
+/* Moves up to `*len` bytes into a header. Returns whether it is complete. */
+static bool fill(
+    unsigned char *header, unsigned size, unsigned *have, const unsigned char **bytes, size_t *len)
+{
+    while (*have<size && * len> 0) {
+        header[(*have)++] = *(*bytes)++;
+        (*len)--;
+    }
+    if (*have < size)
+        return false;
+    *have = 0;
+    return true;
+}
+
+static bool walk_messages(struct tls_walker *walker, const unsigned char *bytes, size_t len)
+{
+    while (len > 0) {
+        size_t skipped = len < walker->message_left ? len : walker->message_left;
+        bytes += skipped;
+        len -= skipped;
+        walker->message_left -= (unsigned)skipped;
+        const unsigned char *header = walker->message;
+        if (walker->message_left > 0 ||
+            !fill(walker->message, sizeof walker->message, &walker->message_have, &bytes, &len))
+            continue;
+        walker->message_left = (unsigned)(header[1] << 16 | header[2] << 8 | header[3]);
+        if (walker->message_left > TLS_MESSAGE_BYTES_MAX)
+            return false;
+    }
+    return true;
+}
+
+bool tls_walker_take(
+    struct tls_walker *walker, bool is_tls_1_3, const unsigned char *bytes, size_t len)
+{
+    const unsigned char *header = walker->record;
+    while (len > 0 && !walker->is_done) {
+        size_t part = len < walker->record_left ? len : walker->record_left;
+        if (part > 0 && header[0] == RECORD_HANDSHAKE && !walk_messages(walker, bytes, part))
+            return false;
+        bytes += part;
+        len -= part;
+        walker->record_left -= (unsigned)part;
+        if (walker->record_left > 0 ||
+            !fill(walker->record, sizeof walker->record, &walker->record_have, &bytes, &len))
+            continue;
+        walker->record_left = (unsigned)(header[3] << 8 | header[4]);
+        /* In TLS 1.3 it means nothing, and encrypted records have a type of their own. */
+        walker->is_done = header[0] == RECORD_CHANGE_CIPHER_SPEC && !is_tls_1_3;
+    }
+    return true;
+}
+
 /* Callbacks of OpenSSL. */
+
+static void keep_first(struct tls_handshake *handshake, const char *bytes, size_t len)
+{
+    size_t room = sizeof handshake->first - handshake->first_len;
+    size_t kept = len < room ? len : room;
+    memcpy(handshake->first + handshake->first_len, bytes, kept);
+    handshake->first_len += (unsigned)kept;
+}
 
 static long on_bio(BIO *bio, int operation, const char *bytes, size_t len, int number, long more,
     int result, size_t *processed)
@@ -51,10 +120,14 @@ static long on_bio(BIO *bio, int operation, const char *bytes, size_t len, int n
         handshake->last_len = len <= sizeof handshake->last ? (unsigned)len : 0;
         memcpy(handshake->last, bytes, handshake->last_len);
     } else if (operation == (BIO_CB_READ | BIO_CB_RETURN) && result > 0) {
-        size_t room = sizeof handshake->first - handshake->first_len;
-        size_t kept = *processed < room ? *processed : room;
-        memcpy(handshake->first + handshake->first_len, bytes, kept);
-        handshake->first_len += (unsigned)kept;
+        keep_first(handshake, bytes, *processed);
+        bool is_tls_1_3 = SSL_version(handshake->ssl) == TLS1_3_VERSION;
+        if (!tls_walker_take(
+                &handshake->walker, is_tls_1_3, (const unsigned char *)bytes, *processed)) {
+            handshake->is_too_long = true;
+            BIO_clear_retry_flags(bio); /* otherwise OpenSSL would read again */
+            return -1;
+        }
     }
     return result;
 }
@@ -153,11 +226,14 @@ enum tls_failure tls_handshake_explain(
     enum tls_failure failure = TLS_MALFORMED;
     if (handshake->verify_error)
         failure = TLS_CLIENT_CERTIFICATE;
-    else if (ERR_GET_LIB(error) == ERR_LIB_SSL)
+    else if (!handshake->is_too_long && ERR_GET_LIB(error) == ERR_LIB_SSL)
         failure = failure_of_reason(handshake, ERR_GET_REASON(error));
     if (handshake->verify_error)
         snprintf(ret_reason, TLS_REASON_BYTES, "the client's certificate is not valid: %s (%s)",
             X509_verify_cert_error_string(handshake->verify_error), handshake->subject);
+    else if (handshake->is_too_long)
+        snprintf(ret_reason, TLS_REASON_BYTES, "a message of the client is longer than %d bytes",
+            TLS_MESSAGE_BYTES_MAX);
     else if (failure == TLS_CLEARTEXT)
         snprintf(ret_reason, TLS_REASON_BYTES, "the client sent HTTP without TLS");
     else if (failure == TLS_REJECTED)

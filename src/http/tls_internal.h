@@ -86,13 +86,29 @@ enum tls_failure {
     TLS_FAILURES
 };
 
+/* Of a client that is not known yet. A ClientHello with post-quantum keys has 3 KiB. */
+#define TLS_MESSAGE_BYTES_MAX (16 * 1024)
 #define TLS_ALERT_BYTES 128
 #define TLS_REASON_BYTES 256
 #define TLS_SUBJECT_BYTES 96
 
+/* Follows the records of a client, and the messages in those that are not encrypted. */
+struct tls_walker {
+    unsigned char record[5], message[4]; /* headers */
+    unsigned record_have, message_have;  /* bytes of them */
+    unsigned record_left, message_left;  /* bytes of the content */
+    bool is_done;                        /* TLS 1.2: what follows is encrypted */
+};
+
+/* Takes the next bytes. Returns false if a message is longer than TLS_MESSAGE_BYTES_MAX. */
+bool tls_walker_take(
+    struct tls_walker *walker, bool is_tls_1_3, const unsigned char *bytes, size_t len);
+
 /* What is noted during a handshake, to explain it if it fails. */
 struct tls_handshake {
     SSL *ssl; /* NULL: nothing was received yet */
+    struct tls_walker walker;
+    bool is_too_long; /* a message of the client */
     unsigned char first[4];
     unsigned first_len;
     unsigned char last[TLS_ALERT_BYTES]; /* the last record that was written, if it is small */

@@ -232,6 +232,19 @@ def test_clients_that_leave_or_send_garbage_are_counted(secure):
     wait_for(lambda: failures(secure, "malformed") == 1, "it is counted")
 
 
+def test_a_long_hello_is_cut_before_it_takes_memory(secure):
+    """A few bytes say that 128 KiB follow."""
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(socket.create_connection(("127.0.0.1", port_of(secure)), timeout=20)) for _ in range(50)]
+        for connection in connections:
+            connection.sendall(b"\x16\x03\x01\x00\x40\x01\x01\xff\xff\x03\x03" + b"x" * 58)
+        for connection in connections:
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
+    assert failures(secure, "malformed") == 50
+    wait_for(lambda: "longer than 16384 bytes" in secure.stderr, "the log says why", 5)
+
+
 def test_a_handshake_has_five_seconds(secure):
     began = time.monotonic()
     with socket.create_connection(("127.0.0.1", port_of(secure)), timeout=20) as connection:
