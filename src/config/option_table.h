@@ -138,7 +138,7 @@
         "More are answered with 429, and then the connection is closed. 0: no limit.")             \
     X("ingress.address_failures_max", INTEGER, address_failures_max, 0, 1000000, "100", reload,    \
         "Failed authentications of one client address in 100 seconds. After a tenth of them the "  \
-        "answers are delayed by 1 s, after half of them they are 429, and after all of them the "  \
+        "answers are delayed by 1 s, after half of them they are 429, and after the last one the " \
         "connection is closed and new ones are refused for a minute. 0: no limit.")                \
     X("ingress.address_exempt", NETWORKS, address_exempt, 0, 64, "[127.0.0.0/8, 0::1/128]",        \
         reload,                                                                                    \

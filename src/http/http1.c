@@ -5,10 +5,10 @@
  * to the exchange at once. While a request is handled or answered, nothing is read, so a client
  * that pipelines waits in the kernel.
  *
- * An answer before the end of the body: a rest of at most DISCARD_BYTES_MAX is read and dropped, and
- * the connection stays usable. Otherwise the connection ends with the answer, as it does after a
- * request that framing.h rejects. Then the server reads and drops what still arrives for a moment:
- * closing at once could reset the connection before the client reads the answer.
+ * An answer before the end of the body: a rest of at most DISCARD_BYTES_MAX is read and dropped,
+ * and the connection stays usable. Otherwise the connection ends with the answer, as it does after
+ * a request that framing.h rejects. Then the server reads and drops what still arrives for a
+ * moment: closing at once could reset the connection before the client reads the answer.
  */
 #include "http/framing.h"
 #include "http/http_internal.h"
@@ -24,7 +24,7 @@
 #define DISCARD_BYTES_MAX (64 * 1024)
 #define LINGER_US (2 * US_PER_SECOND)
 #define LINGER_BYTES_MAX (4 * 1024 * 1024) /* clients that send a whole batch before they read */
-#define BODY_STEP_BYTES (64 * 1024) /* the time for a body grows with each */
+#define BODY_STEP_BYTES (64 * 1024)        /* the time for a body grows with each */
 
 struct http1 {
     struct framing framing;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/2 connections, on libnghttp2: it reads and writes frames, checks the protocol and the grammar
- * of heads, and counts flow control.
+ * HTTP/2 connections, on libnghttp2: it reads and writes frames, checks the protocol and the
+ * grammar of heads, and counts flow control.
  *
  * Memory. A stream has a window of 64 KiB, as much as one event may have. A larger window is opened
  * for a request that was admitted to a route with larger bodies, and only for this stream. What has
@@ -306,9 +306,9 @@ static int on_unknown_frame(
     return NGHTTP2_ERR_CANCEL;
 }
 
-/* Counts the resets that libnghttp2 sends because of the client's frames. An answer that was written
- * before the end of the body resets the stream without an error (RFC 9113 section 8.1): the client
- * stops to send. */
+/* Counts the resets that libnghttp2 sends because of the client's frames. An answer that was
+ * written before the end of the body resets the stream without an error (RFC 9113 section 8.1): the
+ * client stops to send. */
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct http2 *http2 = context;
@@ -332,10 +332,10 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
     if (!exchange)
         return 0;
     if (exchange->caller[0] && error == NGHTTP2_NO_ERROR)
-        patience_give(&http2->patience, PATIENCE_PER_ANSWER +
-                                            (exchange->data_frames < PATIENCE_FRAMES_MAX
-                                                    ? exchange->data_frames
-                                                    : PATIENCE_FRAMES_MAX));
+        patience_give(
+            &http2->patience, PATIENCE_PER_ANSWER + (exchange->data_frames < PATIENCE_FRAMES_MAX
+                                                            ? exchange->data_frames
+                                                            : PATIENCE_FRAMES_MAX));
     http_exchange_drop(exchange);
     if (stream == http2->block_stream)
         http2->block_stream = 0;
@@ -477,8 +477,8 @@ void http2_flush(struct http_connection *connection)
         return;
     }
     connection->write_since_mono_us = HTTP_NEVER;
-    bool is_over = !nghttp2_session_want_read(http2->session) &&
-                   !nghttp2_session_want_write(http2->session);
+    bool is_over =
+        !nghttp2_session_want_read(http2->session) && !nghttp2_session_want_write(http2->session);
     if (is_over || http2->ends)
         http_connection_close(connection, false);
 }
@@ -523,8 +523,8 @@ static void on_bytes(h2o_socket_t *socket, const char *error)
         take(connection);
 }
 
-/* client/unprocessed.c replaces this function of libnghttp2, for libcurl. This calls the one that was
- * replaced. */
+/* client/unprocessed.c replaces this function of libnghttp2, for libcurl. This calls the one that
+ * was replaced. */
 static void set_on_stream_close(void)
 {
     typedef void set_fn(nghttp2_session_callbacks *, nghttp2_on_stream_close_callback);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Routes: from the head of a request to its handler. Rejects what no handler should see: a head that
- * is too large, and repeated headers. The table has a few dozen routes, so a linear search is fast
- * enough.
+ * Routes: from the head of a request to its handler. Rejects what no handler should see: a head
+ * that is too large, and repeated headers. The table has a few dozen routes, so a linear search is
+ * fast enough.
  */
 #include "http/http_internal.h"
 

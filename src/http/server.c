@@ -4,7 +4,8 @@
  *
  * One turn is one h2o_evloop_run. It waits once, at its beginning, and then runs callbacks. So the
  * thread is offline for RCU when the turn begins. The first handler or mail sets it online, and it
- * is set offline after the turn. At the end of a turn, the frames of HTTP/2 connections are written.
+ * is set offline after the turn. At the end of a turn, the frames of HTTP/2 connections are
+ * written.
  *
  * Memory. Heads, bodies and answers of all connections share the room (http_options.room_bytes).
  * Without room, a new request is refused (REFUSED_STREAM, or the connection ends), and a body is
@@ -163,7 +164,8 @@ void http_server_stop(struct http_server *server)
     server->stopping = true;
 }
 
-/* With TLS, a connection ends some turns after it was closed. In the last turn, h2o frees sockets. */
+/* With TLS, a connection ends some turns after it was closed. In the last turn, h2o frees sockets.
+ * */
 static void close_connections(struct http_server *server)
 {
     http_exchanges_abandon(server);

@@ -68,8 +68,8 @@ struct http_options {
     /* A connection with this descriptor or a higher one replaces one without a request, and is
      * closed (runtime/descriptors.h). 0: none is. */
     unsigned descriptors_end;
-    /* Networks of proxies, which say for whom they speak: with the PROXY protocol (version 2) at the
-     * start of each connection, or with the field Forwarded. They must outlive the server. */
+    /* Networks of proxies, which say for whom they speak: with the PROXY protocol (version 2) at
+     * the start of each connection, or with the field Forwarded. They must outlive the server. */
     const struct network *proxies;
     unsigned proxies_count;
     bool proxy_protocol;

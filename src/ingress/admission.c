@@ -72,7 +72,7 @@ bool ingress_take_event(
     return !answer_if_refused(exchange, &taking);
 }
 
-/* A batch takes its bytes. Its events are taken when their number is known, but one must be left. */
+/* A batch takes its bytes. Its events are taken when their number is known; one must be left. */
 static bool take_batch(
     struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner)
 {

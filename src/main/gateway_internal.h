@@ -19,12 +19,12 @@
 /* Owned by main, except `failed`. */
 struct gateway {
     struct gateway_options options;
-    bool delivers, uses_broker;      /* of roles and queue.kind */
-    unsigned ingress_threads_wanted; /* counted once: the number of cores may change */
-    struct descriptor_shares shares; /* of file descriptors */
-    unsigned descriptors_end;        /* the first one that partners must not have */
+    bool delivers, uses_broker;                  /* of roles and queue.kind */
+    unsigned ingress_threads_wanted;             /* counted once: the number of cores may change */
+    struct descriptor_shares shares;             /* of file descriptors */
+    unsigned descriptors_end;                    /* the first one that partners must not have */
     struct network proxies[CONFIG_NETWORKS_MAX]; /* ingress.proxies */
-    int64_t drain_us;                /* of the stop */
+    int64_t drain_us;                            /* of the stop */
 
     /* storage */
     struct installation installation;

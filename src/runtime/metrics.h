@@ -90,7 +90,7 @@
         "reason=\"head-too-large\"", "")                                                           \
     X(METRIC_REFUSED_UNREAD, counter, "penstock_refusals_total", "reason=\"answer-not-read\"", "") \
     X(METRIC_REFUSED_FLOOD, counter, "penstock_refusals_total", "reason=\"flood\"", "")            \
-    X(METRIC_REFUSED_PROXY_HEADER, counter, "penstock_refusals_total", "reason=\"proxy-header\"",    \
+    X(METRIC_REFUSED_PROXY_HEADER, counter, "penstock_refusals_total", "reason=\"proxy-header\"",  \
         "")                                                                                        \
     X(METRIC_REFUSED_NO_ROOM, counter, "penstock_refusals_total", "reason=\"no-room\"", "")        \
     X(METRIC_REFUSED_DEADLINE, counter, "penstock_refusals_total", "reason=\"deadline\"", "")      \

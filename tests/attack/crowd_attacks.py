@@ -11,6 +11,7 @@ from attack.registry import H1, attack
 from attack.wire import Cut
 
 START = frames.PREFACE + settings()
+LARGE_ANSWERS = ((frames.INITIAL_WINDOW_SIZE, 1 << 24),)
 
 
 # --- memory that is held ---
@@ -164,7 +165,7 @@ def answers_unread(target):
 def requests(target, make, connections=1, width=100):
     """As many requests as are answered, `width` of them in flight on each connection."""
     report = Report()
-    held = peers(target, connections, report=report)
+    held = peers(target, connections, LARGE_ANSWERS, report=report)
     report.started = time.monotonic()
     deadline = report.started + target.seconds
     open_streams = {peer: set() for peer in held}
@@ -272,7 +273,7 @@ def bad_batches(target):
 def partner_batches(target):
     def run():
         report = Report()
-        held = peers(target, 4, report=report)
+        held = peers(target, 4, LARGE_ANSWERS, report=report)
         report.started = time.monotonic()
         deadline = report.started + target.seconds
         block = batch(target)

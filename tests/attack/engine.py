@@ -35,6 +35,8 @@ class Report:
         wire.close()
 
     def add_peer(self, peer):
+        if peer.goaway is not None:
+            self.goaway = frames.error_name(peer.goaway)
         self.answers.update(peer.answers.values())
         if peer.resets:
             self.answers["reset"] += len(peer.resets)
@@ -61,7 +63,7 @@ def repeat(piece, size=65536):
     return itertools.repeat(piece * max(1, size // len(piece)))
 
 
-def pump(wire, blobs, deadline, reads=True, on_receive=None):
+def pump(wire, blobs, deadline, reads=True):
     """Sends until the deadline or until nobody reads any more. A gateway that closes its half only gets one more second of it:
     what it reads then still costs."""
     blobs, pending, is_dry = iter(blobs), memoryview(b""), False
@@ -72,9 +74,7 @@ def pump(wire, blobs, deadline, reads=True, on_receive=None):
         events = wire.wait(min(0.05, deadline - now), reads and not wire.cut_at, bool(pending))
         if events & CUT_EVENTS or events & select.POLLIN and reads and not wire.cut_at:
             try:
-                received = wire.receive()
-                if received and on_receive:
-                    on_receive(received)
+                wire.receive()
             except Cut:
                 pass
             if events & CUT_EVENTS and not reads:
@@ -87,17 +87,17 @@ def pump(wire, blobs, deadline, reads=True, on_receive=None):
             time.sleep(0.001)
 
 
-def flood(target, blobs, alpn="h2", opening=b"", reads=True, settings=(), counts=False, receive_buffer=0):
-    """One connection. HTTP/2: after the exchange of SETTINGS. `counts`: reads the status of each answer, which costs speed."""
+def flood(target, blobs, alpn="h2", opening=b"", reads=True, settings=(), big_window=True, receive_buffer=0):
+    """One connection. HTTP/2: after the exchange of SETTINGS. `big_window`: opens the window of the connection for answers."""
     wire = Wire(target, alpn, receive_buffer=receive_buffer)
-    peer = Peer(wire, settings) if alpn == "h2" else None
+    peer = Peer(wire, settings, big_window) if alpn == "h2" else None
     report = Report()
     try:
         if peer:
             peer.open()
         report.started = time.monotonic()
         wire.send_all(opening)
-        pump(wire, blobs, report.started + target.seconds, reads, peer.take if peer and counts else None)
+        pump(wire, blobs, report.started + target.seconds, reads)
     except Cut:
         pass
     if peer:

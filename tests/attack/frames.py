@@ -151,7 +151,7 @@ def status_of(block):
     return int(digits) if len(text) == length and re.fullmatch(r"\d{3}", digits) else 0
 
 
-_GOAWAY = re.compile(rb"\x00[\x00-\x3f][\x00-\xff]\x07[\x00-\xff]\x00\x00\x00\x00[\x00-\xff]{4}([\x00-\xff]{4})")
+_GOAWAY = re.compile(rb"\x00[\x00-\x3f][\x08-\xff]\x07\x00\x00\x00\x00\x00[\x00-\x7f][\x00-\xff]{3}(\x00\x00\x00[\x00-\x0d])", re.DOTALL)
 
 
 def goaway_in(tail):

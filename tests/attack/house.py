@@ -100,12 +100,23 @@ class House:
         if stalls_stderr:
             self._stall_stderr()
         try:
-            self.gateway.start()
+            self._start()
             self.attacker_key = self._add_partner("attacker")
             self.partner_key = self._add_partner("partner")
         except BaseException:
             self.stop()
             raise
+
+    def _start(self):
+        """A port that was free may be taken by another program before the gateway listens."""
+        for tries_left in (2, 1, 0):
+            try:
+                self.gateway.start()
+                return
+            except AssertionError:
+                if not tries_left or self.gateway.is_running() or "in use" not in self.gateway.stderr:
+                    raise
+                self.gateway.ports = (free_port(), free_port())
 
     def _stall_stderr(self):
         """What the gateway writes to stderr stays in a pipe of one page."""

@@ -155,11 +155,11 @@ def judge(row, attack, is_loaded=False):
         wrong.append(f"a new connection waited {row.newcomer_ms:.0f} ms")
 
 
-def attack_of(house, attack, transport, source, tries, admin=False):
+def attack_of(house, attack, transport, source, tries, admin=False, is_loaded=False):
     """Measures again when only the times are bad, up to `tries` times: a commit of the journal that takes long is no attack."""
     rows = []
     for _ in range(tries):
-        rows.append(measure(house, attack, transport, source, admin=admin))
+        rows.append(measure(house, attack, transport, source, is_loaded, admin))
         if not rows[-1].is_late_only:
             return rows[-1]
         time.sleep(0.5)

@@ -187,7 +187,7 @@ case("6.1", "closed by END_STREAM of both: DATA", stream_error(STREAM_CLOSED), c
 case("5.1", "closed by END_STREAM of both: HEADERS", not_served(STREAM_CLOSED, PROTOCOL_ERROR, answers=1), closed(lambda s: headers(1, get(s))))
 case("5.1", "closed: WINDOW_UPDATE, RST_STREAM and PRIORITY", accepted, closed(window_update(1, 100) + rst_stream(1) + priority(1)))
 case("5.1", "after the server's reset: HEADERS, whose table entry is used", answered(3),
-     lambda s: headers(1, post(s), False) + window_update(1, 0) + headers(1, frames.literal_indexed(b"x-a", b"b")) +
+     lambda s: headers(1, post(s), False) + window_update(1, frames.WINDOW_MAX) + headers(1, frames.literal_indexed(b"x-a", b"b")) +
      headers(3, get(s) + frames.indexed(62)), "a client whose trailers cross a reset of the server loses its connection, or its fields are read wrongly")
 case("5.1.1", "a request on stream 2", connection_error(PROTOCOL_ERROR), lambda s: headers(2, get(s)))
 case("5.1.1", "a request on stream 5, then one on stream 3", connection_error(PROTOCOL_ERROR, STREAM_CLOSED), lambda s: headers(5, get(s)) + headers(3, get(s)),

@@ -24,7 +24,7 @@ ROOMS = {
     "h2o": {"http"},
     "curl/": {"client"},
     "ares": {"client"},
-    "nghttp2/": {"client"},
+    "nghttp2/": {"client", "http"},
     "amqp": {"broker"},
     "sqlite3": {"sqlite"},
     "yaml": {"config"},

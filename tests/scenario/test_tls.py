@@ -13,6 +13,7 @@ import time
 import urllib.parse
 
 import pytest
+from support import client as http
 from support.certificates import Certificates
 from support.gateway import tool
 from support.ports import free_port
@@ -374,36 +375,48 @@ def test_a_certificate_that_is_not_valid_ends_the_handshake(mutual, made, certif
     wait_for(lambda: why in mutual.stderr and f"/CN={certificate}" in mutual.stderr, lambda: f"the log says why: {mutual.stderr}", 5)
 
 
-@pytest.mark.parametrize("name", ["dns:Shop.test", "uri:spiffe://shop/gate", "sha256"])
-def test_a_partner_that_needs_a_certificate_posts_with_its_own_only(mutual, made, name):
-    if name == "sha256":
-        printed = subprocess.run(["openssl", "x509", "-in", made.files("shop")[0], "-noout", "-fingerprint", "-sha256"], capture_output=True,
-                                 text=True, check=True).stdout
-        name = "sha256:" + printed.partition("=")[2].strip()
-    done = mutual.tool("partner", "change", "partner_demo", "--certificates", name, "--certificate-required", "true")
+def fingerprint(made, certificate):
+    done = subprocess.run(["openssl", "x509", "-in", made.files(certificate)[0], "-noout", "-fingerprint", "-sha256"], capture_output=True,
+                          text=True, timeout=20, check=True)
+    return "sha256:" + done.stdout.strip().partition("=")[2]
+
+
+def require(gateway, names):
+    done = gateway.tool("partner", "change", "partner_demo", "--certificate-required", "true", "--certificates", names)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["dns:SHOP.test", "uri:spiffe://shop/gate", None], ids=["dns", "uri", "fingerprint"])
+def test_a_partner_must_have_its_certificate_if_its_rules_say_so(mutual, made, name):
+    require(mutual, name or fingerprint(made, "shop"))
     assert post(mutual, trusting(made, "shop"), 1)[0] == 200
-    assert post(mutual, trusting(made, "two"), 2)[0] == 403
-    assert post(mutual, trusting(made), 3)[0] == 403
-    with mutual.partner() as partner:
-        assert partner.post("/v1/events", json=mutual.event(4)).status_code == 403, "without TLS"
+    for certificate in (None, "two"):
+        assert post(mutual, trusting(made, certificate), 2)[0] == 403, certificate
+    assert http.post(f"{mutual.ingress}/v1/events", json=mutual.event(3), headers={"authorization": f"Bearer {mutual.ready['api_key']}"},
+                     timeout=30).status_code == 403, "in cleartext there is no certificate"
+    assert mutual.metric('penstock_access_refusals_total{reason="certificate"}') == 3
+    pem, key = made.files("shop")
+    assert curl(mutual, made, "--http2", "--cert", str(pem), "--key", str(key))[:2] == ("2", 200)
+    assert curl(mutual, made, "--http2")[:2] == ("2", 403)
 
 
-def test_a_resumed_session_keeps_the_certificate(mutual, made):
-    """The fingerprint is in the ticket, so it must be the same after a resumption."""
-    mutual.tool("partner", "change", "partner_demo", "--certificates", "dns:shop.test", "--certificate-required", "true")
-    context, event = trusting(made, "shop"), json.dumps(mutual.event(1)).encode()
-    head = (f"POST /v1/events HTTP/1.1\r\nHost: {NAME}\r\nAuthorization: Bearer {mutual.ready['api_key']}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(event)}\r\nConnection: close\r\n\r\n").encode()
-    session, reused = None, []
-    for _ in range(2):
+def test_a_certificate_is_no_credential_and_its_resumed_session_keeps_it(mutual, made):
+    require(mutual, "dns:shop.test")
+    context = trusting(made, "shop", ["http/1.1"])
+    head = "POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n{}\r\n"
+    session = None
+    for number, (key, status) in enumerate([("", 401), ("Authorization: Bearer pk_wrong\r\n", 401),
+                                            (f"Authorization: Bearer {mutual.ready['api_key']}\r\n", 200)]):
+        event = json.dumps(mutual.event(number)).encode()
         with socket.create_connection(("127.0.0.1", port_of(mutual)), timeout=20) as plain:
             with context.wrap_socket(plain, server_hostname=NAME, session=session) as connection:
-                connection.sendall(head + event)
-                assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
-                reused.append(connection.session_reused)
+                connection.sendall(head.format(len(event), key).encode() + event)
+                answer = b""
+                while piece := connection.recv(65536):
+                    answer += piece
+                assert int(answer.split(b" ")[1]) == status, answer
+                assert connection.session_reused is (number > 0)
                 session = connection.session
-    assert reused == [False, True]
 
 
 # --- the configuration ---

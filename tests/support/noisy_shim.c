@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Preloaded into a gateway (LD_PRELOAD): its HTTP/2 library prints a hundred lines on stderr each time
- * that it reads, on the thread of the loop. */
+/* Preloaded into a gateway (LD_PRELOAD): its HTTP/2 library prints a hundred lines on stderr each
+ * time that it reads, on the thread of the loop. */
 #include <dlfcn.h>
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
-#include <nghttp2/nghttp2.h>
 #include <errno.h>
+#include <nghttp2/nghttp2.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -192,8 +192,7 @@ Test(floods, caller_is_judged_before_the_body)
     cr_assert_eq(frame.payload[3], 0, "without an error: the answer is complete");
     h2_send_data(fd, 1, body, sizeof body, true); /* was on its way */
     struct answer answer;
-    client_ask(http1,
-        "POST /friend HTTP/1.1\r\nHost: a\r\nContent-Length: 8192\r\n\r\n", &answer);
+    client_ask(http1, "POST /friend HTTP/1.1\r\nHost: a\r\nContent-Length: 8192\r\n\r\n", &answer);
     cr_assert_eq(answer.status, 401);
     client_send_bytes(http1, body, 8192);
     client_ask(http1, "GET /now HTTP/1.1\r\nHost: a\r\n\r\n", &answer);
