@@ -3,10 +3,13 @@
 import ipaddress
 import json
 import socket
+import ssl
 import struct
 from urllib.parse import urlsplit
 
 import pytest
+from support.certificates import Certificates
+from support.ports import free_port
 
 OWN, OTHER = "203.0.113.7", "198.51.100.9"
 HERE = "127.0.0.1"
@@ -87,3 +90,39 @@ def test_proxy_protocol_says_it_for_the_whole_connection(make_gateway):
     assert status == 403 and HERE in body, body
     assert send(gateway, request_of(gateway, 5))[0] == 0, "without a header the connection ends"
     assert gateway.metric('penstock_refusals_total{reason="proxy-header"}') == 1
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["in_two_pieces", "in_one_piece"])
+def test_tls_begins_after_the_header_of_the_proxy(make_gateway, tmp_path, at_once):
+    """A proxy that does not end TLS sends its header in cleartext before the ClientHello."""
+    made = Certificates(tmp_path)
+    made.add("one", "DNS:gateway.test")
+    port = free_port()
+    gateway = make_gateway({"PENSTOCK_INGRESS__PROXIES": "127.0.0.0/8", "PENSTOCK_INGRESS__PROXY_PROTOCOL": "true",
+                            "PENSTOCK_INGRESS__TLS_LISTEN": f"127.0.0.1:{port}", "PENSTOCK_INGRESS__CERTIFICATE_FILE": made.files("one")[0],
+                            "PENSTOCK_INGRESS__KEY_FILE": made.files("one")[1]})
+    lock_to_own_network(gateway)
+    context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    for source, status in ((OWN, b"200"), (OTHER, b"403")):
+        received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(received, sent, server_hostname="gateway.test")
+        with socket.create_connection((HERE, port), timeout=10) as connection:
+            with pytest.raises(ssl.SSLWantReadError):
+                tls.do_handshake()
+            pieces = [proxy_header(source), sent.read()]
+            for piece in [b"".join(pieces)] if at_once else pieces:
+                connection.sendall(piece)
+            request, answer = request_of(gateway, 1), b""
+            while not answer:
+                try:
+                    tls.do_handshake()
+                    if request:
+                        tls.write(request)
+                        request = b""
+                    answer = tls.read(100)
+                except ssl.SSLWantReadError:
+                    connection.sendall(sent.read())
+                    piece = connection.recv(65536)
+                    assert piece, gateway.stderr
+                    received.write(piece)
+        assert answer.startswith(b"HTTP/1.1 " + status), answer
