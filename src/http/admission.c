@@ -66,7 +66,7 @@ static bool has_descriptor(struct http_connection *connection)
     if (!end || (unsigned)h2o_socket_get_fd(connection->socket) < end)
         return true;
     http_note_cut(connection, REFUSAL_DESCRIPTORS, 0);
-    http_connections_make_room(server);
+    http_connections_make_room(server, connection);
     return false;
 }
 

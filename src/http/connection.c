@@ -147,24 +147,41 @@ static bool is_idle(const struct http_connection *connection)
     }
 }
 
-void http_connections_make_room(struct http_server *server)
+/* The lower, the sooner the connection is closed for another one. */
+enum worth { WORTH_SILENT, WORTH_STRANGER, WORTH_IDLE, WORTH_KEPT };
+
+static enum worth worth_of(const struct http_connection *connection)
 {
-    struct http_connection *idle = NULL;
+    if (connection->stage == CONNECTION_CLOSING)
+        return WORTH_KEPT;
+    if (!connection->has_asked)
+        return WORTH_SILENT;
+    if (!is_idle(connection))
+        return WORTH_KEPT;
+    if (connection->server->options.knows_callers && !connection->has_authenticated)
+        return WORTH_STRANGER;
+    return connection->server->options.closes_idle ? WORTH_IDLE : WORTH_KEPT;
+}
+
+void http_connections_make_room(
+    struct http_server *server, const struct http_connection *newcomer)
+{
+    struct http_connection *least = NULL;
+    enum worth least_worth = WORTH_KEPT;
     list_for_each (link, &server->connections) {
         struct http_connection *connection = connection_of(link);
-        if (connection->stage == CONNECTION_CLOSING)
-            continue;
-        if (!connection->has_asked) {
-            idle = connection;
-            break;
+        enum worth worth = connection == newcomer ? WORTH_KEPT : worth_of(connection);
+        if (worth < least_worth) {
+            least = connection;
+            least_worth = worth;
         }
-        if (!idle && server->options.closes_idle && is_idle(connection))
-            idle = connection;
+        if (least_worth == WORTH_SILENT)
+            break;
     }
-    if (!idle)
+    if (!least)
         return;
     metrics_add(METRIC_HTTP_SILENT_CLOSED, 1);
-    http_connection_close(idle, true);
+    http_connection_close(least, true);
 }
 
 void http_connection_admit(struct http_connection *connection)
@@ -208,7 +225,7 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket, b
 static bool has_place(struct http_server *server)
 {
     if (server->connections_open >= server->options.connections_max)
-        http_connections_make_room(server);
+        http_connections_make_room(server, NULL);
     if (server->connections_open < server->options.connections_max)
         return true;
     pause_accepting(server);

@@ -22,36 +22,12 @@
 #include <time.h>
 
 #define BODY_FIRST_BYTES 1024
-/* While a head is received: it can grow to this. */
-#define HEAD_ROOM_BYTES (sizeof(struct http_exchange) + sizeof(struct head) + 2 * HEAD_BYTES_MAX)
+#define LARGE_ANSWER_BYTES (16 * 1024)
 
-/* Of room_bytes. A flood of heads, or of bodies of strangers, leaves known callers their part. */
-static const size_t room_percent[HTTP_ROOMS] = {
-    [HTTP_ROOM_HEADS] = 20, [HTTP_ROOM_UNKNOWN] = 20, [HTTP_ROOM_BODIES] = 60};
-
-/* Takes room. Returns false and takes nothing if there is not enough. */
-static bool take_room(struct http_exchange *exchange, enum http_room room, size_t bytes)
+/* The bytes of the exchange and its head. */
+static size_t head_bytes(const struct http_exchange *exchange)
 {
-    struct http_server *server = exchange->server;
-    size_t limit = server->options.room_bytes / 100 * room_percent[room];
-    if (bytes > limit || server->room_taken[room] > limit - bytes)
-        return false;
-    server->room_taken[room] += bytes;
-    exchange->room[room] += bytes;
-    return true;
-}
-
-static void give_room_back(struct http_exchange *exchange, enum http_room room, size_t bytes)
-{
-    if (exchange->server)
-        exchange->server->room_taken[room] -= bytes;
-    exchange->room[room] -= bytes;
-}
-
-static void give_all_back(struct http_exchange *exchange)
-{
-    for (enum http_room room = 0; room < HTTP_ROOMS; room++)
-        give_room_back(exchange, room, exchange->room[room]);
+    return sizeof *exchange + sizeof *exchange->head + exchange->head->text_capacity;
 }
 
 struct http_exchange *http_exchange_new(struct http_connection *connection, int32_t stream)
@@ -69,14 +45,24 @@ struct http_exchange *http_exchange_new(struct http_connection *connection, int3
     list_init(&exchange->link);
     list_init(&exchange->in_timed);
     list_init(&exchange->in_connection);
-    if (!take_room(exchange, HTTP_ROOM_HEADS, HEAD_ROOM_BYTES)) {
-        http_note_cut(connection, REFUSAL_NO_ROOM, 0);
-        free(exchange);
-        return NULL;
-    }
     exchange->head = memory_new_raw(sizeof *exchange->head);
     head_begin(exchange->head);
+    /* Strangers who fill the room of heads do not hinder callers who are known. */
+    exchange->head_room = connection->has_authenticated ? HTTP_ROOM_BODIES : HTTP_ROOM_HEADS;
+    if (!http_exchange_head_has_room(exchange)) {
+        http_exchange_drop(exchange);
+        return NULL;
+    }
     return exchange;
+}
+
+bool http_exchange_head_has_room(struct http_exchange *exchange)
+{
+    size_t bytes = head_bytes(exchange), taken = exchange->room[exchange->head_room];
+    if (bytes <= taken || http_room_take(exchange, exchange->head_room, bytes - taken))
+        return true;
+    http_note_cut(exchange->connection, REFUSAL_NO_ROOM, 0);
+    return false;
 }
 
 /* The exchange itself stays, which is small. */
@@ -84,18 +70,20 @@ static void free_request(struct http_exchange *exchange)
 {
     if (!exchange->head)
         return;
+    size_t bytes = head_bytes(exchange) - sizeof *exchange;
+    if (exchange->room[exchange->head_room] >= bytes)
+        http_room_give(exchange, exchange->head_room, bytes);
+    http_room_give(exchange, exchange->body_room, exchange->body_capacity);
     head_done(exchange->head);
     free(TAKE(exchange->head));
     free(TAKE(exchange->body));
-    give_room_back(exchange, exchange->body_room, exchange->body_capacity);
-    give_room_back(exchange, HTTP_ROOM_HEADS, exchange->room[HTTP_ROOM_HEADS] - sizeof *exchange);
     exchange->body_len = exchange->body_capacity = 0;
 }
 
 static void exchange_free(struct http_exchange *exchange)
 {
     free_request(exchange);
-    give_all_back(exchange);
+    http_room_give_all(exchange);
     buffer_done(&exchange->reply);
     list_remove(&exchange->link);
     list_remove(&exchange->in_timed);
@@ -106,6 +94,7 @@ static void exchange_free(struct http_exchange *exchange)
 
 void http_exchange_drop(struct http_exchange *exchange)
 {
+    http_room_leave(exchange);
     exchange->connection = NULL;
     list_remove(&exchange->in_timed);
     list_remove(&exchange->in_connection);
@@ -151,17 +140,17 @@ static bool make_place(struct http_exchange *exchange, size_t bytes)
 {
     if (bytes <= exchange->body_capacity)
         return true;
-    size_t capacity = exchange->body_capacity ? exchange->body_capacity : BODY_FIRST_BYTES;
+    size_t most = exchange->body_bytes_max, capacity = BODY_FIRST_BYTES;
+    if (exchange->body_told < most && exchange->body_told >= bytes)
+        most = (size_t)exchange->body_told;
     while (capacity < bytes)
         capacity *= 2;
-    if (exchange->body_told != UINT64_MAX && exchange->body_told >= bytes)
-        capacity = (size_t)exchange->body_told;
-    if (capacity > exchange->body_bytes_max)
-        capacity = exchange->body_bytes_max;
+    if (capacity > most)
+        capacity = most;
     char *body = NULL;
     if (!exchange->body)
         exchange->body_room = exchange->caller[0] ? HTTP_ROOM_BODIES : HTTP_ROOM_UNKNOWN;
-    if (take_room(exchange, exchange->body_room, capacity - exchange->body_capacity))
+    if (http_room_take(exchange, exchange->body_room, capacity - exchange->body_capacity))
         body = realloc(exchange->body, capacity);
     if (!body) {
         answer_no_room(exchange);
@@ -195,9 +184,6 @@ void http_exchange_admit(struct http_exchange *exchange)
     exchange->received_mono_us = clock_mono_us();
     exchange->connection->has_asked = true;
     exchange->is_head = slice_equals_string(http_method(exchange), "HEAD");
-    give_room_back(exchange, HTTP_ROOM_HEADS,
-        HEAD_ROOM_BYTES - sizeof *exchange - sizeof *exchange->head -
-            exchange->head->text_capacity);
     exchange->body_bytes_max = server->options.body_bytes_max;
     if (server->closing) {
         http_answer_problem(exchange, ERR_SHUTTING_DOWN, NULL, NULL);
@@ -333,6 +319,26 @@ struct slice http_date(struct http_server *server)
     return slice_from_string(server->date);
 }
 
+static void send_answer(struct http_exchange *exchange, const struct http_reply *reply)
+{
+    static const struct http_reply no_room = {
+        .status = 503, .headers = {{"retry-after", "5"}}, .headers_count = 1};
+    bool is_large = reply->body.len > LARGE_ANSWER_BYTES;
+    if (is_large && !http_room_take(exchange, HTTP_ROOM_BODIES, reply->body.len)) {
+        http_note_cut(exchange->connection, REFUSAL_NO_ROOM, no_room.status);
+        reply = &no_room;
+        is_large = false;
+    }
+    exchange->status = reply->status;
+    if (exchange->stream)
+        http2_answer(exchange, reply);
+    else
+        http1_answer(exchange, reply);
+    size_t taken = is_large ? reply->body.len : 0;
+    if (exchange->reply.capacity > taken)
+        http_room_force(exchange, HTTP_ROOM_BODIES, exchange->reply.capacity - taken);
+}
+
 bool http_answer(struct http_exchange *exchange, const struct http_reply *reply)
 {
     bool is_present = exchange->connection != NULL;
@@ -340,13 +346,9 @@ bool http_answer(struct http_exchange *exchange, const struct http_reply *reply)
     list_remove(&exchange->link);
     list_remove(&exchange->in_timed);
     if (is_present) {
-        exchange->status = reply->status;
-        if (exchange->stream)
-            http2_answer(exchange, reply);
-        else
-            http1_answer(exchange, reply);
-        exchange->room[HTTP_ROOM_BODIES] += exchange->reply.capacity;
-        exchange->server->room_taken[HTTP_ROOM_BODIES] += exchange->reply.capacity;
+        send_answer(exchange, reply);
+        if (!exchange->handler_runs)
+            free_request(exchange);
     } else {
         metrics_add(METRIC_ANSWERS_ORPHANED, 1);
         if (!exchange->handler_runs)
@@ -360,6 +362,7 @@ static struct http_exchange *replace(struct http_exchange *exchange)
 {
     struct http_exchange *stand_in = memory_new(sizeof *stand_in);
     stand_in->server = exchange->server;
+    http_room_leave(exchange);
     stand_in->connection = TAKE(exchange->connection);
     list_remove(&exchange->in_connection);
     stand_in->stream = exchange->stream;
@@ -385,7 +388,7 @@ void http_exchanges_abandon(struct http_server *server)
         struct http_exchange *exchange = CONTAINER_OF(link, struct http_exchange, link);
         if (exchange->connection)
             http_answer_problem(replace(exchange), ERR_SHUTTING_DOWN, NULL, NULL);
-        give_all_back(exchange);
+        http_room_give_all(exchange);
         exchange->server = NULL;
         list_remove(&exchange->link);
     }

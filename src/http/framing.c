@@ -7,6 +7,7 @@
 #define CHUNK_SIZE_DIGITS_MAX 15
 #define CHUNK_LINE_BYTES_MAX 1024
 #define TRAILER_BYTES_MAX 8192
+#define EXTENSION_BYTES_MAX 4096 /* of all chunks of a body */
 
 enum state {
     START, /* an empty line is allowed: old clients send one after a body */
@@ -60,7 +61,7 @@ static const char bad_host[] = "Host must be one name and an optional port.";
 static const char bad_chunk[] = "A chunk must begin with its size in hexadecimal digits and CR LF.";
 static const char bad_chunk_end[] = "The data of a chunk must be followed by CR LF.";
 static const char bad_extension[] =
-    "The extension of a chunk must have the form ;NAME or ;NAME=VALUE, and at most 1 KB.";
+    "The extension of a chunk must have the form ;NAME or ;NAME=VALUE, and at most 1 KB (4 KB in all).";
 static const char bad_trailer[] =
     "A trailer must have the form NAME: VALUE. All trailers together have at most 8 KB.";
 static const char late_header[] =
@@ -347,7 +348,8 @@ static const char *walk_extension(struct framing *framing, char byte)
             framing->state = framing->state == EXTENSION_FIRST ? EXTENSION_NAME : EXTENSION_VALUE;
         break;
     }
-    return chunk_line_byte(framing);
+    return ++framing->extension_bytes <= EXTENSION_BYTES_MAX ? chunk_line_byte(framing)
+                                                             : bad_extension;
 }
 
 static const char *walk_chunk(struct framing *framing, char byte)

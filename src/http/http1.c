@@ -19,10 +19,12 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define DISCARD_BYTES_MAX (64 * 1024)
-#define LINGER_US (2 * US_PER_SECOND)
+#define LINGER_US (2 * US_PER_SECOND)      /* without a byte */
+#define LINGER_US_MAX (20 * US_PER_SECOND) /* in all */
 #define LINGER_BYTES_MAX (4 * 1024 * 1024) /* clients that send a whole batch before they read */
 #define BODY_STEP_BYTES (64 * 1024)        /* the time for a body grows with each */
 
@@ -34,6 +36,7 @@ struct http1 {
     bool is_broken; /* the framing was rejected: bytes have no meaning any more */
     bool lingers;
     size_t lingered_bytes;
+    int64_t linger_until_mono_us;
 };
 
 static void work(struct http_connection *connection);
@@ -58,6 +61,8 @@ static void on_lingering(h2o_socket_t *socket, const char *error)
     struct http_connection *connection = socket->data;
     struct http1 *http1 = connection->http1;
     http1->lingered_bytes += socket->input->size;
+    if (socket->input->size > 0 && clock_mono_us() < http1->linger_until_mono_us)
+        set_deadline(connection, LINGER_US);
     h2o_buffer_consume(&socket->input, socket->input->size);
     if (error || http1->lingered_bytes > LINGER_BYTES_MAX)
         http_connection_close(connection, true);
@@ -66,10 +71,19 @@ static void on_lingering(h2o_socket_t *socket, const char *error)
 static void linger(struct http_connection *connection)
 {
     connection->http1->lingers = true;
+    connection->http1->linger_until_mono_us = clock_mono_us() + LINGER_US_MAX;
     set_deadline(connection, LINGER_US);
     if (!connection->socket->ssl) /* the end of TLS is written by closing */
         shutdown(h2o_socket_get_fd(connection->socket), SHUT_WR);
     h2o_socket_read_start(connection->socket, on_lingering);
+}
+
+/* Closing a socket with unread bytes resets it, and the client may lose the answer. */
+static bool has_unread(h2o_socket_t *socket)
+{
+    int bytes = 0;
+    return socket->input->size > 0 ||
+           (ioctl(h2o_socket_get_fd(socket), FIONREAD, &bytes) == 0 && bytes > 0);
 }
 
 /* The answer is written. */
@@ -78,7 +92,7 @@ static void end_answer(struct http_connection *connection)
     struct http1 *http1 = connection->http1;
     struct http_exchange *exchange = http1->exchange;
     if (exchange->closes) {
-        bool may_be_reset = !exchange->is_complete || connection->socket->input->size > 0;
+        bool may_be_reset = !exchange->is_complete || has_unread(connection->socket);
         http_exchange_drop(TAKE(http1->exchange));
         if (may_be_reset)
             linger(connection);
@@ -238,8 +252,8 @@ static struct slice trimmed(struct slice text)
 /* framing.h has checked the grammar, so every separator is there. */
 static void read_head(struct head *head, struct slice bytes)
 {
-    if (bytes.data[0] == '\r')
-        bytes = slice_of(bytes.data + 2, bytes.len - 2);
+    while (bytes.data[0] == '\r' || bytes.data[0] == '\n') /* the rest of an empty line */
+        bytes = slice_of(bytes.data + 1, bytes.len - 1);
     struct slice line = line_of(&bytes);
     head_set_method(head, part_of(&line, ' '));
     head_set_target(head, part_of(&line, ' '));
@@ -266,8 +280,17 @@ static bool begin_exchange(struct http_connection *connection)
 
 static bool wants_to_close(const struct http1 *http1)
 {
-    struct slice told = head_find(http1->exchange->head, "connection");
-    return http1->framing.is_http_1_0 ? !has_token(told, "keep-alive") : has_token(told, "close");
+    const struct head *head = http1->exchange->head;
+    bool keeps = !http1->framing.is_http_1_0;
+    for (unsigned i = 0; i < head->fields_count; i++) {
+        if (!slice_equals_string(head_slice(head, head->fields[i].name), "connection"))
+            continue;
+        struct slice told = head_slice(head, head->fields[i].value);
+        if (has_token(told, "close"))
+            return true;
+        keeps |= has_token(told, "keep-alive");
+    }
+    return !keeps;
 }
 
 static void ask_for_body(struct http_connection *connection)
@@ -295,7 +318,8 @@ static void take_head(struct http_connection *connection, size_t len)
     exchange->closes = wants_to_close(http1);
     exchange->is_complete = framing_body_length(&http1->framing) == 0;
     http_exchange_admit(exchange);
-    exchange->is_complete = false; /* until the walker says so */
+    if (framing_body_length(&http1->framing) > 0)
+        exchange->is_complete = false; /* until the walker says so */
     if (exchange->state == EXCHANGE_RECEIVING)
         ask_for_body(connection);
     set_deadline(connection, body_us(connection));
@@ -340,7 +364,8 @@ static void on_event(
         http_exchange_receive(http1->exchange, data.data, data.len);
         break;
     case FRAMING_END:
-        http_exchange_handle(http1->exchange);
+        if (http1->exchange) /* not yet answered, or the rest of its body was dropped */
+            http_exchange_handle(http1->exchange);
         break;
     default:
         break;

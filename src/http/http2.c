@@ -30,6 +30,8 @@
 #define HEAD_FIELDS_CUT 1024             /* after decoding; cut beyond it */
 #define ACKS_WAITING_MAX 100
 #define FRAME_HEAD_BYTES 9
+#define LEAVE_US (2 * US_PER_SECOND)
+#define CONTINUATIONS_MAX 64 /* counted with partial reads; HEAD_BLOCK_BYTES_MAX bounds them */
 #define SET_HEADERS_MAX 4
 #define PREFACE_BYTES 24
 #define UNSEEN_BYTES 1024 /* each costs patience */
@@ -41,6 +43,7 @@ struct http2 {
     struct patience patience;
     int64_t now_mono_us;   /* of the read that is being handled */
     const char *cut;       /* why the connection is to be cut; NULL: it is not */
+    int32_t last_stream;   /* the highest that a head was for */
     int32_t block_stream;  /* whose head is being received; 0: none */
     size_t block_bytes;    /* of that head, before decoding */
     unsigned block_fields; /* the same, after decoding */
@@ -50,7 +53,7 @@ struct http2 {
     struct list exchanges; /* of struct http_exchange: one for each open stream */
     struct buffer out;     /* frames being written */
     bool is_writing;
-    bool ends; /* when all frames are written */
+    bool has_left; /* it was idle for too long, and has the final GOAWAY */
 };
 
 /* Settings. */
@@ -136,14 +139,48 @@ static int count_continuation(struct http2 *http2, const nghttp2_frame_hd *frame
 static int count_data(struct http2 *http2, const nghttp2_frame_hd *frame)
 {
     struct http_exchange *exchange = exchange_of(http2, frame->stream_id);
-    if (!exchange || exchange->state != EXCHANGE_RECEIVING)
-        return frame->flags & NGHTTP2_FLAG_END_STREAM ? 0 : spend(http2, PATIENCE_LATE_DATA);
+    bool is_end = frame->flags & NGHTTP2_FLAG_END_STREAM;
+    if (!exchange || exchange->state != EXCHANGE_RECEIVING) {
+        bool is_known = exchange && exchange->caller[0];
+        return is_end ? 0 : spend(http2, is_known ? PATIENCE_SMALL_DATA : PATIENCE_LATE_DATA);
+    }
     exchange->data_frames++;
-    if (frame->flags & NGHTTP2_FLAG_END_STREAM)
+    return !is_end && frame->length == 0 ? spend(http2, PATIENCE_EMPTY) : 0;
+}
+
+/* The padding is known when the frame is complete. */
+static int count_content(struct http2 *http2, const nghttp2_frame *frame)
+{
+    size_t content = frame->hd.length - frame->data.padlen;
+    if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM || frame->hd.length == 0)
         return 0;
-    if (frame->length == 0)
+    if (content == 0)
         return spend(http2, PATIENCE_EMPTY);
-    return frame->length < PATIENCE_SMALL_DATA_BYTES ? spend(http2, PATIENCE_SMALL_DATA) : 0;
+    return content < PATIENCE_SMALL_DATA_BYTES ? spend(http2, PATIENCE_SMALL_DATA) : 0;
+}
+
+/* A head for a stream that is closed. libnghttp2 decodes and drops it without a call. */
+static bool is_old(struct http2 *http2, int32_t stream)
+{
+    if (stream > http2->last_stream) {
+        http2->last_stream = stream;
+        return false;
+    }
+    return !nghttp2_session_find_stream(http2->session, stream);
+}
+
+static int count_old(struct http2 *http2, const nghttp2_frame_hd *frame)
+{
+    int failed = spend(http2, PATIENCE_RESET);
+    for (size_t bytes = 0; !failed && bytes < frame->length; bytes += UNSEEN_BYTES)
+        failed = spend(http2, PATIENCE_RESET);
+    return failed;
+}
+
+static int count_reset(struct http2 *http2, int32_t stream)
+{
+    struct http_exchange *exchange = exchange_of(http2, stream);
+    return spend(http2, exchange && exchange->caller[0] ? PATIENCE_CANCEL : PATIENCE_RESET);
 }
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *context)
@@ -156,12 +193,14 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *fram
     case NGHTTP2_DATA:
         return count_data(http2, frame);
     case NGHTTP2_HEADERS:
+        if (is_old(http2, frame->stream_id))
+            return count_old(http2, frame);
         begin_block(http2, frame->stream_id);
         return count_block(http2, frame->length);
     case NGHTTP2_CONTINUATION:
         return count_continuation(http2, frame);
     case NGHTTP2_RST_STREAM:
-        return spend(http2, PATIENCE_RESET);
+        return count_reset(http2, frame->stream_id);
     case NGHTTP2_SETTINGS:
         return spend(http2, frame->flags & NGHTTP2_FLAG_ACK ? PATIENCE_CONTROL : PATIENCE_SETTINGS);
     case NGHTTP2_PING:
@@ -214,7 +253,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
         head_set_target(head, value);
     else if (slice_equals_string(name, ":authority"))
         head_set_authority(head, value);
-    return 0;
+    if (http_exchange_head_has_room(exchange))
+        return 0;
+    nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, NULL);
+    http_exchange_drop(exchange);
+    return refuse_stream(http2, frame->hd.stream_id);
 }
 
 /* Fields that libnghttp2 rejects end the stream: without this, they would only be left out. */
@@ -266,8 +309,10 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         end_block(http2);
         if (exchange && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
             return on_head(http2, exchange, is_end);
-    } else if (!is_end && frame->hd.length > 0 && frame->data.padlen >= frame->hd.length) {
-        return spend(http2, PATIENCE_EMPTY); /* only padding */
+    } else {
+        int failed = count_content(http2, frame);
+        if (failed)
+            return failed;
     }
     if (exchange && is_end)
         http_exchange_handle(exchange);
@@ -289,7 +334,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
 static int on_invalid_frame(
     nghttp2_session *session, const nghttp2_frame *frame, int error, void *context)
 {
-    return spend(context, PATIENCE_INVALID);
+    /* A stream above the limit: the client may not have seen the limit yet. */
+    return spend(context, error == NGHTTP2_ERR_REFUSED_STREAM ? PATIENCE_REFUSED : PATIENCE_INVALID);
 }
 
 /* Frames of types that RFC 9113 does not have must be ignored. libnghttp2 would do so silently. It
@@ -320,7 +366,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
                 session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
         return 0;
     }
-    if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR)
+    if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+        frame->rst_stream.error_code != NGHTTP2_REFUSED_STREAM)
         return spend(http2, PATIENCE_RESET);
     return 0;
 }
@@ -329,6 +376,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
 {
     struct http2 *http2 = context;
     struct http_exchange *exchange = exchange_of(http2, stream);
+    if (stream == http2->block_stream)
+        http2->block_stream = 0;
     if (!exchange)
         return 0;
     if (exchange->caller[0] && error == NGHTTP2_NO_ERROR)
@@ -337,8 +386,6 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
                                                             ? exchange->data_frames
                                                             : PATIENCE_FRAMES_MAX));
     http_exchange_drop(exchange);
-    if (stream == http2->block_stream)
-        http2->block_stream = 0;
     update_deadline(http2);
     return 0;
 }
@@ -356,8 +403,6 @@ static ssize_t read_reply(nghttp2_session *session, int32_t stream, uint8_t *byt
     exchange->reply_sent += len;
     if (exchange->reply_sent == exchange->reply.len)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
-    else /* the client reads: it has time for the next piece */
-        set_deadline(exchange, exchange->server->options.limits.answer_ms * US_PER_MS);
     return (ssize_t)len;
 }
 
@@ -396,14 +441,17 @@ void http2_answer(struct http_exchange *exchange, const struct http_reply *reply
         fields[count++] = field_of(set->name, slice_from_string(set->value));
     if (may_have_body && !exchange->is_head)
         buffer_add_slice(&exchange->reply, reply->body);
-    http2->ends |= exchange->closes;
     nghttp2_data_provider provider = {.source.ptr = exchange, .read_callback = read_reply};
     bool has_body = exchange->reply.len > 0;
     if (buffer_status(&exchange->reply) || nghttp2_submit_response(http2->session, exchange->stream,
                                                fields, count, has_body ? &provider : NULL))
         nghttp2_submit_rst_stream(
             http2->session, NGHTTP2_FLAG_NONE, exchange->stream, NGHTTP2_INTERNAL_ERROR);
-    set_deadline(exchange, connection->server->options.limits.answer_ms * US_PER_MS);
+    set_deadline(exchange,
+        connection->server->options.limits.answer_ms * US_PER_MS +
+            (int64_t)(exchange->reply.len / BODY_STEP_BYTES) * US_PER_SECOND);
+    if (exchange->closes)
+        http2_drain(connection, true);
     want_flush(connection);
 }
 
@@ -479,7 +527,7 @@ void http2_flush(struct http_connection *connection)
     connection->write_since_mono_us = HTTP_NEVER;
     bool is_over =
         !nghttp2_session_want_read(http2->session) && !nghttp2_session_want_write(http2->session);
-    if (is_over || http2->ends)
+    if (is_over)
         http_connection_close(connection, false);
 }
 
@@ -556,6 +604,7 @@ __attribute__((constructor)) static void make_shared(void)
     nghttp2_option_set_no_auto_window_update(session_options, 1);
     nghttp2_option_set_max_outbound_ack(session_options, ACKS_WAITING_MAX);
     nghttp2_option_set_no_closed_streams(session_options, 1);
+    nghttp2_option_set_max_continuations(session_options, CONTINUATIONS_MAX);
     for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
         nghttp2_option_set_user_recv_extension_type(session_options, (uint8_t)type);
 }
@@ -627,8 +676,15 @@ void http2_drain(struct http_connection *connection, bool is_final)
 
 void http2_late(struct http_connection *connection)
 {
-    bool is_idle = connection->http2->block_stream == 0;
-    if (!is_idle)
+    struct http2 *http2 = connection->http2;
+    if (http2->block_stream) {
         http_note_cut(connection, REFUSAL_DEADLINE, 0);
-    http_connection_close(connection, !is_idle);
+        http_connection_close(connection, true);
+    } else if (http2->has_left) {
+        http_connection_close(connection, true);
+    } else { /* GOAWAY: the client knows that a request on its way was not taken */
+        http2->has_left = true;
+        connection->deadline_mono_us = clock_mono_us() + LEAVE_US;
+        http2_drain(connection, true);
+    }
 }

@@ -118,6 +118,7 @@ struct http_connection {
     struct proxy_protocol proxy; /* while PROXY */
     struct address_ref address;  /* its place in the table of addresses */
     enum connection_stage stage;
+    size_t room[HTTP_ROOMS];     /* bytes of its exchanges */
     bool has_authenticated;      /* a caller with the right credentials has used it */
     unsigned refused_in_a_row;   /* over the limit of its address, since then */
     bool has_asked;              /* a whole head was received */
@@ -176,7 +177,7 @@ struct http_exchange {
     uint64_t body_told;    /* Content-Length; UINT64_MAX: not told */
     char *body;
     size_t body_len, body_capacity;
-    enum http_room body_room; /* where its bytes are taken */
+    enum http_room head_room, body_room; /* where their bytes are taken */
 
     int status;
     struct buffer reply; /* HTTP/1: all of it. HTTP/2: the body */
@@ -236,8 +237,10 @@ void http_exchange_read_forwarded(struct http_exchange *exchange);
 
 /* connection.c: the address of the peer is known. May close the connection. */
 void http_connection_admit(struct http_connection *connection);
-/* Closes a connection to make room for one that waits. */
-void http_connections_make_room(struct http_server *server);
+/* Closes a connection, but not the newcomer (NULL: it is not accepted yet), to make room for it: one
+ * that has never asked, then an idle one of a stranger. */
+void http_connections_make_room(
+    struct http_server *server, const struct http_connection *newcomer);
 
 /* peer.c: reads the address of the far end. All zero if the system does not have it any more. */
 void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer);
@@ -284,6 +287,18 @@ void http_exchange_drop(struct http_exchange *exchange);
 /* Answers open exchanges with 503 if their client is still connected. After that only their holders
  * own them. */
 void http_exchanges_abandon(struct http_server *server);
+
+/* The head has grown. Returns false if there is no room for it. */
+bool http_exchange_head_has_room(struct http_exchange *exchange);
+
+/* room.c */
+/* Takes room. Returns false and takes nothing if there is not enough. */
+bool http_room_take(struct http_exchange *exchange, enum http_room room, size_t bytes);
+void http_room_force(struct http_exchange *exchange, enum http_room room, size_t bytes);
+void http_room_give(struct http_exchange *exchange, enum http_room room, size_t bytes);
+void http_room_give_all(struct http_exchange *exchange);
+/* The exchange leaves its connection, and keeps what it has. */
+void http_room_leave(struct http_exchange *exchange);
 
 /* router.c: finds the route. Answers and returns false if there is none or the head is wrong. */
 bool http_route_find(struct http_exchange *exchange);

@@ -30,6 +30,8 @@
     X(PATIENCE_LATE_DATA, 4, "late-data", "DATA for a request that is already answered or reset")  \
     X(PATIENCE_UNSEEN, 1, "ignored-frames", "1 KiB of frames that are ignored without a call")     \
     X(PATIENCE_RESET, 16, "resets", "a request was begun for nothing, by either side's reset")     \
+    X(PATIENCE_CANCEL, 4, "cancels", "a known caller gives up: a proxy may do so for many at once")   \
+    X(PATIENCE_REFUSED, 2, "refused-streams", "above the limit, which the client may not know yet")  \
     X(PATIENCE_INVALID, 50, "invalid-frames", "the protocol does not allow the frame")             \
     X(PATIENCE_LARGE_HEAD, 500, "large-heads", "above the limit of a head, as no client sends it")
 
@@ -45,7 +47,7 @@ enum patience_kind {
 #define PATIENCE_PER_SECOND 20 /* five pings */
 #define PATIENCE_SMALL_DATA_BYTES 64
 /* An answered request gives back what the frames of its body cost, at most this. */
-#define PATIENCE_FRAMES_MAX 256
+#define PATIENCE_FRAMES_MAX 2000
 
 struct patience {
     int64_t credit;

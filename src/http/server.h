@@ -74,6 +74,7 @@ struct http_options {
     unsigned proxies_count;
     bool proxy_protocol;
     bool closes_idle; /* it also replaces one whose requests are all answered */
+    bool knows_callers; /* handlers call http_set_caller: idle connections of others are replaced */
     struct http_limits limits;
     struct refusals *refusals; /* counts and logs what is refused, shared; NULL: nobody does */
     struct address_table *addresses; /* limits of client addresses, shared; NULL: none */

@@ -121,6 +121,25 @@ static void long_heads(int fd, unsigned i)
     h2_send_frame(fd, H2_CONTINUATION, 0, 1, field, 6 + 4085);
 }
 
+/* Heads for a stream that is closed: the library decodes and drops them. */
+static void old_heads(int fd, unsigned i)
+{
+    static unsigned char block[1024];
+    if (i == 0) {
+        h2_send_request(fd, 101, "GET", "/now", false);
+        memset(block, 0x82, sizeof block);
+    }
+    h2_send_frame(fd, H2_HEADERS, 0x5, 1, block, sizeof block);
+}
+
+static void one_byte_and_padding(int fd, unsigned i)
+{
+    static const unsigned char padded[1 + 1 + 255] = {255, 'x'};
+    if (i == 0)
+        h2_send_request(fd, 1, "POST", "/echo", true);
+    h2_send_frame(fd, H2_DATA, 0x8, 1, padded, sizeof padded);
+}
+
 /* One large field in the table, and then references of one byte each. */
 static void header_bomb(int fd, unsigned i)
 {
@@ -149,6 +168,7 @@ static const struct {
     {"rapid resets", rapid_resets}, {"invalid requests", invalid_requests},
     {"empty data", empty_data}, {"padding only", padding_only}, {"small data", small_data},
     {"late data", late_data}, {"empty continuations", empty_continuations},
+    {"old heads", old_heads}, {"one byte and padding", one_byte_and_padding},
     {"long heads", long_heads}, {"header bomb", header_bomb}};
 
 Test(floods, each_kind_is_cut)
@@ -217,26 +237,35 @@ Test(floods, large_body_gets_a_window_when_its_head_was_admitted)
     cr_assert_eq(h2_read_status(fd, 3), 413);
 }
 
+/* Bodies have 60 % of the room, and one connection a quarter of that. */
 Test(floods, bodies_beyond_the_room_are_answered_with_503)
 {
     fixture_stop(&fixture);
-    fixture = (struct fixture){.room_bytes = 400 * 1024};
+    fixture = (struct fixture){.room_bytes = 2 * 1024 * 1024};
     fixture_start(&fixture);
     static char body[FIXTURE_HUGE_BODY_BYTES_MAX];
     static const struct h2_field friend[] = {{"x-one", "friend"}, {0}};
-    AUTO_CLOSE int fd = h2_connect(&fixture);
-    for (unsigned stream = 1; stream <= 7; stream += 2) { /* each is held open with 64 KiB */
-        h2_send_request_with(fd, stream, "POST", "/friend/huge", true, friend);
-        h2_send_data(fd, stream, body, 64 * 1024, false);
+    int fds[5];
+    for (unsigned i = 0; i < 5; i++) {
+        fds[i] = h2_connect(&fixture);
+        h2_send_request_with(fds[i], 1, "POST", "/friend/huge", true, friend);
+        h2_send_data(fds[i], 1, body, sizeof body, false); /* held open */
+        h2_send_request(fds[i], 3, "GET", "/now", false);
+        if (i < 4)
+            cr_assert_eq(h2_read_status(fds[i], 3), 200); /* then the body was read */
     }
-    h2_send_request_with(fd, 9, "POST", "/friend/huge", true, friend);
-    h2_send_data(fd, 9, body, 64 * 1024, false);
-    cr_assert_eq(h2_read_status(fd, 9), 503);
-    for (unsigned stream = 1; stream <= 7; stream += 2)
-        h2_send_rst(fd, stream);
-    h2_send_request_with(fd, 11, "POST", "/friend/huge", true, friend);
-    h2_send_data(fd, 11, body, 64 * 1024, true);
-    cr_assert_eq(h2_read_status(fd, 11), 201);
+    cr_assert_eq(h2_read_status(fds[4], 1), 503, "all connections have taken too much");
+    h2_send_request_with(fds[0], 5, "POST", "/friend/huge", true, friend);
+    h2_send_data(fds[0], 5, body, 128 * 1024, false);
+    cr_assert_eq(h2_read_status(fds[0], 5), 503, "this connection has taken too much");
+    h2_send_rst(fds[0], 1);
+    h2_send_request_with(fds[4], 5, "POST", "/friend/huge", true, friend);
+    h2_send_data(fds[4], 5, body, sizeof body, true);
+    h2_send_request_with(fds[0], 7, "POST", "/friend/huge", true, friend);
+    h2_send_data(fds[0], 7, body, sizeof body, true);
+    cr_assert_eq(h2_read_status(fds[0], 7), 201);
+    for (unsigned i = 0; i < 5; i++)
+        close(fds[i]);
 }
 
 Test(floods, heads_that_are_too_large_are_answered_or_cut)
