@@ -325,29 +325,36 @@ static struct shard *lock_shard(
     return shard;
 }
 
-struct address_answer address_table_open(struct address_table *table,
-    const struct in6_addr *address, int64_t now_us, struct address_ref *ret_ref)
+/* Returns the place of an address, or the shared one, and locks its shard. */
+static struct shard *lock_address(struct address_table *table, const struct in6_addr *address,
+    int64_t now_us, struct place **ret_place)
 {
-    struct address_limits limits;
-    *ret_ref = (struct address_ref){0};
-    if (!read_limits(table, address, &limits))
-        return (struct address_answer){.verdict = ADDRESS_OK};
     struct in6_addr counted = *address;
     if (!IN6_IS_ADDR_V4MAPPED(address))
         memset(counted.s6_addr + 8, 0, 8);
     uint64_t hash = hash_of(table, &counted);
-    unsigned shard_number = (unsigned)(hash % SHARDS);
-    struct shard *shard = &table->shards[shard_number];
+    struct shard *shard = &table->shards[hash % SHARDS];
     pthread_mutex_lock(&shard->lock);
-    uint16_t number = find(table, shard, hash, &counted, now_us);
-    struct place *place = &shard->places[number];
+    *ret_place = &shard->places[find(table, shard, hash, &counted, now_us)];
+    return shard;
+}
+
+struct address_answer address_table_open(struct address_table *table,
+    const struct in6_addr *address, int64_t now_us, struct address_ref *ret_ref)
+{
+    struct address_limits limits;
+    struct place *place;
+    *ret_ref = (struct address_ref){0};
+    if (!read_limits(table, address, &limits))
+        return (struct address_answer){.verdict = ADDRESS_OK};
+    struct shard *shard = lock_address(table, address, now_us, &place);
     leak(place, &limits, now_us);
     struct address_answer answer = judge_open(shard, place, &limits, now_us);
     if (answer.verdict == ADDRESS_OK) {
-        if (number)
-            list_take(shard, number);
+        uint32_t number = (uint32_t)(place - shard->places);
+        list_take(shard, (uint16_t)number);
         place->open++;
-        ret_ref->place = shard_number * (SHARD_PLACES + 1) + number + 1;
+        ret_ref->place = (uint32_t)(shard - table->shards) * (SHARD_PLACES + 1) + number + 1;
     }
     pthread_mutex_unlock(&shard->lock);
     return answer;
@@ -368,6 +375,20 @@ void address_table_close(
     pthread_mutex_unlock(&shard->lock);
 }
 
+/* A place without a connection moves to the known ones. The shard is locked. */
+static void set_authenticated(struct shard *shard, struct place *place, int64_t now_us)
+{
+    if (is_shared(shard, place))
+        return;
+    uint16_t number = (uint16_t)(place - shard->places);
+    place->authenticated_us = now_us;
+    place->refused_until_us = 0;
+    if (place->list == LIST_NONE)
+        return;
+    list_take(shard, number);
+    rest(shard, number, now_us);
+}
+
 void address_table_authenticated(
     struct address_table *table, struct address_ref ref, int64_t now_us)
 {
@@ -375,11 +396,40 @@ void address_table_authenticated(
     if (!ref.place)
         return;
     struct shard *shard = lock_shard(table, ref, &place);
-    if (!is_shared(shard, place)) {
-        place->authenticated_us = now_us;
-        place->refused_until_us = 0;
-    }
+    set_authenticated(shard, place, now_us);
     pthread_mutex_unlock(&shard->lock);
+}
+
+void address_table_authenticated_at(
+    struct address_table *table, const struct in6_addr *address, int64_t now_us)
+{
+    struct address_limits limits;
+    struct place *place;
+    if (!read_limits(table, address, &limits))
+        return;
+    struct shard *shard = lock_address(table, address, now_us, &place);
+    set_authenticated(shard, place, now_us);
+    pthread_mutex_unlock(&shard->lock);
+}
+
+/* The shard is locked. */
+static struct address_answer judge_refused(const struct shard *shard, struct place *place,
+    const struct address_limits *limits, bool has_failed, int64_t now_us)
+{
+    leak(place, limits, now_us);
+    float factor = factor_of(shard, place, now_us);
+    struct address_answer answer = judge_requests(place, limits, factor);
+    if (has_failed) {
+        struct address_answer of_failures = judge_failures(place, limits, factor);
+        if (of_failures.verdict > answer.verdict)
+            answer = of_failures;
+    }
+    bool may_be_refused = !is_shared(shard, place) && !is_known(place, now_us);
+    if (may_be_refused && now_us < place->refused_until_us)
+        answer.verdict = ADDRESS_CUT;
+    else if (may_be_refused && answer.verdict == ADDRESS_CUT)
+        place->refused_until_us = now_us + REFUSED_US;
+    return answer;
 }
 
 struct address_answer address_table_refused(
@@ -391,19 +441,20 @@ struct address_answer address_table_refused(
         return (struct address_answer){.verdict = ADDRESS_OK};
     (void)read_limits(table, NULL, &limits);
     struct shard *shard = lock_shard(table, ref, &place);
-    leak(place, &limits, now_us);
-    float factor = factor_of(shard, place, now_us);
-    struct address_answer answer = judge_requests(place, &limits, factor);
-    if (has_failed) {
-        struct address_answer of_failures = judge_failures(place, &limits, factor);
-        if (of_failures.verdict > answer.verdict)
-            answer = of_failures;
-    }
-    bool may_be_refused = !is_shared(shard, place) && !is_known(place, now_us);
-    if (may_be_refused && now_us < place->refused_until_us)
-        answer.verdict = ADDRESS_CUT;
-    else if (may_be_refused && answer.verdict == ADDRESS_CUT)
-        place->refused_until_us = now_us + REFUSED_US;
+    struct address_answer answer = judge_refused(shard, place, &limits, has_failed, now_us);
+    pthread_mutex_unlock(&shard->lock);
+    return answer;
+}
+
+struct address_answer address_table_refused_at(
+    struct address_table *table, const struct in6_addr *address, bool has_failed, int64_t now_us)
+{
+    struct address_limits limits;
+    struct place *place;
+    if (!read_limits(table, address, &limits))
+        return (struct address_answer){.verdict = ADDRESS_OK};
+    struct shard *shard = lock_address(table, address, now_us, &place);
+    struct address_answer answer = judge_refused(shard, place, &limits, has_failed, now_us);
     pthread_mutex_unlock(&shard->lock);
     return answer;
 }

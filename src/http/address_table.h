@@ -34,6 +34,9 @@
  *     the right key, the refusal ends at once. So a partner behind the address of an attacker is
  *     slow to connect, but is not locked out.
  *
+ * Clients of a proxy that sends Forwarded have no connections here. Their requests and failures are
+ * counted by their own addresses, and nothing is cut.
+ *
  * Bounds: ADDRESS_PLACES addresses in shards, 6 MiB in all, allocated at the start. A new address
  * replaces the one that has had no connection for longest. Addresses with open connections are not
  * replaced. Neither are those that have authenticated within 24 hours, unless they are more than
@@ -112,6 +115,12 @@ void address_table_authenticated(
 /* A request that is not. `has_failed`: it had no credentials, or wrong ones. */
 struct address_answer address_table_refused(
     struct address_table *table, struct address_ref ref, bool has_failed, int64_t now_us);
+
+/* The same for a client that a proxy speaks for (Forwarded): its connections are not known here. */
+void address_table_authenticated_at(
+    struct address_table *table, const struct in6_addr *address, int64_t now_us);
+struct address_answer address_table_refused_at(
+    struct address_table *table, const struct in6_addr *address, bool has_failed, int64_t now_us);
 
 /* Counts over all shards. For tests. */
 struct address_counts {

@@ -92,6 +92,25 @@ void http_admission_close(struct http_connection *connection)
             connection->has_authenticated, clock_mono_us());
 }
 
+/* Whether a proxy says for whom this request is. Its connections have no limits of an address, so
+ * its clients are counted one by one. */
+static bool is_forwarded(const struct http_exchange *exchange)
+{
+    const struct http_connection *connection = exchange->connection;
+    return connection->is_of_proxy && connection->server->options.addresses &&
+           !IN6_ARE_ADDR_EQUAL(&exchange->peer.address, &connection->peer.address);
+}
+
+static void note_known_client(struct http_exchange *exchange)
+{
+    struct http_connection *connection = exchange->connection;
+    if (IN6_ARE_ADDR_EQUAL(&exchange->peer.address, &connection->known_client))
+        return;
+    connection->known_client = exchange->peer.address;
+    address_table_authenticated_at(
+        connection->server->options.addresses, &exchange->peer.address, clock_mono_us());
+}
+
 void http_set_caller(struct http_exchange *exchange, const char *id)
 {
     struct http_connection *connection = exchange->connection;
@@ -99,6 +118,8 @@ void http_set_caller(struct http_exchange *exchange, const char *id)
     if (!connection)
         return;
     connection->refused_in_a_row = 0;
+    if (is_forwarded(exchange))
+        note_known_client(exchange);
     if (connection->has_authenticated)
         return;
     connection->has_authenticated = true;
@@ -161,12 +182,18 @@ static void answer_busy(struct http_exchange *exchange, const struct address_ans
 bool http_admission_takes(struct http_exchange *exchange, enum err error, const char *detail)
 {
     struct http_connection *connection = exchange->connection;
-    if (!connection || !connection->address.place || exchange->is_judged || *exchange->caller ||
-        err_http_status(error) >= 500)
+    if (!connection || exchange->is_judged || *exchange->caller || err_http_status(error) >= 500)
+        return false;
+    bool forwarded = is_forwarded(exchange), has_failed = error == ERR_UNAUTHENTICATED;
+    struct address_table *addresses = connection->server->options.addresses;
+    if (!forwarded && !connection->address.place)
         return false;
     exchange->is_judged = true;
-    struct address_answer answer = address_table_refused(connection->server->options.addresses,
-        connection->address, error == ERR_UNAUTHENTICATED, clock_mono_us());
+    struct address_answer answer =
+        forwarded
+            ? address_table_refused_at(
+                  addresses, &exchange->peer.address, has_failed, clock_mono_us())
+            : address_table_refused(addresses, connection->address, has_failed, clock_mono_us());
     switch (answer.verdict) {
     case ADDRESS_OK:
         return false;
@@ -179,8 +206,9 @@ bool http_admission_takes(struct http_exchange *exchange, enum err error, const 
         break;
     case ADDRESS_CUT:
         /* Others may use the connection as well, such as the clients of a partner's proxy. */
-        exchange->closes = !connection->has_authenticated ||
-                           ++connection->refused_in_a_row >= ADDRESS_REFUSED_IN_A_ROW_MAX;
+        exchange->closes =
+            !forwarded && (!connection->has_authenticated ||
+                              ++connection->refused_in_a_row >= ADDRESS_REFUSED_IN_A_ROW_MAX);
         break;
     }
     answer_busy(exchange, &answer);

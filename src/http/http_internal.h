@@ -114,9 +114,10 @@ struct http_connection {
     h2o_socket_t *socket;
     struct http_peer peer;
     bool is_tls;
-    bool is_of_proxy;            /* Forwarded counts. False after a header of the PROXY protocol */
-    struct proxy_protocol proxy; /* while PROXY */
-    struct address_ref address;  /* its place in the table of addresses */
+    bool is_of_proxy;             /* Forwarded counts. False after a header of the PROXY protocol */
+    struct proxy_protocol proxy;  /* while PROXY */
+    struct address_ref address;   /* its place in the table of addresses */
+    struct in6_addr known_client; /* of a proxy: the last client that was authenticated */
     enum connection_stage stage;
     size_t room[HTTP_ROOMS];     /* bytes of its exchanges */
     bool has_authenticated;      /* a caller with the right credentials has used it */

@@ -277,6 +277,19 @@ def test_one_wrong_key_does_not_lock_out_others_behind_the_address(make_gateway)
         assert all(is_accepted(gateway.ingress, source, right) for _ in range(10))
 
 
+def test_clients_behind_a_proxy_are_counted_one_by_one(make_gateway):
+    gateway = make_gateway({**COUNT_ALL, "PENSTOCK_INGRESS__ADDRESS_REQUESTS_PER_SECOND": "10", "PENSTOCK_INGRESS__PROXIES": "[127.0.0.8/32]"})
+
+    def statuses(wire, client, count):
+        return [wire.ask(f"GET /.env HTTP/1.1\r\nHost: a\r\nForwarded: for={client}\r\n\r\n".encode())[0] for _ in range(count)]
+
+    with Wire(gateway.ingress, "127.0.0.8") as proxy:
+        bad = statuses(proxy, "203.0.113.1", 300)
+        assert bad[:50] == [404] * 50 and set(bad[150:]) == {429}, bad
+        assert statuses(proxy, "203.0.113.2", 5) == [404] * 5, "another client, on the same connection"
+        assert proxy.ask(post_bytes(gateway.ready["api_key"], gateway.event(1)))[0] == 200
+
+
 def test_unknown_paths_are_429_and_then_cut(make_gateway):
     gateway = make_gateway({**COUNT_ALL, "PENSTOCK_INGRESS__ADDRESS_REQUESTS_PER_SECOND": "10"})
     with Wire(gateway.ingress, "127.0.0.5") as wire:

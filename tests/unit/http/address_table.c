@@ -196,6 +196,27 @@ Test(address_table, right_key_ends_the_refusal_of_an_address)
     address_table_close(table, good, true, 2 * S);
 }
 
+Test(address_table, clients_of_a_proxy_are_counted_without_connections)
+{
+    struct in6_addr bad = address("192.0.2.1"), good = address("192.0.2.2");
+    address_table_authenticated_at(table, &good, S);
+    enum address_verdict last = ADDRESS_OK;
+    for (unsigned i = 0; i < 30; i++) {
+        last = address_table_refused_at(table, &bad, true, S).verdict;
+        cr_expect(address_table_refused_at(table, &good, true, S).verdict <= ADDRESS_SLOW);
+    }
+    cr_expect_eq(last, ADDRESS_CUT);
+    cr_expect_eq(address_table_count(table).known, 1);
+    cr_expect_eq(address_table_count(table).open, 0);
+    address_table_authenticated_at(table, &bad, 2 * S);
+    cr_expect_eq(address_table_refused_at(table, &bad, true, 2 * S).verdict, ADDRESS_SLOW);
+    cr_expect_eq(address_table_count(table).known, 2);
+    struct address_ref ref = connect_from("192.0.2.1", 2 * S);
+    cr_expect_eq(address_table_count(table).known, 1, "it has a connection");
+    address_table_close(table, ref, false, 3 * S);
+    cr_expect_eq(address_table_count(table).known, 2);
+}
+
 Test(address_table, address_that_authenticates_has_ten_times_the_limits)
 {
     struct address_ref first = connect_from("192.0.2.1", S), ref;
