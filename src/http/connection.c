@@ -163,8 +163,7 @@ static enum worth worth_of(const struct http_connection *connection)
     return connection->server->options.closes_idle ? WORTH_IDLE : WORTH_KEPT;
 }
 
-void http_connections_make_room(
-    struct http_server *server, const struct http_connection *newcomer)
+void http_connections_make_room(struct http_server *server, const struct http_connection *newcomer)
 {
     struct http_connection *least = NULL;
     enum worth least_worth = WORTH_KEPT;

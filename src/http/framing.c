@@ -60,8 +60,8 @@ static const char bad_encoding[] = "Transfer-Encoding must be chunked.";
 static const char bad_host[] = "Host must be one name and an optional port.";
 static const char bad_chunk[] = "A chunk must begin with its size in hexadecimal digits and CR LF.";
 static const char bad_chunk_end[] = "The data of a chunk must be followed by CR LF.";
-static const char bad_extension[] =
-    "The extension of a chunk must have the form ;NAME or ;NAME=VALUE, and at most 1 KB (4 KB in all).";
+static const char bad_extension[] = "The extension of a chunk must have the form ;NAME or "
+                                    ";NAME=VALUE, and at most 1 KB (4 KB in all).";
 static const char bad_trailer[] =
     "A trailer must have the form NAME: VALUE. All trailers together have at most 8 KB.";
 static const char late_header[] =

@@ -29,11 +29,11 @@ struct framing {
     bool is_http_1_0, has_digits, is_blank; /* is_blank: after the last visible byte of the value */
     uint8_t matched;                        /* bytes matched of a fixed text */
     uint8_t name_len;
-    char name[20];       /* in lower case, cut to this size */
-    unsigned line_bytes; /* of a chunk's size and extension, or of a trailer */
+    char name[20];            /* in lower case, cut to this size */
+    unsigned line_bytes;      /* of a chunk's size and extension, or of a trailer */
     unsigned extension_bytes; /* of all chunks so far */
-    uint64_t left;       /* bytes left of the body or chunk */
-    const char *fault;   /* after FRAMING_FAULT: a sentence that says what is wrong */
+    uint64_t left;            /* bytes left of the body or chunk */
+    const char *fault;        /* after FRAMING_FAULT: a sentence that says what is wrong */
 };
 
 /* A zeroed struct is before the first request. */

@@ -86,6 +86,7 @@ static void want_flush(struct http_connection *connection)
 {
     if (list_is_empty(&connection->in_unflushed))
         list_add_tail(&connection->server->unflushed, &connection->in_unflushed);
+    http_server_want_flush(connection->server);
 }
 
 /* Receiving. */
@@ -335,7 +336,8 @@ static int on_invalid_frame(
     nghttp2_session *session, const nghttp2_frame *frame, int error, void *context)
 {
     /* A stream above the limit: the client may not have seen the limit yet. */
-    return spend(context, error == NGHTTP2_ERR_REFUSED_STREAM ? PATIENCE_REFUSED : PATIENCE_INVALID);
+    return spend(
+        context, error == NGHTTP2_ERR_REFUSED_STREAM ? PATIENCE_REFUSED : PATIENCE_INVALID);
 }
 
 /* Frames of types that RFC 9113 does not have must be ignored. libnghttp2 would do so silently. It
@@ -447,9 +449,8 @@ void http2_answer(struct http_exchange *exchange, const struct http_reply *reply
                                                fields, count, has_body ? &provider : NULL))
         nghttp2_submit_rst_stream(
             http2->session, NGHTTP2_FLAG_NONE, exchange->stream, NGHTTP2_INTERNAL_ERROR);
-    set_deadline(exchange,
-        connection->server->options.limits.answer_ms * US_PER_MS +
-            (int64_t)(exchange->reply.len / BODY_STEP_BYTES) * US_PER_SECOND);
+    set_deadline(exchange, connection->server->options.limits.answer_ms * US_PER_MS +
+                               (int64_t)(exchange->reply.len / BODY_STEP_BYTES) * US_PER_SECOND);
     if (exchange->closes)
         http2_drain(connection, true);
     want_flush(connection);

@@ -26,6 +26,7 @@
 #pragma GCC diagnostic pop
 
 #define HTTP_PATH_PARTS_MAX 4
+#define HTTP_CALLERS 256
 #define FORWARDED_FIELDS_MAX 16
 #define HTTP_REQUEST_ID "x-request-id"
 #define HTTP_NEVER INT64_MAX /* a deadline that never comes */
@@ -55,6 +56,8 @@ struct http_server {
 
     h2o_timeout_entry_t accept_pause; /* linked: full or out of descriptors, retries when due */
     h2o_timeout_entry_t tick;         /* linked: every 100 ms */
+    h2o_timeout_entry_t flush;        /* linked: HTTP/2 connections have frames to write */
+    h2o_timeout_entry_t end;          /* linked: the loop ends, and the last answers are written */
 
     struct list connections; /* of struct http_connection */
     unsigned connections_open;
@@ -64,8 +67,9 @@ struct http_server {
     struct list delayed;   /* of answers that admission.c sends later, the first one first */
     unsigned delayed_count;
 
-    size_t room_taken[HTTP_ROOMS];  /* bytes */
-    uint64_t request_ids, requests; /* see http_request_id */
+    size_t room_taken[HTTP_ROOMS];        /* bytes */
+    size_t room_of_callers[HTTP_CALLERS]; /* see room.c */
+    uint64_t request_ids, requests;       /* see http_request_id */
 
     int64_t date_s; /* what `date` says */
     char date[32];  /* of the date header */
@@ -185,6 +189,7 @@ struct http_exchange {
     size_t reply_sent;
 
     size_t room[HTTP_ROOMS]; /* bytes that it has taken */
+    size_t caller_room;      /* of these, those that count for its caller */
     struct head *head;       /* NULL after the handler has returned */
 };
 
@@ -199,6 +204,9 @@ static inline void http_server_go_online(struct http_server *server)
     server->online = true;
     server->online_mono_us = clock_mono_us();
 }
+
+/* server.c: HTTP/2 connections in `unflushed` are written in this turn. */
+void http_server_want_flush(struct http_server *server);
 
 /* connection.c */
 void http_connections_begin(struct http_server *server);
@@ -240,8 +248,7 @@ void http_exchange_read_forwarded(struct http_exchange *exchange);
 void http_connection_admit(struct http_connection *connection);
 /* Closes a connection, but not the newcomer (NULL: it is not accepted yet), to make room for it: one
  * that has never asked, then an idle one of a stranger. */
-void http_connections_make_room(
-    struct http_server *server, const struct http_connection *newcomer);
+void http_connections_make_room(struct http_server *server, const struct http_connection *newcomer);
 
 /* peer.c: reads the address of the far end. All zero if the system does not have it any more. */
 void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer);

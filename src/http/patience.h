@@ -30,8 +30,10 @@
     X(PATIENCE_LATE_DATA, 4, "late-data", "DATA for a request that is already answered or reset")  \
     X(PATIENCE_UNSEEN, 1, "ignored-frames", "1 KiB of frames that are ignored without a call")     \
     X(PATIENCE_RESET, 16, "resets", "a request was begun for nothing, by either side's reset")     \
-    X(PATIENCE_CANCEL, 4, "cancels", "a known caller gives up: a proxy may do so for many at once")   \
-    X(PATIENCE_REFUSED, 2, "refused-streams", "above the limit, which the client may not know yet")  \
+    X(PATIENCE_CANCEL, 4, "cancels",                                                               \
+        "a known caller gives up: a proxy may do so for many at once")                             \
+    X(PATIENCE_REFUSED, 2, "refused-streams",                                                      \
+        "above the limit, which the client may not know yet")                                      \
     X(PATIENCE_INVALID, 50, "invalid-frames", "the protocol does not allow the frame")             \
     X(PATIENCE_LARGE_HEAD, 500, "large-heads", "above the limit of a head, as no client sends it")
 

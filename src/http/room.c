@@ -2,11 +2,15 @@
 /*
  * Room: the memory of heads, bodies and answers, over all connections of a server.
  *
- * Each room has a part of http_options.room_bytes, and each connection can have a part of a room.
- * So strangers leave known callers their part, and one connection leaves the others theirs. Bytes
- * are taken as they arrive, not as they are announced.
+ * Each room has a part of http_options.room_bytes, and each connection and each known caller can
+ * have a part of a room. So strangers leave known callers their part, and one caller leaves the
+ * others theirs. Bytes are taken as they arrive, not as they are announced.
+ *
+ * Callers are counted by a hash of their name: two of them may share their part.
  */
 #include "http/http_internal.h"
+
+#define CALLER_PERCENT 25 /* of the room for bodies and answers */
 
 static const struct {
     unsigned percent;            /* of room_bytes */
@@ -14,12 +18,24 @@ static const struct {
 } shares[HTTP_ROOMS] = {
     [HTTP_ROOM_HEADS] = {20, 10}, [HTTP_ROOM_UNKNOWN] = {20, 10}, [HTTP_ROOM_BODIES] = {60, 25}};
 
+static size_t *room_of_caller(struct http_exchange *exchange)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    for (const char *at = exchange->caller; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * 16777619u;
+    return &exchange->server->room_of_callers[hash % HTTP_CALLERS];
+}
+
 static void add(struct http_exchange *exchange, enum http_room room, size_t bytes)
 {
     exchange->server->room_taken[room] += bytes;
     exchange->room[room] += bytes;
     if (exchange->connection)
         exchange->connection->room[room] += bytes;
+    if (room == HTTP_ROOM_BODIES && exchange->caller[0]) {
+        exchange->caller_room += bytes;
+        *room_of_caller(exchange) += bytes;
+    }
 }
 
 bool http_room_take(struct http_exchange *exchange, enum http_room room, size_t bytes)
@@ -31,6 +47,9 @@ bool http_room_take(struct http_exchange *exchange, enum http_room room, size_t 
         return false;
     if (exchange->connection && exchange->connection->room[room] > 0 &&
         exchange->connection->room[room] + bytes > of_connection)
+        return false;
+    if (room == HTTP_ROOM_BODIES && exchange->caller[0] &&
+        *room_of_caller(exchange) + bytes > limit / 100 * CALLER_PERCENT)
         return false;
     add(exchange, room, bytes);
     return true;
@@ -44,10 +63,16 @@ void http_room_force(struct http_exchange *exchange, enum http_room room, size_t
 void http_room_give(struct http_exchange *exchange, enum http_room room, size_t bytes)
 {
     exchange->room[room] -= bytes;
-    if (exchange->server)
-        exchange->server->room_taken[room] -= bytes;
     if (exchange->connection)
         exchange->connection->room[room] -= bytes;
+    if (!exchange->server)
+        return;
+    exchange->server->room_taken[room] -= bytes;
+    if (room == HTTP_ROOM_BODIES && exchange->caller_room > 0) {
+        size_t of_caller = bytes < exchange->caller_room ? bytes : exchange->caller_room;
+        exchange->caller_room -= of_caller;
+        *room_of_caller(exchange) -= of_caller;
+    }
 }
 
 void http_room_give_all(struct http_exchange *exchange)

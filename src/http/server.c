@@ -79,16 +79,27 @@ static void on_tick(h2o_timeout_entry_t *entry)
     server->options.on_tick(server->options.context);
 }
 
-static void flush_all(struct http_server *server)
+static void on_flush(h2o_timeout_entry_t *entry)
 {
+    struct http_server *server = CONTAINER_OF(entry, struct http_server, flush);
     while (!list_is_empty(&server->unflushed))
         http2_flush(CONTAINER_OF(server->unflushed.next, struct http_connection, in_unflushed));
 }
 
-static void turn(struct http_server *server, int32_t wait_ms)
+void http_server_want_flush(struct http_server *server)
 {
-    h2o_evloop_run(server->loop, wait_ms);
-    flush_all(server);
+    if (!h2o_timeout_is_linked(&server->flush))
+        h2o_timeout_link(server->loop, &server->zero_timeout, &server->flush);
+}
+
+/* The last answers. They are written from the loop, as all others: h2o does not expect that a write
+ * is complete before the loop runs. */
+static void on_end(h2o_timeout_entry_t *entry)
+{
+    struct http_server *server = CONTAINER_OF(entry, struct http_server, end);
+    http_admission_tick(server, true);
+    http_exchanges_abandon(server);
+    on_flush(&server->flush);
 }
 
 static void fill_in(struct http_limits *limits)
@@ -132,6 +143,8 @@ enum err http_server_new(const struct http_options *options, struct http_server 
     h2o_timeout_init(server->loop, &server->hundred_ms_timeout, 100);
     http_connections_begin(server);
     server->tick = (h2o_timeout_entry_t){.cb = on_tick};
+    server->flush = (h2o_timeout_entry_t){.cb = on_flush};
+    server->end = (h2o_timeout_entry_t){.cb = on_end};
     h2o_timeout_link(server->loop, &server->hundred_ms_timeout, &server->tick);
     if (mailbox_fd >= 0) {
         server->mailbox_socket =
@@ -164,15 +177,15 @@ void http_server_stop(struct http_server *server)
     server->stopping = true;
 }
 
-/* With TLS, a connection ends some turns after it was closed. In the last turn, h2o frees sockets.
- * */
+/* With TLS, a connection ends some turns after it was closed. In the last turn, h2o frees
+ * sockets. */
 static void close_connections(struct http_server *server)
 {
-    http_exchanges_abandon(server);
-    flush_all(server);
+    h2o_timeout_link(server->loop, &server->zero_timeout, &server->end);
+    h2o_evloop_run(server->loop, 0);
     http_connections_cut(server);
     for (int i = 0; i < TURNS_TO_CLOSE_MAX && server->connections_open > 0; i++)
-        turn(server, TURN_TO_CLOSE_MS);
+        h2o_evloop_run(server->loop, TURN_TO_CLOSE_MS);
     assert(server->connections_open == 0);
     h2o_evloop_run(server->loop, 0);
 }
@@ -184,18 +197,19 @@ static void shut(struct http_server *server)
     if (server->closing)
         return;
     server->closing = true;
-    http_admission_tick(server, true);
     if (server->mailbox_socket)
         h2o_socket_close(server->mailbox_socket);
     close_connections(server);
     h2o_timeout_unlink(&server->tick);
+    h2o_timeout_unlink(&server->flush);
+    h2o_timeout_unlink(&server->end);
     go_offline(server);
 }
 
 void http_server_run(struct http_server *server)
 {
     while (!server->stopping) {
-        turn(server, INT32_MAX);
+        h2o_evloop_run(server->loop, INT32_MAX);
         end_turn(server);
     }
     shut(server);

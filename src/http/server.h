@@ -73,7 +73,7 @@ struct http_options {
     const struct network *proxies;
     unsigned proxies_count;
     bool proxy_protocol;
-    bool closes_idle; /* it also replaces one whose requests are all answered */
+    bool closes_idle;   /* it also replaces one whose requests are all answered */
     bool knows_callers; /* handlers call http_set_caller: idle connections of others are replaced */
     struct http_limits limits;
     struct refusals *refusals; /* counts and logs what is refused, shared; NULL: nobody does */

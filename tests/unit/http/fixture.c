@@ -139,13 +139,22 @@ static void on_tick(void *context)
         atomic_store(&fixture->was_offline_in_handler, true);
 }
 
+static void note_friend(struct http_exchange *exchange)
+{
+    struct slice name = http_header(exchange, "x-name");
+    char text[16] = "friend";
+    if (name.len && name.len < sizeof text)
+        snprintf(text, sizeof text, "%.*s", SLICE_ARGS(name));
+    http_set_caller(exchange, text);
+}
+
 /* Knows the caller who says so. */
 static void admit_friend(struct http_exchange *exchange, void *context)
 {
     struct fixture *fixture = context;
     atomic_fetch_add(&fixture->heads, 1);
     if (slice_equals_string(http_header(exchange, "x-one"), "friend"))
-        http_set_caller(exchange, "friend");
+        note_friend(exchange);
     else
         http_answer_problem(exchange, ERR_UNAUTHENTICATED, "Say friend.", NULL);
 }
