@@ -202,6 +202,7 @@ def stalled_pipe():
     os.close(writer)
 
 
+@pytest.mark.once  # the shim is of the dev build
 @pytest.mark.parametrize("stdout", ["read", "stalled"])
 def test_output_that_nobody_reads_holds_nothing_up(tmp_path, stalled_pipe, stdout):
     """Neither stderr, with what a library prints on a loop, nor the live lines on stdout; nor the end."""
@@ -229,6 +230,7 @@ def test_output_that_nobody_reads_holds_nothing_up(tmp_path, stalled_pipe, stdou
             process.wait()
 
 
+@pytest.mark.once
 def test_what_a_library_prints_is_logged_a_few_times_a_second_and_counted(make_gateway):
     gateway = make_gateway(NOISY)
     noisy = make_it_print(gateway.ingress, connections=1, reads=30)

@@ -162,7 +162,7 @@ static void admit_friend(struct http_exchange *exchange, void *context)
 static const struct http_route routes[] = {
     {"POST", "/friend", handle_echo, .admit = admit_friend,
         .body_bytes_max = FIXTURE_LARGE_BODY_BYTES_MAX},
-    {"POST", "/friend/huge", handle_echo, .admit = admit_friend,
+    {"POST", "/friend/huge", handle_now, .admit = admit_friend,
         .body_bytes_max = FIXTURE_HUGE_BODY_BYTES_MAX},
     {"GET", "/now", handle_now},
     {"POST", "/echo", handle_echo},
