@@ -10,6 +10,7 @@
  */
 #include "http/forwarded.h"
 #include "http/http_internal.h"
+#include "runtime/log.h"
 
 #include <arpa/inet.h>
 
@@ -27,6 +28,20 @@ bool http_peer_is_proxy(struct http_server *server, const struct http_peer *peer
     return is_proxy(&peer->address, server);
 }
 
+/* The fault says what to change in the proxy's configuration. */
+static void close_for_fault(struct http_connection *connection, const char *fault)
+{
+    struct http_server *server = connection->server;
+    int64_t now_us = clock_mono_us();
+    http_note_cut(connection, REFUSAL_PROXY_HEADER, 0);
+    if (now_us >= server->proxy_log_mono_us) {
+        log_warn("a connection of a proxy was closed address=%s reason=\"%s\"",
+            connection->peer.text, fault);
+        server->proxy_log_mono_us = now_us + US_PER_SECOND;
+    }
+    http_connection_close(connection, true);
+}
+
 static void on_bytes(h2o_socket_t *socket, const char *error)
 {
     struct http_connection *connection = socket->data;
@@ -42,8 +57,7 @@ static void on_bytes(h2o_socket_t *socket, const char *error)
     if (step == PROXY_PROTOCOL_MORE)
         return;
     if (step == PROXY_PROTOCOL_FAULT) {
-        http_note_cut(connection, REFUSAL_PROXY_HEADER, 0);
-        http_connection_close(connection, true);
+        close_for_fault(connection, fault);
         return;
     }
     struct in6_addr address;

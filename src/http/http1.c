@@ -400,6 +400,15 @@ static void on_bytes(h2o_socket_t *socket, const char *error)
         work(connection);
 }
 
+/* An empty input has no address. */
+static struct slice bytes_to_walk(const struct http_connection *connection)
+{
+    const h2o_buffer_t *input = connection->socket->input;
+    size_t walked = connection->http1->head_bytes;
+    return input->size > walked ? slice_of(input->bytes + walked, input->size - walked)
+                                : slice_of("", 0);
+}
+
 /* Uses the bytes of the input until a request is complete, or until they are used up. */
 static void work(struct http_connection *connection)
 {
@@ -408,10 +417,8 @@ static void work(struct http_connection *connection)
     while (may_walk(http1)) {
         struct slice data = {0};
         size_t used;
-        enum framing_event event = framing_next(&http1->framing,
-            slice_of(
-                socket->input->bytes + http1->head_bytes, socket->input->size - http1->head_bytes),
-            &used, &data);
+        enum framing_event event =
+            framing_next(&http1->framing, bytes_to_walk(connection), &used, &data);
         if (event != FRAMING_MORE) {
             on_event(connection, event, used, data);
             continue;

@@ -74,8 +74,9 @@ struct http_server {
     int64_t date_s; /* what `date` says */
     char date[32];  /* of the date header */
 
-    int64_t tls_log_mono_us; /* from then on a failed handshake is logged again */
-    unsigned tls_unlogged;   /* handshakes that have failed since the last line */
+    int64_t tls_log_mono_us;   /* from then on a failed handshake is logged again */
+    unsigned tls_unlogged;     /* handshakes that have failed since the last line */
+    int64_t proxy_log_mono_us; /* the same for a header of the PROXY protocol that is wrong */
 
     uint64_t turns;         /* see http_turn */
     bool online;            /* for RCU, in this turn */

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from support.certificates import Certificates
 from support.ports import free_port
+from support.wait import wait_for
 
 OWN, OTHER = "203.0.113.7", "198.51.100.9"
 HERE = "127.0.0.1"
@@ -90,6 +91,13 @@ def test_proxy_protocol_says_it_for_the_whole_connection(make_gateway):
     assert status == 403 and HERE in body, body
     assert send(gateway, request_of(gateway, 5))[0] == 0, "without a header the connection ends"
     assert gateway.metric('penstock_refusals_total{reason="proxy-header"}') == 1
+    wait_for(lambda: "does not begin with a PROXY protocol header" in gateway.stderr, "the log says why")
+
+
+def test_version_1_of_the_proxy_protocol_is_refused_with_its_reason(make_gateway):
+    gateway = make_gateway({"PENSTOCK_INGRESS__PROXIES": "[127.0.0.0/8]", "PENSTOCK_INGRESS__PROXY_PROTOCOL": "true"})
+    assert send(gateway, f"PROXY TCP4 {OWN} 192.0.2.1 40000 443\r\n".encode() + request_of(gateway, 1))[0] == 0
+    wait_for(lambda: "uses version 1 of the PROXY protocol" in gateway.stderr, "the log says why")
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["in_two_pieces", "in_one_piece"])
