@@ -57,8 +57,6 @@ struct http2 {
     bool has_left; /* it was idle for too long, and has the final GOAWAY */
 };
 
-/* Settings. */
-
 static nghttp2_session_callbacks *callbacks; /* both are shared and never change */
 static nghttp2_option *session_options;
 
@@ -89,8 +87,6 @@ static void want_flush(struct http_connection *connection)
         list_add_tail(&connection->server->unflushed, &connection->in_unflushed);
     http_server_want_flush(connection->server);
 }
-
-/* Receiving. */
 
 /* The deadline of the connection: for the head that is being received, or for being idle. Requests
  * and answers have their own. */
@@ -355,14 +351,12 @@ static int on_unknown_frame(
     return NGHTTP2_ERR_CANCEL;
 }
 
-/*
- * Counts the resets that libnghttp2 sends because of the client's frames.
+/* Counts the resets that libnghttp2 sends because of the client's frames.
  *
  * An answer that was written before the end of the body ends the stream with a reset without an
  * error (RFC 9113 section 8.1), so that the client stops to send. With a body that fits into the
  * window the client has a second before that: the body ends by then, and no reset is needed.
- * libcurl 7.88 loses an answer that is reset while it sends (8 of 100 requests with a wrong key).
- */
+ * libcurl 7.88 loses an answer that is reset while it sends (8 of 100 requests with a wrong key). */
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct http2 *http2 = context;
@@ -486,8 +480,6 @@ void http2_exchange_late(struct http_exchange *exchange)
         is_answered ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);
     want_flush(connection);
 }
-
-/* Writing. */
 
 static void on_written(h2o_socket_t *socket, const char *error)
 {

@@ -247,8 +247,8 @@ void http_exchange_read_forwarded(struct http_exchange *exchange);
 
 /* connection.c: the address of the peer is known. May close the connection. */
 void http_connection_admit(struct http_connection *connection);
-/* Closes a connection, but not the newcomer (NULL: it is not accepted yet), to make room for it: one
- * that has never asked, then an idle one of a stranger. */
+/* Closes a connection, but not the newcomer (NULL: it is not accepted yet), to make room for it:
+ * one that has never asked, then an idle one of a stranger. */
 void http_connections_make_room(struct http_server *server, const struct http_connection *newcomer);
 
 /* peer.c: reads the address of the far end. All zero if the system does not have it any more. */

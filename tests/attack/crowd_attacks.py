@@ -330,8 +330,8 @@ def connect_flood(target):
 
 @attack("stalled-log", "unknown frames on 6 connections, while nobody reads the stderr", stalls_stderr=True, is_short=True)
 def stalled_log(target):
-    blob = START + frame(0x42, payload=bytes(20)) * 5600
-    return lambda: crowd(target, 6, lambda number: itertools.repeat(blob, 50), "h2", addresses=6)
+    blob = frame(0x42, payload=bytes(20)) * 5600
+    return lambda: crowd(target, 6, lambda number: itertools.chain([START], itertools.repeat(blob, 50)), "h2", addresses=6)
 
 
 @attack("stalled-log-requests", "the same with refused requests", stalls_stderr=True, bounded="lines that cannot be written are dropped")

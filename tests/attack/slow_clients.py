@@ -296,5 +296,5 @@ def h1_batch(job, state):
 @slow("slow-h1-reader", "HTTP/1.1, the answer of a batch, read in 5 s", 5, is_long=True, connections=5)
 def h1_reader(job, state):
     wire, body = h1(job, state), job.batch(200000)
-    wire.send_all(h1_head(job, b"Content-Length: %d" % len(body), path=b"/v1/events/batch", media=b"application/x-ndjson"))
+    wire.send_all(h1_head(job, b"Content-Length: %d" % len(body), path=b"/v1/events/batch", media=b"application/x-ndjson") + body)
     return h1_answer(wire, pause=0.1, size=4096)
