@@ -43,7 +43,6 @@ enum config_queue_kind { CONFIG_QUEUE_DIRECT, CONFIG_QUEUE_RABBITMQ };
  */
 struct config {
     struct config_roles roles;
-    char data_directory[4001];
     int64_t partitions, shards, bytes_in_flight_max, reserve_bytes;
     int64_t retention_bodies_us, retention_history_us;
     int64_t queue_kind; /* enum config_queue_kind */
@@ -51,9 +50,9 @@ struct config {
     char broker_vhost[256];
     char broker_credentials_file[4001], broker_ca_file[4001], broker_certificate_file[4001],
         broker_key_file[4001];
-    bool broker_tls, broker_taps;
     int64_t broker_heartbeat_us, broker_confirm_timeout_us, broker_lag_us_max;
     int64_t broker_window, broker_prefetch, broker_prefetch_bytes;
+    char data_directory[4001];
     char intake_partner[65];
     char leader_url[1025];
     char leader_token_file[4001], leader_ca_file[4001];
@@ -61,14 +60,12 @@ struct config {
     char ingress_certificate_file[4001], ingress_key_file[4001], ingress_client_ca_file[4001];
     int64_t ingress_threads, ingress_connections_max;
     struct config_networks ingress_proxies;
-    bool ingress_proxy_protocol;
     int64_t address_connections_max, address_connections_per_s, address_requests_per_s,
         address_failures_max;
     struct config_networks address_exempt;
     int64_t partner_events_per_s, partner_events_burst, partner_bytes_per_s, partner_bytes_burst;
     char admin_listen[256], admin_tls_listen[256];
     char admin_certificate_file[4001], admin_key_file[4001], admin_client_ca_file[4001];
-    bool admin_allow_cleartext;
     struct config_addresses admin_hosts;
     char admin_token_file[4001], admin_readonly_token_file[4001];
     struct type_list critical_types, optional_types, guarded_types, allowed_types;
@@ -77,11 +74,11 @@ struct config {
     int64_t retry_after_us_max;
     int64_t in_flight_per_endpoint, in_flight_per_shard, active_per_endpoint;
     struct config_networks allow_networks;
-    bool paused, allow_http;
-    char ca_file[4001];
     int64_t drain_us;
     int64_t log_level; /* enum log_level */
-    bool core_dumps;
+    char ca_file[4001];
+    bool broker_tls, broker_taps, paused, allow_http, core_dumps;
+    bool ingress_proxy_protocol, admin_allow_cleartext;
 };
 
 void config_defaults(struct config *ret_config);

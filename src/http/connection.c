@@ -169,7 +169,7 @@ void http_connections_make_room(struct http_server *server, const struct http_co
     enum worth least_worth = WORTH_KEPT;
     list_for_each (link, &server->connections) {
         struct http_connection *connection = connection_of(link);
-        enum worth worth = connection == newcomer ? WORTH_KEPT : worth_of(connection);
+        enum worth worth = newcomer && connection == newcomer ? WORTH_KEPT : worth_of(connection);
         if (worth < least_worth) {
             least = connection;
             least_worth = worth;

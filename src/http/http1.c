@@ -330,7 +330,9 @@ static void reject(struct http_connection *connection, enum err error, const cha
 {
     struct http1 *http1 = connection->http1;
     http1->is_broken = true;
-    if (!http1->exchange && !begin_exchange(connection))
+    if (!http1->exchange)
+        (void)begin_exchange(connection);
+    if (!http1->exchange)
         return;
     if (http1->exchange->state == EXCHANGE_RECEIVING)
         http_answer_problem(http1->exchange, error, detail, NULL);

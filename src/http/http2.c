@@ -356,7 +356,7 @@ static int on_unknown_frame(
  * An answer that was written before the end of the body ends the stream with a reset without an
  * error (RFC 9113 section 8.1), so that the client stops to send. With a body that fits into the
  * window the client has a second before that: the body ends by then, and no reset is needed.
- * libcurl 7.88 loses an answer that is reset while it sends (8 of 100 requests with a wrong key). */
+ * libcurl 7.88 loses an answer that is reset while it sends (8 of 100 with a wrong key). */
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct http2 *http2 = context;
@@ -414,9 +414,9 @@ static ssize_t read_reply(nghttp2_session *session, int32_t stream, uint8_t *byt
 
 static nghttp2_nv field_of(const char *name, struct slice value)
 {
-    return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name,
+    return (nghttp2_nv){.name = (uint8_t *)name,
         .namelen = strlen(name),
-        .value = (uint8_t *)(uintptr_t)value.data,
+        .value = (uint8_t *)value.data,
         .valuelen = value.len};
 }
 

@@ -13,7 +13,7 @@ static void print_address(struct http_peer *peer)
 
 void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer)
 {
-    struct sockaddr_storage storage;
+    struct sockaddr_storage storage = {0};
     socklen_t len = sizeof storage;
     *ret_peer = (struct http_peer){.text = "-"};
     if (getpeername(h2o_socket_get_fd(socket), (struct sockaddr *)&storage, &len) != 0)
