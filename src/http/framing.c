@@ -8,6 +8,8 @@
 #define CHUNK_LINE_BYTES_MAX 1024
 #define TRAILER_BYTES_MAX 8192
 #define EXTENSION_BYTES_MAX 4096 /* of all chunks of a body */
+#define SMALL_CHUNK_BYTES 16
+#define SMALL_CHUNKS_MAX 8192 /* of a body */
 
 enum state {
     START, /* an empty line is allowed: old clients send one after a body */
@@ -59,6 +61,7 @@ static const char bad_length[] = "Content-Length must be a number.";
 static const char bad_encoding[] = "Transfer-Encoding must be chunked.";
 static const char bad_host[] = "Host must be one name and an optional port.";
 static const char bad_chunk[] = "A chunk must begin with its size in hexadecimal digits and CR LF.";
+static const char small_chunks[] = "The body has too many chunks of a few bytes. Send larger ones.";
 static const char bad_chunk_end[] = "The data of a chunk must be followed by CR LF.";
 static const char bad_extension[] = "The extension of a chunk must have the form ;NAME or "
                                     ";NAME=VALUE, and at most 1 KB (4 KB in all).";
@@ -375,6 +378,9 @@ static const char *walk_chunk(struct framing *framing, char byte)
         framing->state = byte == ';' ? EXTENSION_FIRST : CHUNK_SIZE_LF;
         return chunk_line_byte(framing);
     case CHUNK_SIZE_LF:
+        if (framing->left > 0 && framing->left < SMALL_CHUNK_BYTES &&
+            ++framing->small_chunks > SMALL_CHUNKS_MAX)
+            return small_chunks;
         framing->state = framing->left > 0 ? CHUNK_DATA : TRAILER_FIRST;
         framing->line_bytes = 0;
         return byte == '\n' ? NULL : bad_extension;

@@ -32,6 +32,7 @@ struct framing {
     char name[20];            /* in lower case, cut to this size */
     unsigned line_bytes;      /* of a chunk's size and extension, or of a trailer */
     unsigned extension_bytes; /* of all chunks so far */
+    unsigned small_chunks;    /* so far */
     uint64_t left;            /* bytes left of the body or chunk */
     const char *fault;        /* after FRAMING_FAULT: a sentence that says what is wrong */
 };

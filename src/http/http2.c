@@ -194,6 +194,8 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *fram
         if (is_old(http2, frame->stream_id))
             return count_old(http2, frame);
         begin_block(http2, frame->stream_id);
+        if (exchange_of(http2, frame->stream_id) && spend(http2, PATIENCE_TRAILER))
+            return NGHTTP2_ERR_CALLBACK_FAILURE;
         return count_block(http2, frame->length);
     case NGHTTP2_CONTINUATION:
         return count_continuation(http2, frame);

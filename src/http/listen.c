@@ -9,7 +9,7 @@
 
 /* h2o reads a socket until it is empty, so this limits the bytes that one connection brings per
  * turn. Connections inherit it. It is set before listen(), so that the TCP window respects it. */
-#define RECEIVE_BUFFER_BYTES (64 * 1024)
+#define RECEIVE_BUFFER_BYTES (32 * 1024)
 
 static bool parse_port(const char *text, in_port_t *ret_port)
 {

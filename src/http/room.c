@@ -10,7 +10,7 @@
  */
 #include "http/http_internal.h"
 
-#define CALLER_PERCENT 25 /* of the room for bodies and answers */
+#define CALLER_PERCENT 40 /* of the room for bodies and answers */
 
 static const struct {
     unsigned percent;            /* of room_bytes */

@@ -35,7 +35,7 @@
  *   idle    load balancers keep connections for a minute, so it must be longer
  */
 static const struct http_limits default_limits = {.handshake_ms = 5000,
-    .first_ms = 10000,
+    .first_ms = 5000,
     .head_ms = 5000,
     .body_ms = 10000,
     .answer_ms = 10000,

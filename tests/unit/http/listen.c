@@ -92,7 +92,7 @@ Test(listen, socket_has_a_bounded_buffer_and_does_not_block)
     int fd = -1;
     cr_assert_eq(http_listen(&address, len, &fd), OK);
     cr_assert_eq(
-        socket_option(fd, SO_RCVBUF), 2 * 64 * 1024); /* Linux doubles it for its own use */
+        socket_option(fd, SO_RCVBUF), 2 * 32 * 1024); /* Linux doubles it for its own use */
     cr_assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
     cr_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     close(fd);
