@@ -93,7 +93,8 @@ def bodies_held_no_key(target):
     return lambda: crowd(target, 300, lambda number: [opening, body])
 
 
-@attack("h1-heads-held", "400 KB of head on 500 connections", H1, seconds=6, is_short=True)
+@attack("h1-heads-held", "400 KB of head on 500 connections", H1, seconds=6, cut_within=4.5, is_short=True,
+        bounded="answered with 431, and then 2 s to read that")
 def heads_held(target):
     opening = b"GET / HTTP/1.1\r\nHost: a\r\n" + (b"A: " + b"b" * 4000 + b"\r\n") * 100
     return lambda: crowd(target, 500, lambda number: [opening])
