@@ -115,6 +115,7 @@ void http_set_caller(struct http_exchange *exchange, const char *id)
 {
     struct http_connection *connection = exchange->connection;
     memcpy(exchange->caller, id, strnlen(id, sizeof exchange->caller - 1));
+    http_room_set_caller(exchange);
     if (!connection)
         return;
     connection->refused_in_a_row = 0;

@@ -48,6 +48,7 @@ struct http_exchange *http_exchange_new(struct http_connection *connection, int3
     exchange->head = memory_new_raw(sizeof *exchange->head);
     head_begin(exchange->head);
     /* Strangers who fill the room of heads do not hinder callers who are known. */
+    exchange->caller_bucket = connection->caller_bucket;
     exchange->head_room = connection->has_authenticated ? HTTP_ROOM_BODIES : HTTP_ROOM_HEADS;
     if (!http_exchange_head_has_room(exchange)) {
         http_exchange_drop(exchange);

@@ -126,6 +126,7 @@ struct http_connection {
     enum connection_stage stage;
     size_t room[HTTP_ROOMS];     /* bytes of its exchanges */
     bool has_authenticated;      /* a caller with the right credentials has used it */
+    unsigned caller_bucket;      /* of its last caller; see room.c */
     unsigned refused_in_a_row;   /* over the limit of its address, since then */
     bool has_asked;              /* a whole head was received */
     int64_t deadline_mono_us;    /* of the phase that it is in; HTTP_NEVER: none */
@@ -191,6 +192,7 @@ struct http_exchange {
 
     size_t room[HTTP_ROOMS]; /* bytes that it has taken */
     size_t caller_room;      /* of these, those that count for its caller */
+    unsigned caller_bucket;  /* of room_of_callers; 0: nobody is known yet */
     struct head *head;       /* NULL after the handler has returned */
 };
 
@@ -306,6 +308,8 @@ bool http_room_take(struct http_exchange *exchange, enum http_room room, size_t 
 void http_room_force(struct http_exchange *exchange, enum http_room room, size_t bytes);
 void http_room_give(struct http_exchange *exchange, enum http_room room, size_t bytes);
 void http_room_give_all(struct http_exchange *exchange);
+/* The caller is known: what the exchange has, and takes later, counts for it. */
+void http_room_set_caller(struct http_exchange *exchange);
 /* The exchange leaves its connection, and keeps what it has. */
 void http_room_leave(struct http_exchange *exchange);
 

@@ -6,7 +6,8 @@
  * have a part of a room. So strangers leave known callers their part, and one caller leaves the
  * others theirs. Bytes are taken as they arrive, not as they are announced.
  *
- * Callers are counted by a hash of their name: two of them may share their part.
+ * Callers are counted by a hash of their name: two of them may share their part. Until the caller
+ * of a request is known, it is the last one of the connection.
  */
 #include "http/http_internal.h"
 
@@ -20,10 +21,7 @@ static const struct {
 
 static size_t *room_of_caller(struct http_exchange *exchange)
 {
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    for (const char *at = exchange->caller; *at; at++)
-        hash = (hash ^ (unsigned char)*at) * 16777619u;
-    return &exchange->server->room_of_callers[hash % HTTP_CALLERS];
+    return &exchange->server->room_of_callers[exchange->caller_bucket];
 }
 
 static void add(struct http_exchange *exchange, enum http_room room, size_t bytes)
@@ -32,7 +30,7 @@ static void add(struct http_exchange *exchange, enum http_room room, size_t byte
     exchange->room[room] += bytes;
     if (exchange->connection)
         exchange->connection->room[room] += bytes;
-    if (room == HTTP_ROOM_BODIES && exchange->caller[0]) {
+    if (room == HTTP_ROOM_BODIES && exchange->caller_bucket) {
         exchange->caller_room += bytes;
         *room_of_caller(exchange) += bytes;
     }
@@ -48,7 +46,7 @@ bool http_room_take(struct http_exchange *exchange, enum http_room room, size_t 
     if (exchange->connection && exchange->connection->room[room] > 0 &&
         exchange->connection->room[room] + bytes > of_connection)
         return false;
-    if (room == HTTP_ROOM_BODIES && exchange->caller[0] &&
+    if (room == HTTP_ROOM_BODIES && exchange->caller_bucket &&
         *room_of_caller(exchange) + bytes > limit / 100 * CALLER_PERCENT)
         return false;
     add(exchange, room, bytes);
@@ -85,4 +83,18 @@ void http_room_leave(struct http_exchange *exchange)
 {
     for (enum http_room room = 0; exchange->connection && room < HTTP_ROOMS; room++)
         exchange->connection->room[room] -= exchange->room[room];
+}
+
+void http_room_set_caller(struct http_exchange *exchange)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    for (const char *at = exchange->caller; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * 16777619u;
+    if (exchange->caller_bucket)
+        *room_of_caller(exchange) -= exchange->caller_room;
+    exchange->caller_bucket = 1 + hash % (HTTP_CALLERS - 1);
+    exchange->caller_room = exchange->room[HTTP_ROOM_BODIES];
+    *room_of_caller(exchange) += exchange->caller_room;
+    if (exchange->connection)
+        exchange->connection->caller_bucket = exchange->caller_bucket;
 }
