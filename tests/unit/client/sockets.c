@@ -20,7 +20,8 @@ static struct loop loop;
 static struct sockets sockets;
 static int pair[2];
 static unsigned ready;
-static uint32_t ready_events;
+static uint32_t ready_events;      /* of the last call */
+static uint32_t ready_events_read; /* of the last call that said readable */
 static bool keeps_wish;
 static struct timer stopper;
 
@@ -29,6 +30,8 @@ static void on_ready(void *context, void *owner, int fd, uint32_t events)
     char byte;
     ready++;
     ready_events = events;
+    if (events & EPOLLIN)
+        ready_events_read = events;
     if (keeps_wish)
         return;
     while (read(fd, &byte, 1) == 1) {
@@ -48,6 +51,7 @@ static void begin(void)
     sockets = (struct sockets){.loop = &loop, .on_ready = on_ready};
     timer_init(&stopper, on_stop);
     ready = 0;
+    ready_events_read = 0;
 }
 
 static void end(void)
@@ -160,7 +164,7 @@ Test(sockets, wish_to_write_that_changes_nothing_is_held)
     send_byte();
     turn();
     cr_expect_gt(ready, before);
-    cr_expect_eq(ready_events, EPOLLIN | EPOLLOUT, "what is read may allow to write");
+    cr_expect_eq(ready_events_read, EPOLLIN | EPOLLOUT, "what is read may allow to write");
 
     char byte;
     cr_expect_eq(read(pair[0], &byte, 1), 1);
@@ -168,7 +172,8 @@ Test(sockets, wish_to_write_that_changes_nothing_is_held)
     turn();
     before = ready;
     sockets_wish(&sockets, pair[0], EPOLLIN | EPOLLOUT, NULL);
-    turn();
+    for (unsigned i = 0; i < 20; i++)
+        turn(); /* 40 ms: a hold would report at most four times */
     cr_expect_geq(ready, before + WRITABLE_EVENTS_MAX, "the hold has ended");
 }
 
