@@ -79,6 +79,12 @@ def silent_prefaces(target):
     return lambda: crowd(target, 1100, lambda number: [START], "h2")
 
 
+@attack("prefaces-1000", "the preface on each of 1000 connections from 250 addresses", seconds=4,
+        bounded="idle connections cost little, and have 10 s for a first request")
+def prefaces_1000(target):
+    return lambda: crowd(target, 1000, lambda number: [START], "h2", addresses=250)
+
+
 @attack("hostile-1000", "1000 connections that do the worst that each may", seconds=8,
         bounded="memory of all connections has one budget")
 def hostile_1000(target):
