@@ -7,209 +7,34 @@
  * for a request that was admitted to a route with larger bodies, and only for this stream. What has
  * arrived on a stream is never credited back, so a stream cannot send more than its window.
  *
- * Useless work. Each frame that does not bring a request forward is counted (patience.h). A
- * connection that exceeds its credit is cut at once, without an answer.
+ * http2_frames.c counts what frames cost. A connection that costs too much is cut at once, without
+ * an answer.
  *
  * Frames to send are collected and written once, at the end of the turn.
  */
-#include "http/http_internal.h"
-#include "http/patience.h"
+#include "http/http2_internal.h"
 
 #include "base/memory.h"
 #include "runtime/metrics.h"
 
 #include <dlfcn.h>
-#include <nghttp2/nghttp2.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define STREAMS_MAX 100
-#define STREAM_WINDOW_BYTES (64 * 1024 + 1) /* one more than an event, so that 413 is seen */
 #define CONNECTION_WINDOW_BYTES (4 * 1024 * 1024)
-#define HEAD_BLOCK_BYTES_MAX (32 * 1024) /* before decoding; cut beyond it */
-#define HEAD_FIELDS_CUT 1024             /* after decoding; cut beyond it */
 #define ACKS_WAITING_MAX 100
-#define FRAME_HEAD_BYTES 9
 #define LEAVE_US (2 * US_PER_SECOND)
-#define CONTINUATIONS_MAX 64 /* counted with partial reads; HEAD_BLOCK_BYTES_MAX bounds them */
-#define SET_HEADERS_MAX 4
-#define PREFACE_BYTES 24
-#define UNSEEN_BYTES 1024 /* each costs patience */
-#define BODY_STEP_BYTES (64 * 1024)
+#define CONTINUATIONS_MAX 64    /* counted with partial reads; the bytes of a head bound them */
 #define LINGER_US US_PER_SECOND /* after an answer that was written before the end of the body */
-
-struct http2 {
-    struct http_connection *connection;
-    nghttp2_session *session;
-    struct patience patience;
-    int64_t now_mono_us;   /* of the read that is being handled */
-    const char *cut;       /* why the connection is to be cut; NULL: it is not */
-    int32_t last_stream;   /* the highest that a head was for */
-    int32_t block_stream;  /* whose head is being received; 0: none */
-    size_t block_bytes;    /* of that head, before decoding */
-    unsigned block_fields; /* the same, after decoding */
-    /* Bytes received, less those of frames that on_begin_frame has seen. libnghttp2 ignores some
-     * frames silently, such as DATA of closed streams. */
-    int64_t unseen_bytes, unseen_paid;
-    struct list exchanges; /* of struct http_exchange: one for each open stream */
-    struct buffer out;     /* frames being written */
-    bool is_writing;
-    bool has_left; /* it was idle for too long, and has the final GOAWAY */
-};
 
 static nghttp2_session_callbacks *callbacks; /* both are shared and never change */
 static nghttp2_option *session_options;
 
-/* Spends patience. Returns what a callback returns. */
-static int spend(struct http2 *http2, enum patience_kind kind)
-{
-    if (patience_spend(&http2->patience, kind, http2->now_mono_us))
-        return 0;
-    http2->cut = patience_kind_name(kind);
-    return NGHTTP2_ERR_CALLBACK_FAILURE;
-}
-
-static int cut(struct http2 *http2, const char *why)
-{
-    http2->cut = why;
-    return NGHTTP2_ERR_CALLBACK_FAILURE;
-}
-
-static struct http_exchange *exchange_of(struct http2 *http2, int32_t stream)
-{
-    return nghttp2_session_get_stream_user_data(http2->session, stream);
-}
-
-/* A write at the end of the turn. */
-static void want_flush(struct http_connection *connection)
+void http2_want_flush(struct http_connection *connection)
 {
     if (list_is_empty(&connection->in_unflushed))
         list_add_tail(&connection->server->unflushed, &connection->in_unflushed);
     http_server_want_flush(connection->server);
-}
-
-/* The deadline of the connection: for the head that is being received, or for being idle. Requests
- * and answers have their own. */
-static void update_deadline(struct http2 *http2)
-{
-    const struct http_limits *limits = &http2->connection->server->options.limits;
-    if (http2->block_stream)
-        return;
-    http2->connection->deadline_mono_us = list_is_empty(&http2->exchanges)
-                                              ? http2->now_mono_us + limits->idle_ms * US_PER_MS
-                                              : HTTP_NEVER;
-}
-
-static void begin_block(struct http2 *http2, int32_t stream)
-{
-    const struct http_limits *limits = &http2->connection->server->options.limits;
-    http2->block_stream = stream;
-    http2->block_bytes = 0;
-    http2->block_fields = 0;
-    http2->connection->deadline_mono_us = http2->now_mono_us + limits->head_ms * US_PER_MS;
-}
-
-static void end_block(struct http2 *http2)
-{
-    http2->block_stream = 0;
-    update_deadline(http2);
-}
-
-static void set_deadline(struct http_exchange *exchange, int64_t after_us)
-{
-    exchange->deadline_mono_us = clock_mono_us() + after_us;
-    if (list_is_empty(&exchange->in_timed))
-        list_add_tail(&exchange->server->timed, &exchange->in_timed);
-}
-
-static int count_block(struct http2 *http2, size_t bytes)
-{
-    http2->block_bytes += bytes;
-    return http2->block_bytes <= HEAD_BLOCK_BYTES_MAX ? 0 : cut(http2, "large-heads");
-}
-
-static int count_continuation(struct http2 *http2, const nghttp2_frame_hd *frame)
-{
-    int failed = spend(http2, frame->length ? PATIENCE_CONTINUATION : PATIENCE_EMPTY);
-    return failed ? failed : count_block(http2, frame->length);
-}
-
-static int count_data(struct http2 *http2, const nghttp2_frame_hd *frame)
-{
-    struct http_exchange *exchange = exchange_of(http2, frame->stream_id);
-    bool is_end = frame->flags & NGHTTP2_FLAG_END_STREAM;
-    if (!exchange || exchange->state != EXCHANGE_RECEIVING) {
-        bool is_known = exchange && exchange->caller[0];
-        return is_end ? 0 : spend(http2, is_known ? PATIENCE_SMALL_DATA : PATIENCE_LATE_DATA);
-    }
-    exchange->data_frames++;
-    return !is_end && frame->length == 0 ? spend(http2, PATIENCE_EMPTY) : 0;
-}
-
-/* The padding is known when the frame is complete. */
-static int count_content(struct http2 *http2, const nghttp2_frame *frame)
-{
-    size_t content = frame->hd.length - frame->data.padlen;
-    if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM || frame->hd.length == 0)
-        return 0;
-    if (content == 0)
-        return spend(http2, PATIENCE_EMPTY);
-    return content < PATIENCE_SMALL_DATA_BYTES ? spend(http2, PATIENCE_SMALL_DATA) : 0;
-}
-
-/* A head for a stream that is closed. libnghttp2 decodes and drops it without a call. */
-static bool is_old(struct http2 *http2, int32_t stream)
-{
-    if (stream > http2->last_stream) {
-        http2->last_stream = stream;
-        return false;
-    }
-    return !nghttp2_session_find_stream(http2->session, stream);
-}
-
-static int count_old(struct http2 *http2, const nghttp2_frame_hd *frame)
-{
-    int failed = spend(http2, PATIENCE_RESET);
-    for (size_t bytes = 0; !failed && bytes < frame->length; bytes += UNSEEN_BYTES)
-        failed = spend(http2, PATIENCE_RESET);
-    return failed;
-}
-
-static int count_reset(struct http2 *http2, int32_t stream)
-{
-    struct http_exchange *exchange = exchange_of(http2, stream);
-    return spend(http2, exchange && exchange->caller[0] ? PATIENCE_CANCEL : PATIENCE_RESET);
-}
-
-static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *context)
-{
-    struct http2 *http2 = context;
-    http2->unseen_bytes -= FRAME_HEAD_BYTES + (int64_t)frame->length;
-    if (http2->block_stream && frame->type != NGHTTP2_CONTINUATION)
-        end_block(http2); /* libnghttp2 has rejected the head without telling */
-    switch (frame->type) {
-    case NGHTTP2_DATA:
-        return count_data(http2, frame);
-    case NGHTTP2_HEADERS:
-        if (is_old(http2, frame->stream_id))
-            return count_old(http2, frame);
-        begin_block(http2, frame->stream_id);
-        if (exchange_of(http2, frame->stream_id) && spend(http2, PATIENCE_TRAILER))
-            return NGHTTP2_ERR_CALLBACK_FAILURE;
-        return count_block(http2, frame->length);
-    case NGHTTP2_CONTINUATION:
-        return count_continuation(http2, frame);
-    case NGHTTP2_RST_STREAM:
-        return count_reset(http2, frame->stream_id);
-    case NGHTTP2_SETTINGS:
-        return spend(http2, frame->flags & NGHTTP2_FLAG_ACK ? PATIENCE_CONTROL : PATIENCE_SETTINGS);
-    case NGHTTP2_PING:
-        return spend(http2, frame->flags & NGHTTP2_FLAG_ACK ? PATIENCE_CONTROL : PATIENCE_PING);
-    case NGHTTP2_GOAWAY:
-        return spend(http2, PATIENCE_GOAWAY);
-    default: /* WINDOW_UPDATE, PRIORITY, and types that the protocol does not know */
-        return spend(http2, PATIENCE_CONTROL);
-    }
 }
 
 static int refuse_stream(struct http2 *http2, int32_t stream)
@@ -237,9 +62,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
     uint8_t flags, void *context)
 {
     struct http2 *http2 = context;
-    if (++http2->block_fields > HEAD_FIELDS_CUT)
-        return cut(http2, "large-heads");
-    struct http_exchange *exchange = exchange_of(http2, frame->hd.stream_id);
+    int failed = http2_count_field(http2);
+    if (failed)
+        return failed;
+    struct http_exchange *exchange = http2_exchange_of(http2, frame->hd.stream_id);
     if (!exchange || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     struct head *head = exchange->head;
@@ -275,11 +101,11 @@ static void expect_body(struct http2 *http2, struct http_exchange *exchange)
     size_t bytes = exchange->body_bytes_max;
     if (exchange->body_told < bytes)
         bytes = (size_t)exchange->body_told;
-    if (bytes >= STREAM_WINDOW_BYTES)
+    if (bytes >= HTTP2_WINDOW_BYTES)
         nghttp2_session_set_local_window_size(
             http2->session, NGHTTP2_FLAG_NONE, exchange->stream, (int32_t)bytes + 1);
-    set_deadline(
-        exchange, limits->body_ms * US_PER_MS + (int64_t)(bytes / BODY_STEP_BYTES) * US_PER_SECOND);
+    http2_set_exchange_deadline(exchange,
+        limits->body_ms * US_PER_MS + (int64_t)(bytes / HTTP2_BODY_STEP_BYTES) * US_PER_SECOND);
 }
 
 static int on_head(struct http2 *http2, struct http_exchange *exchange, bool is_end)
@@ -288,7 +114,7 @@ static int on_head(struct http2 *http2, struct http_exchange *exchange, bool is_
     exchange->is_complete = is_end;
     http_exchange_admit(exchange);
     if (is_large)
-        return spend(http2, PATIENCE_LARGE_HEAD);
+        return http2_spend(http2, PATIENCE_LARGE_HEAD);
     if (exchange->state != EXCHANGE_RECEIVING)
         return 0;
     if (is_end)
@@ -304,13 +130,13 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     bool is_end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
-    struct http_exchange *exchange = exchange_of(http2, frame->hd.stream_id);
+    struct http_exchange *exchange = http2_exchange_of(http2, frame->hd.stream_id);
     if (frame->hd.type == NGHTTP2_HEADERS) {
-        end_block(http2);
+        http2_end_head(http2);
         if (exchange && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
             return on_head(http2, exchange, is_end);
     } else {
-        int failed = count_content(http2, frame);
+        int failed = http2_count_content(http2, frame);
         if (failed)
             return failed;
     }
@@ -325,7 +151,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
     size_t len, void *context)
 {
     struct http2 *http2 = context;
-    struct http_exchange *exchange = exchange_of(http2, stream);
+    struct http_exchange *exchange = http2_exchange_of(http2, stream);
     if (exchange)
         http_exchange_receive(exchange, data, len);
     return nghttp2_session_consume_connection(session, len) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
@@ -335,7 +161,7 @@ static int on_invalid_frame(
     nghttp2_session *session, const nghttp2_frame *frame, int error, void *context)
 {
     /* A stream above the limit: the client may not have seen the limit yet. */
-    return spend(
+    return http2_spend(
         context, error == NGHTTP2_ERR_REFUSED_STREAM ? PATIENCE_REFUSED : PATIENCE_INVALID);
 }
 
@@ -364,11 +190,11 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     struct http2 *http2 = context;
     bool is_answer = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
     if (is_answer && frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
-        struct http_exchange *exchange = exchange_of(http2, frame->hd.stream_id);
+        struct http_exchange *exchange = http2_exchange_of(http2, frame->hd.stream_id);
         if (!exchange || exchange->is_complete)
             return 0;
-        if (exchange->body_told < STREAM_WINDOW_BYTES)
-            set_deadline(exchange, LINGER_US);
+        if (exchange->body_told < HTTP2_WINDOW_BYTES)
+            http2_set_exchange_deadline(exchange, LINGER_US);
         else
             nghttp2_submit_rst_stream(
                 session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
@@ -376,14 +202,14 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     }
     if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
         frame->rst_stream.error_code != NGHTTP2_REFUSED_STREAM)
-        return spend(http2, PATIENCE_RESET);
+        return http2_spend(http2, PATIENCE_RESET);
     return 0;
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t error, void *context)
 {
     struct http2 *http2 = context;
-    struct http_exchange *exchange = exchange_of(http2, stream);
+    struct http_exchange *exchange = http2_exchange_of(http2, stream);
     if (stream == http2->block_stream)
         http2->block_stream = 0;
     if (!exchange)
@@ -394,72 +220,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
                                                             ? exchange->data_frames
                                                             : PATIENCE_FRAMES_MAX));
     http_exchange_drop(exchange);
-    update_deadline(http2);
+    http2_update_deadline(http2);
     return 0;
-}
-
-/* Answering. */
-
-static ssize_t read_reply(nghttp2_session *session, int32_t stream, uint8_t *bytes, size_t len,
-    uint32_t *flags, nghttp2_data_source *source, void *context)
-{
-    struct http_exchange *exchange = source->ptr;
-    size_t left = exchange->reply.len - exchange->reply_sent;
-    if (len > left)
-        len = left;
-    memcpy(bytes, exchange->reply.data + exchange->reply_sent, len);
-    exchange->reply_sent += len;
-    if (exchange->reply_sent == exchange->reply.len)
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-    return (ssize_t)len;
-}
-
-static nghttp2_nv field_of(const char *name, struct slice value)
-{
-    return (nghttp2_nv){.name = (uint8_t *)name,
-        .namelen = strlen(name),
-        .value = (uint8_t *)value.data,
-        .valuelen = value.len};
-}
-
-void http2_answer(struct http_exchange *exchange, const struct http_reply *reply)
-{
-    struct http_connection *connection = exchange->connection;
-    struct http2 *http2 = connection->http2;
-    char status[8], length[24];
-    nghttp2_nv fields[6 + ARRAY_LENGTH(reply->headers) + SET_HEADERS_MAX];
-    size_t count = 0;
-    snprintf(status, sizeof status, "%d", reply->status);
-    fields[count++] = field_of(":status", slice_from_string(status));
-    fields[count++] = field_of("server", SLICE_LITERAL("Penstock"));
-    fields[count++] = field_of("date", http_date(connection->server));
-    fields[count++] = field_of(HTTP_REQUEST_ID, slice_from_string(http_request_id(exchange)));
-    bool may_have_body = reply->status != 204 && reply->status != 304;
-    if (may_have_body) {
-        snprintf(length, sizeof length, "%zu", reply->body.len);
-        fields[count++] = field_of("content-length", slice_from_string(length));
-    }
-    if (reply->content_type)
-        fields[count++] = field_of("content-type", slice_from_string(reply->content_type));
-    for (unsigned i = 0; i < reply->headers_count; i++)
-        fields[count++] =
-            field_of(reply->headers[i].name, slice_from_string(reply->headers[i].value));
-    for (const struct http_set_header *set = exchange->set_headers;
-         set && count < ARRAY_LENGTH(fields); set = set->next)
-        fields[count++] = field_of(set->name, slice_from_string(set->value));
-    if (may_have_body && !exchange->is_head)
-        buffer_add_slice(&exchange->reply, reply->body);
-    nghttp2_data_provider provider = {.source.ptr = exchange, .read_callback = read_reply};
-    bool has_body = exchange->reply.len > 0;
-    if (buffer_status(&exchange->reply) || nghttp2_submit_response(http2->session, exchange->stream,
-                                               fields, count, has_body ? &provider : NULL))
-        nghttp2_submit_rst_stream(
-            http2->session, NGHTTP2_FLAG_NONE, exchange->stream, NGHTTP2_INTERNAL_ERROR);
-    set_deadline(exchange, connection->server->options.limits.answer_ms * US_PER_MS +
-                               (int64_t)(exchange->reply.len / BODY_STEP_BYTES) * US_PER_SECOND);
-    if (exchange->closes)
-        http2_drain(connection, true);
-    want_flush(connection);
 }
 
 void http2_set_exchange(struct http_exchange *exchange)
@@ -467,20 +229,6 @@ void http2_set_exchange(struct http_exchange *exchange)
     struct http2 *http2 = exchange->connection->http2;
     list_add_tail(&http2->exchanges, &exchange->in_connection);
     nghttp2_session_set_stream_user_data(http2->session, exchange->stream, exchange);
-}
-
-void http2_exchange_late(struct http_exchange *exchange)
-{
-    struct http_connection *connection = exchange->connection;
-    nghttp2_session *session = connection->http2->session;
-    bool is_slow = exchange->state == EXCHANGE_RECEIVING;
-    bool is_answered = nghttp2_session_get_stream_local_close(session, exchange->stream) == 1;
-    if (!is_answered)
-        http_note_cut(connection, is_slow ? REFUSAL_DEADLINE : REFUSAL_UNREAD, 0);
-    list_remove(&exchange->in_timed);
-    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, exchange->stream,
-        is_answered ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);
-    want_flush(connection);
 }
 
 static void on_written(h2o_socket_t *socket, const char *error)
@@ -541,33 +289,22 @@ void http2_flush(struct http_connection *connection)
 
 /* Reading. */
 
-/* Returns false if the connection is to be cut. */
-static bool pay_for_unseen(struct http2 *http2)
-{
-    while (http2->unseen_bytes - http2->unseen_paid >= UNSEEN_BYTES) {
-        http2->unseen_paid += UNSEEN_BYTES;
-        if (spend(http2, PATIENCE_UNSEEN))
-            return false;
-    }
-    return true;
-}
-
 static void take(struct http_connection *connection)
 {
     struct http2 *http2 = connection->http2;
     h2o_socket_t *socket = connection->socket;
     http2->now_mono_us = clock_mono_us();
-    http2->unseen_bytes += (int64_t)socket->input->size;
+    http2_count_bytes(http2, socket->input->size);
     ssize_t used = nghttp2_session_mem_recv(
         http2->session, (const uint8_t *)socket->input->bytes, socket->input->size);
     h2o_buffer_consume(&socket->input, socket->input->size);
-    bool is_paid = pay_for_unseen(http2);
+    bool is_paid = http2_pay_for_unseen(http2);
     if (http2->cut)
         http_note_cut(connection, REFUSAL_FLOOD, 0);
     if (used < 0 || !is_paid)
         http_connection_close(connection, true);
     else
-        want_flush(connection);
+        http2_want_flush(connection);
 }
 
 static void on_bytes(h2o_socket_t *socket, const char *error)
@@ -592,7 +329,7 @@ static void set_on_stream_close(void)
 static void make_callbacks(void)
 {
     nghttp2_session_callbacks_new(&callbacks);
-    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, http2_on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
@@ -627,7 +364,7 @@ static void submit_settings(nghttp2_session *session)
 {
     static const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, STREAMS_MAX},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_WINDOW_BYTES},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEAD_BYTES_MAX},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
     };
@@ -640,16 +377,15 @@ void http2_begin(struct http_connection *connection)
     struct http2 *http2 = connection->http2 = memory_new(sizeof *http2);
     connection->stage = CONNECTION_HTTP2;
     http2->connection = connection;
-    http2->unseen_bytes = -PREFACE_BYTES;
     list_init(&http2->exchanges);
     http2->now_mono_us = clock_mono_us();
-    patience_init(&http2->patience, http2->now_mono_us);
+    http2_count_begin(http2);
     if (nghttp2_session_server_new2(&http2->session, callbacks, http2, session_options)) {
         http_connection_close(connection, true);
         return;
     }
     submit_settings(http2->session);
-    update_deadline(http2);
+    http2_update_deadline(http2);
     h2o_socket_read_start(connection->socket, on_bytes);
     take(connection);
 }
@@ -679,7 +415,7 @@ void http2_drain(struct http_connection *connection, bool is_final)
             nghttp2_session_get_last_proc_stream_id(session), NGHTTP2_NO_ERROR, NULL, 0);
     else
         nghttp2_submit_shutdown_notice(session);
-    want_flush(connection);
+    http2_want_flush(connection);
 }
 
 void http2_late(struct http_connection *connection)
