@@ -88,6 +88,7 @@ void http_connection_close(struct http_connection *connection, bool is_cut)
         return;
     connection->stage = CONNECTION_CLOSING;
     list_remove(&connection->in_unflushed);
+    (void)http_room_hold_input(connection, 0);
     http1_free(TAKE(connection->http1));
     http2_free(TAKE(connection->http2));
     connection->deadline_mono_us = clock_mono_us() + CLOSING_US;
@@ -95,6 +96,15 @@ void http_connection_close(struct http_connection *connection, bool is_cut)
     if (is_cut)
         shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
     h2o_socket_close(connection->socket); /* without TLS, this frees the connection */
+}
+
+void http_connection_free_input(struct http_connection *connection)
+{
+    h2o_buffer_t **input = &connection->socket->input;
+    if ((*input)->size > 0 || !(*input)->bytes)
+        return;
+    h2o_buffer_dispose(input);
+    h2o_buffer_init(input, &h2o_socket_buffer_prototype);
 }
 
 static void on_first_bytes(h2o_socket_t *socket, const char *error)

@@ -22,12 +22,18 @@
 #include <time.h>
 
 #define BODY_FIRST_BYTES 1024
+#define STREAM_BYTES 512 /* what libnghttp2 has for a stream */
 #define LARGE_ANSWER_BYTES (16 * 1024)
 
-/* The bytes of the exchange and its head. */
+/* What the exchange takes without its head. */
+static size_t own_bytes(const struct http_exchange *exchange)
+{
+    return sizeof *exchange + (exchange->stream ? STREAM_BYTES : 0);
+}
+
 static size_t head_bytes(const struct http_exchange *exchange)
 {
-    return sizeof *exchange + sizeof *exchange->head + exchange->head->text_capacity;
+    return sizeof *exchange->head + exchange->head->text_capacity;
 }
 
 struct http_exchange *http_exchange_new(struct http_connection *connection, int32_t stream)
@@ -59,7 +65,8 @@ struct http_exchange *http_exchange_new(struct http_connection *connection, int3
 
 bool http_exchange_head_has_room(struct http_exchange *exchange)
 {
-    size_t bytes = head_bytes(exchange), taken = exchange->room[exchange->head_room];
+    size_t bytes = own_bytes(exchange) + head_bytes(exchange),
+           taken = exchange->room[exchange->head_room];
     if (bytes <= taken || http_room_take(exchange, exchange->head_room, bytes - taken))
         return true;
     http_note_cut(exchange->connection, REFUSAL_NO_ROOM, 0);
@@ -71,7 +78,7 @@ static void free_request(struct http_exchange *exchange)
 {
     if (!exchange->head)
         return;
-    size_t bytes = head_bytes(exchange) - sizeof *exchange;
+    size_t bytes = head_bytes(exchange);
     if (exchange->room[exchange->head_room] >= bytes)
         http_room_give(exchange, exchange->head_room, bytes);
     http_room_give(exchange, exchange->body_room, exchange->body_capacity);

@@ -64,6 +64,7 @@ static void on_lingering(h2o_socket_t *socket, const char *error)
     if (socket->input->size > 0 && clock_mono_us() < http1->linger_until_mono_us)
         set_deadline(connection, LINGER_US);
     h2o_buffer_consume(&socket->input, socket->input->size);
+    http_connection_free_input(connection);
     if (error || http1->lingered_bytes > LINGER_BYTES_MAX)
         http_connection_close(connection, true);
 }
@@ -411,6 +412,29 @@ static struct slice bytes_to_walk(const struct http_connection *connection)
                                 : slice_of("", 0);
 }
 
+/* What is left of the input waits. Without room for it, the connection ends: with the answer that
+ * it waits for, or at once. Then it returns false. */
+static bool keep_input(struct http_connection *connection)
+{
+    struct http1 *http1 = connection->http1;
+    h2o_buffer_t **input = &connection->socket->input;
+    if (http1->is_broken)
+        h2o_buffer_consume(input, (*input)->size);
+    http_connection_free_input(connection);
+    size_t bytes = (*input)->size > 0 ? (*input)->capacity : 0;
+    if (http_room_hold_input(connection, bytes))
+        return true;
+    http_note_cut(connection, REFUSAL_NO_ROOM, 0);
+    if (!http1->exchange) {
+        http_connection_close(connection, true);
+        return false;
+    }
+    http1->is_broken = http1->exchange->closes = true;
+    h2o_buffer_consume(input, (*input)->size);
+    http_connection_free_input(connection);
+    return true;
+}
+
 /* Uses the bytes of the input until a request is complete, or until they are used up. */
 static void work(struct http_connection *connection)
 {
@@ -427,7 +451,8 @@ static void work(struct http_connection *connection)
         }
         want_more(connection, used);
         if (may_walk(http1)) {
-            h2o_socket_read_start(socket, on_bytes);
+            if (keep_input(connection))
+                h2o_socket_read_start(socket, on_bytes);
             return;
         }
     }
@@ -438,6 +463,8 @@ static void work(struct http_connection *connection)
     /* The answer was written before the body was complete. */
     if (exchange && !http1->is_writing && is_answer_written(exchange))
         end_answer(connection);
+    else
+        (void)keep_input(connection);
 }
 
 void http1_begin(struct http_connection *connection)

@@ -22,6 +22,7 @@
 
 #define STREAMS_MAX 100
 #define CONNECTION_WINDOW_BYTES (4 * 1024 * 1024)
+#define ANSWER_TABLE_BYTES 512 /* of HPACK: what all answers have in common takes 300 */
 #define ACKS_WAITING_MAX 100
 #define LEAVE_US (2 * US_PER_SECOND)
 #define CONTINUATIONS_MAX 64    /* counted with partial reads; the bytes of a head bound them */
@@ -40,6 +41,7 @@ void http2_want_flush(struct http_connection *connection)
 static int refuse_stream(struct http2 *http2, int32_t stream)
 {
     nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_REFUSED_STREAM);
+    http2->has_refused = true;
     return 0;
 }
 
@@ -62,7 +64,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
     uint8_t flags, void *context)
 {
     struct http2 *http2 = context;
-    int failed = http2_count_field(http2);
+    int failed = http2_count_field(http2, name_len + value_len);
     if (failed)
         return failed;
     struct http_exchange *exchange = http2_exchange_of(http2, frame->hd.stream_id);
@@ -236,9 +238,7 @@ static void on_written(h2o_socket_t *socket, const char *error)
     struct http_connection *connection = socket->data;
     struct http2 *http2 = connection->http2;
     http2->is_writing = false;
-    buffer_clear(&http2->out);
-    if (http2->out.capacity > HTTP_WRITE_BYTES)
-        buffer_done(&http2->out);
+    buffer_done(&http2->out);
     if (error)
         http_connection_close(connection, true);
     else
@@ -264,6 +264,7 @@ void http2_flush(struct http_connection *connection)
 {
     struct http2 *http2 = connection->http2;
     list_remove(&connection->in_unflushed);
+    http2->has_refused = false;
     if (http2->is_writing)
         return;
     http2->now_mono_us = clock_mono_us();
@@ -298,11 +299,14 @@ static void take(struct http_connection *connection)
     ssize_t used = nghttp2_session_mem_recv(
         http2->session, (const uint8_t *)socket->input->bytes, socket->input->size);
     h2o_buffer_consume(&socket->input, socket->input->size);
+    http_connection_free_input(connection);
     bool is_paid = http2_pay_for_unseen(http2);
     if (http2->cut)
         http_note_cut(connection, REFUSAL_FLOOD, 0);
     if (used < 0 || !is_paid)
         http_connection_close(connection, true);
+    else if (http2->has_refused) /* libnghttp2 keeps refused streams until then */
+        http2_flush(connection);
     else
         http2_want_flush(connection);
 }
@@ -349,6 +353,7 @@ __attribute__((constructor)) static void make_shared(void)
     nghttp2_option_set_no_auto_window_update(session_options, 1);
     nghttp2_option_set_max_outbound_ack(session_options, ACKS_WAITING_MAX);
     nghttp2_option_set_no_closed_streams(session_options, 1);
+    nghttp2_option_set_max_deflate_dynamic_table_size(session_options, ANSWER_TABLE_BYTES);
     nghttp2_option_set_max_continuations(session_options, CONTINUATIONS_MAX);
     for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
         nghttp2_option_set_user_recv_extension_type(session_options, (uint8_t)type);

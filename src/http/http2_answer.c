@@ -35,6 +35,14 @@ static nghttp2_nv field_of(const char *name, struct slice value)
         .valuelen = value.len};
 }
 
+/* A value that each answer has anew: HPACK's table does not keep it. */
+static nghttp2_nv unique_field(const char *name, struct slice value)
+{
+    nghttp2_nv field = field_of(name, value);
+    field.flags = NGHTTP2_NV_FLAG_NO_INDEX;
+    return field;
+}
+
 void http2_answer(struct http_exchange *exchange, const struct http_reply *reply)
 {
     struct http_connection *connection = exchange->connection;
@@ -46,7 +54,7 @@ void http2_answer(struct http_exchange *exchange, const struct http_reply *reply
     fields[count++] = field_of(":status", slice_from_string(status));
     fields[count++] = field_of("server", SLICE_LITERAL("Penstock"));
     fields[count++] = field_of("date", http_date(connection->server));
-    fields[count++] = field_of(HTTP_REQUEST_ID, slice_from_string(http_request_id(exchange)));
+    fields[count++] = unique_field(HTTP_REQUEST_ID, slice_from_string(http_request_id(exchange)));
     bool may_have_body = reply->status != 204 && reply->status != 304;
     if (may_have_body) {
         snprintf(length, sizeof length, "%zu", reply->body.len);
@@ -59,7 +67,7 @@ void http2_answer(struct http_exchange *exchange, const struct http_reply *reply
             field_of(reply->headers[i].name, slice_from_string(reply->headers[i].value));
     for (const struct http_set_header *set = exchange->set_headers;
          set && count < ARRAY_LENGTH(fields); set = set->next)
-        fields[count++] = field_of(set->name, slice_from_string(set->value));
+        fields[count++] = unique_field(set->name, slice_from_string(set->value));
     if (may_have_body && !exchange->is_head)
         buffer_add_slice(&exchange->reply, reply->body);
     nghttp2_data_provider provider = {.source.ptr = exchange, .read_callback = read_reply};

@@ -7,7 +7,10 @@
 #include "http/http2_internal.h"
 
 #define HEAD_BLOCK_BYTES_MAX (32 * 1024) /* before decoding; cut beyond it */
-#define HEAD_FIELDS_CUT 1024             /* after decoding; cut beyond it */
+/* After decoding; cut beyond it. Between HEAD_BYTES_MAX and this, 431 is the answer. An index of one
+ * byte may stand for a field of 4 KiB, so few bytes can cause much work. */
+#define HEAD_DECODED_BYTES_MAX (64 * 1024)
+#define HEAD_FIELDS_CUT 1024
 #define FRAME_HEAD_BYTES 9
 #define UNSEEN_BYTES 1024 /* each costs patience */
 
@@ -46,6 +49,7 @@ static void begin_block(struct http2 *http2, int32_t stream)
     const struct http_limits *limits = &http2->connection->server->options.limits;
     http2->block_stream = stream;
     http2->block_bytes = 0;
+    http2->block_decoded_bytes = 0;
     http2->block_fields = 0;
     http2->connection->deadline_mono_us = http2->now_mono_us + limits->head_ms * US_PER_MS;
 }
@@ -90,9 +94,12 @@ int http2_count_content(struct http2 *http2, const nghttp2_frame *frame)
     return content < PATIENCE_SMALL_DATA_BYTES ? http2_spend(http2, PATIENCE_SMALL_DATA) : 0;
 }
 
-int http2_count_field(struct http2 *http2)
+int http2_count_field(struct http2 *http2, size_t bytes)
 {
-    return ++http2->block_fields <= HEAD_FIELDS_CUT ? 0 : http2_cut(http2, "large-heads");
+    http2->block_decoded_bytes += bytes;
+    bool is_bounded = ++http2->block_fields <= HEAD_FIELDS_CUT &&
+                      http2->block_decoded_bytes <= HEAD_DECODED_BYTES_MAX;
+    return is_bounded ? 0 : http2_cut(http2, "large-heads");
 }
 
 /* A head for a stream that is closed. libnghttp2 decodes and drops it without a call. */

@@ -17,21 +17,22 @@ struct http2 {
     struct http_connection *connection;
     nghttp2_session *session;
     struct patience patience;
-    int64_t now_mono_us;   /* of the read that is being handled */
-    const char *cut;       /* why the connection is to be cut; NULL: it is not */
-    int32_t last_stream;   /* the highest that a head was for */
-    int32_t block_stream;  /* whose head is being received; 0: none */
-    size_t block_bytes;    /* of that head, before decoding */
-    unsigned block_fields; /* the same, after decoding */
+    int64_t now_mono_us;        /* of the read that is being handled */
+    const char *cut;            /* why the connection is to be cut; NULL: it is not */
+    int32_t last_stream;        /* the highest that a head was for */
+    int32_t block_stream;       /* whose head is being received; 0: none */
+    size_t block_bytes;         /* of that head, before decoding */
+    size_t block_decoded_bytes; /* the same, after decoding */
+    unsigned block_fields;
     /* Bytes received, less those of frames that on_begin_frame has seen. libnghttp2 ignores some
      * frames silently, such as DATA of closed streams. */
     int64_t unseen_bytes, unseen_paid;
     struct list exchanges; /* of struct http_exchange: one for each open stream */
     struct buffer out;     /* frames being written */
     bool is_writing;
-    bool has_left; /* it was idle for too long, and has the final GOAWAY */
+    bool has_refused; /* streams, since the last flush */
+    bool has_left;    /* it was idle for too long, and has the final GOAWAY */
 };
-
 
 static inline struct http_exchange *http2_exchange_of(struct http2 *http2, int32_t stream)
 {
@@ -49,8 +50,8 @@ int http2_spend(struct http2 *http2, enum patience_kind kind);
 int http2_cut(struct http2 *http2, const char *why);
 /* A DATA frame is complete: its padding is known. */
 int http2_count_content(struct http2 *http2, const nghttp2_frame *frame);
-/* A field of the head that is being received. */
-int http2_count_field(struct http2 *http2);
+/* A field of the head that is being received: name and value have so many bytes. */
+int http2_count_field(struct http2 *http2, size_t bytes);
 /* `bytes` are read. http2_pay_for_unseen comes after libnghttp2 has had them: it returns false if
  * the connection is to be cut. */
 void http2_count_bytes(struct http2 *http2, size_t bytes);

@@ -124,7 +124,8 @@ struct http_connection {
     struct address_ref address;   /* its place in the table of addresses */
     struct in6_addr known_client; /* of a proxy: the last client that was authenticated */
     enum connection_stage stage;
-    size_t room[HTTP_ROOMS];     /* bytes of its exchanges */
+    size_t room[HTTP_ROOMS];     /* bytes of its exchanges and of its input */
+    size_t input_bytes;          /* of these, those of the input that waits (HTTP/1) */
     bool has_authenticated;      /* a caller with the right credentials has used it */
     unsigned caller_bucket;      /* of its last caller; see room.c */
     unsigned refused_in_a_row;   /* over the limit of its address, since then */
@@ -221,6 +222,9 @@ void http_connections_cut(struct http_server *server);
  * the client any more, not even the end of TLS. */
 void http_connection_close(struct http_connection *connection, bool is_cut);
 
+/* Gives back the memory of an empty input. Idle connections are many. */
+void http_connection_free_input(struct http_connection *connection);
+
 /* Detects the protocol. Call it when nothing comes before it any more. May free the connection. */
 void http_connection_detect(struct http_connection *connection);
 
@@ -310,6 +314,9 @@ void http_room_give(struct http_exchange *exchange, enum http_room room, size_t 
 void http_room_give_all(struct http_exchange *exchange);
 /* The caller is known: what the exchange has, and takes later, counts for it. */
 void http_room_set_caller(struct http_exchange *exchange);
+/* So many bytes of the connection's input wait now, instead of as many as before. Returns false if
+ * there is no room for them: then none count. */
+bool http_room_hold_input(struct http_connection *connection, size_t bytes);
 /* The exchange leaves its connection, and keeps what it has. */
 void http_room_leave(struct http_exchange *exchange);
 

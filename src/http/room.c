@@ -4,20 +4,25 @@
  *
  * Each room has a part of http_options.room_bytes, and each connection and each known caller can
  * have a part of a room. So strangers leave known callers their part, and one caller leaves the
- * others theirs. Bytes are taken as they arrive, not as they are announced.
+ * others theirs. Bytes are taken as they arrive, not as they are announced. Each connection has
+ * HEAD_ALWAYS_BYTES for a head, whatever others have taken, so that every caller can say who it is.
+ *
+ * The input of an HTTP/1 connection that stays between two turns counts as a head: an incomplete
+ * one, or requests that wait for the answer before them.
  *
  * Callers are counted by a hash of their name: two of them may share their part. Until the caller
  * of a request is known, it is the last one of the connection.
  */
 #include "http/http_internal.h"
 
-#define CALLER_PERCENT 40 /* of the room for bodies and answers */
+#define CALLER_PERCENT 46      /* of the room for bodies and answers */
+#define HEAD_ALWAYS_BYTES 4096 /* a usual head with its exchange takes 3 KiB */
 
 static const struct {
     unsigned percent;            /* of room_bytes */
     unsigned connection_percent; /* of the room */
 } shares[HTTP_ROOMS] = {
-    [HTTP_ROOM_HEADS] = {20, 10}, [HTTP_ROOM_UNKNOWN] = {20, 10}, [HTTP_ROOM_BODIES] = {60, 25}};
+    [HTTP_ROOM_HEADS] = {10, 12}, [HTTP_ROOM_UNKNOWN] = {14, 12}, [HTTP_ROOM_BODIES] = {60, 30}};
 
 static size_t *room_of_caller(struct http_exchange *exchange)
 {
@@ -36,20 +41,43 @@ static void add(struct http_exchange *exchange, enum http_room room, size_t byte
     }
 }
 
+/* Whether a connection (NULL: it is gone) may have so many bytes more. */
+static bool has_room(const struct http_server *server, const struct http_connection *connection,
+    enum http_room room, size_t bytes)
+{
+    size_t limit = server->options.room_bytes / 100 * shares[room].percent;
+    size_t of_connection = limit / 100 * shares[room].connection_percent;
+    size_t taken = connection ? connection->room[room] : 0;
+    if (room == HTTP_ROOM_HEADS && connection && taken + bytes <= HEAD_ALWAYS_BYTES)
+        return true;
+    return bytes <= limit && server->room_taken[room] <= limit - bytes &&
+           (taken == 0 || taken + bytes <= of_connection);
+}
+
 bool http_room_take(struct http_exchange *exchange, enum http_room room, size_t bytes)
 {
     const struct http_server *server = exchange->server;
-    size_t limit = server->options.room_bytes / 100 * shares[room].percent;
-    size_t of_connection = limit / 100 * shares[room].connection_percent;
-    if (bytes > limit || server->room_taken[room] > limit - bytes)
-        return false;
-    if (exchange->connection && exchange->connection->room[room] > 0 &&
-        exchange->connection->room[room] + bytes > of_connection)
+    size_t bodies = server->options.room_bytes / 100 * shares[HTTP_ROOM_BODIES].percent;
+    if (!has_room(server, exchange->connection, room, bytes))
         return false;
     if (room == HTTP_ROOM_BODIES && exchange->caller_bucket &&
-        *room_of_caller(exchange) + bytes > limit / 100 * CALLER_PERCENT)
+        *room_of_caller(exchange) + bytes > bodies / 100 * CALLER_PERCENT)
         return false;
     add(exchange, room, bytes);
+    return true;
+}
+
+bool http_room_hold_input(struct http_connection *connection, size_t bytes)
+{
+    struct http_server *server = connection->server;
+    server->room_taken[HTTP_ROOM_HEADS] -= connection->input_bytes;
+    connection->room[HTTP_ROOM_HEADS] -= connection->input_bytes;
+    connection->input_bytes = 0;
+    if (!has_room(server, connection, HTTP_ROOM_HEADS, bytes))
+        return false;
+    server->room_taken[HTTP_ROOM_HEADS] += bytes;
+    connection->room[HTTP_ROOM_HEADS] += bytes;
+    connection->input_bytes = bytes;
     return true;
 }
 

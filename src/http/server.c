@@ -9,8 +9,8 @@
  *
  * Memory. Heads, bodies and answers of all connections share the room (http_options.room_bytes).
  * Without room, a new request is refused (REFUSED_STREAM, or the connection ends), and a body is
- * answered with 503. The rest of a connection is small: the socket's buffers in the kernel, and 10
- * KiB for HTTP/2.
+ * answered with 503. The rest of a connection is small: the socket's buffers in the kernel, and 13
+ * KiB for HTTP/2, or 28 KiB with TLS.
  *
  * When a server is freed, h2o 2.2.5 does not return the descriptor of its epoll and a few recycled
  * blocks of the thread.
@@ -41,7 +41,7 @@ static const struct http_limits default_limits = {.handshake_ms = 5000,
     .answer_ms = 10000,
     .idle_ms = 75000};
 
-#define ROOM_BYTES (32 * 1024 * 1024)
+#define ROOM_BYTES ((size_t)24 * 1024 * 1024)
 #define TURNS_TO_CLOSE_MAX 200
 #define TURN_TO_CLOSE_MS 5
 

@@ -62,7 +62,7 @@ struct http_options {
     /* Called about every 100 ms on the server's thread, online for RCU. May be NULL. */
     void (*on_tick)(void *context);
     size_t body_bytes_max; /* for routes without their own; 413 beyond it */
-    size_t room_bytes;     /* memory for requests and answers of all connections; 0: 32 MiB */
+    size_t room_bytes;     /* memory for requests and answers of all connections; 0: 24 MiB */
     /* When it is reached, a new connection replaces the oldest one without a request, or waits. */
     unsigned connections_max;
     /* A connection with this descriptor or a higher one replaces one without a request, and is
