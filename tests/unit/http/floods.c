@@ -256,7 +256,7 @@ Test(floods, heads_that_are_too_large_are_answered_or_cut)
     cr_assert_eq(fixture.requests, 0);
 }
 
-/* One field of 3000 bytes, and 30 indexes of one byte that stand for it. */
+/* One field of 3000 bytes, and 30 times its index, which is one byte. */
 Test(floods, head_that_becomes_large_by_its_indexes_is_cut)
 {
     static unsigned char block[4096];
