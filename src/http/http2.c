@@ -12,6 +12,7 @@
  *
  * Frames to send are collected and written once, at the end of the turn.
  */
+#include "http/frame_walker.h"
 #include "http/http_internal.h"
 #include "http/patience.h"
 
@@ -42,6 +43,8 @@ struct http2 {
     struct http_connection *connection;
     nghttp2_session *session;
     struct patience patience;
+    struct frame_walker walker;
+    int64_t idle_since_us; /* with no request open */
     int64_t now_mono_us;   /* of the read that is being handled */
     const char *cut;       /* why the connection is to be cut; NULL: it is not */
     int32_t last_stream;   /* the highest that a head was for */
@@ -60,19 +63,17 @@ struct http2 {
 static nghttp2_session_callbacks *callbacks; /* both are shared and never change */
 static nghttp2_option *session_options;
 
-/* Spends patience. Returns what a callback returns. */
-static int spend(struct http2 *http2, enum patience_kind kind)
-{
-    if (patience_spend(&http2->patience, kind, http2->now_mono_us))
-        return 0;
-    http2->cut = patience_kind_name(kind);
-    return NGHTTP2_ERR_CALLBACK_FAILURE;
-}
-
 static int cut(struct http2 *http2, const char *why)
 {
     http2->cut = why;
     return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+/* Spends patience. Returns what a callback returns. */
+static int spend(struct http2 *http2, enum patience_kind kind)
+{
+    bool has_credit = patience_spend(&http2->patience, kind, http2->now_mono_us);
+    return has_credit ? 0 : cut(http2, patience_kind_name(kind));
 }
 
 static struct http_exchange *exchange_of(struct http2 *http2, int32_t stream)
@@ -88,16 +89,23 @@ static void want_flush(struct http_connection *connection)
     http_server_want_flush(connection->server);
 }
 
-/* The deadline of the connection: for the head that is being received, or for being idle. Requests
- * and answers have their own. */
-static void update_deadline(struct http2 *http2)
+/* The deadline of the connection: for the head that is being received, for the rest of a frame, or
+ * for being idle. Requests and answers have their own. */
+static void set_connection_deadline(struct http2 *http2)
 {
     const struct http_limits *limits = &http2->connection->server->options.limits;
-    if (http2->block_stream)
+    if (http2->block_stream || http2->has_left)
         return;
-    http2->connection->deadline_mono_us = list_is_empty(&http2->exchanges)
-                                              ? http2->now_mono_us + limits->idle_ms * US_PER_MS
-                                              : HTTP_NEVER;
+    int64_t idle_until_us = frame_walker_idle_until(&http2->walker, http2->idle_since_us,
+        limits->idle_ms * US_PER_MS, limits->head_ms * US_PER_MS);
+    http2->connection->deadline_mono_us =
+        list_is_empty(&http2->exchanges) ? idle_until_us : HTTP_NEVER;
+}
+
+static void update_deadline(struct http2 *http2)
+{
+    http2->idle_since_us = http2->now_mono_us;
+    set_connection_deadline(http2);
 }
 
 static void begin_block(struct http2 *http2, int32_t stream)
@@ -309,10 +317,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         end_block(http2);
         if (exchange && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
             return on_head(http2, exchange, is_end);
-    } else {
-        int failed = count_content(http2, frame);
-        if (failed)
-            return failed;
+    } else if (count_content(http2, frame)) {
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     if (exchange && is_end)
         http_exchange_handle(exchange);
@@ -533,9 +539,7 @@ void http2_flush(struct http_connection *connection)
         return;
     }
     connection->write_since_mono_us = HTTP_NEVER;
-    bool is_over =
-        !nghttp2_session_want_read(http2->session) && !nghttp2_session_want_write(http2->session);
-    if (is_over)
+    if (!nghttp2_session_want_read(http2->session) && !nghttp2_session_want_write(http2->session))
         http_connection_close(connection, false);
 }
 
@@ -552,14 +556,20 @@ static bool pay_for_unseen(struct http2 *http2)
     return true;
 }
 
-static void take(struct http_connection *connection)
+static void on_bytes(h2o_socket_t *socket, const char *error)
 {
+    struct http_connection *connection = socket->data;
     struct http2 *http2 = connection->http2;
-    h2o_socket_t *socket = connection->socket;
+    const uint8_t *bytes = (const uint8_t *)socket->input->bytes;
+    if (error) {
+        http_connection_close(connection, true);
+        return;
+    }
     http2->now_mono_us = clock_mono_us();
     http2->unseen_bytes += (int64_t)socket->input->size;
-    ssize_t used = nghttp2_session_mem_recv(
-        http2->session, (const uint8_t *)socket->input->bytes, socket->input->size);
+    frame_walker_take(&http2->walker, bytes, socket->input->size, http2->now_mono_us);
+    ssize_t used = nghttp2_session_mem_recv(http2->session, bytes, socket->input->size);
+    set_connection_deadline(http2);
     h2o_buffer_consume(&socket->input, socket->input->size);
     bool is_paid = pay_for_unseen(http2);
     if (http2->cut)
@@ -568,15 +578,6 @@ static void take(struct http_connection *connection)
         http_connection_close(connection, true);
     else
         want_flush(connection);
-}
-
-static void on_bytes(h2o_socket_t *socket, const char *error)
-{
-    struct http_connection *connection = socket->data;
-    if (error)
-        http_connection_close(connection, true);
-    else
-        take(connection);
 }
 
 /* client/unprocessed.c replaces this function of libnghttp2, for libcurl. This calls the one that
@@ -641,6 +642,7 @@ void http2_begin(struct http_connection *connection)
     connection->stage = CONNECTION_HTTP2;
     http2->connection = connection;
     http2->unseen_bytes = -PREFACE_BYTES;
+    http2->walker.left = PREFACE_BYTES;
     list_init(&http2->exchanges);
     http2->now_mono_us = clock_mono_us();
     patience_init(&http2->patience, http2->now_mono_us);
@@ -651,7 +653,7 @@ void http2_begin(struct http_connection *connection)
     submit_settings(http2->session);
     update_deadline(http2);
     h2o_socket_read_start(connection->socket, on_bytes);
-    take(connection);
+    on_bytes(connection->socket, NULL);
 }
 
 void http2_free(struct http2 *http2)
@@ -685,7 +687,7 @@ void http2_drain(struct http_connection *connection, bool is_final)
 void http2_late(struct http_connection *connection)
 {
     struct http2 *http2 = connection->http2;
-    if (http2->block_stream) {
+    if (http2->block_stream || frame_walker_is_inside(&http2->walker)) {
         http_note_cut(connection, REFUSAL_DEADLINE, 0);
         http_connection_close(connection, true);
     } else if (http2->has_left) {
