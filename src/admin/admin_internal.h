@@ -40,8 +40,11 @@ struct admin {
  * been answered. */
 bool admin_check_host(const struct admin *admin, struct http_exchange *exchange);
 /* The same, and the request has a token that allows its method; else a 401 or 403 has been
- * answered. */
+ * answered. The holder of a token is a known caller: "operator", or "reader" with the token that
+ * may only read. */
 bool admin_authenticate(const struct admin *admin, struct http_exchange *exchange);
+/* The same when the head is complete, before the body. */
+void admin_admit(struct http_exchange *exchange, void *context);
 
 /* exchange.c: requests and answers. */
 

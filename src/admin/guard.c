@@ -96,10 +96,11 @@ bool admin_authenticate(const struct admin *admin, struct http_exchange *exchang
     if (!admin_check_host(admin, exchange))
         return false;
     struct slice header = http_header(exchange, "authorization");
-    if (has_token(header, admin->token))
-        return true;
-    bool may_read = has_token(header, admin->readonly_token);
-    if (may_read && slice_equals_string(http_method(exchange), "GET"))
+    bool may_change = has_token(header, admin->token);
+    bool may_read = may_change || has_token(header, admin->readonly_token);
+    if (may_read)
+        http_set_caller(exchange, may_change ? "operator" : "reader");
+    if (may_change || (may_read && slice_equals_string(http_method(exchange), "GET")))
         return true;
     if (may_read)
         http_answer_problem(exchange, ERR_FORBIDDEN,
@@ -112,4 +113,9 @@ bool admin_authenticate(const struct admin *admin, struct http_exchange *exchang
             "as \"Authorization: Bearer ...\".",
             NULL);
     return false;
+}
+
+void admin_admit(struct http_exchange *exchange, void *context)
+{
+    (void)admin_authenticate(context, exchange);
 }

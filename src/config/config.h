@@ -63,7 +63,8 @@ struct config {
     int64_t address_connections_max, address_connections_per_s, address_requests_per_s,
         address_failures_max;
     struct config_networks address_exempt;
-    int64_t partner_events_per_s, partner_events_burst, partner_bytes_per_s, partner_bytes_burst;
+    int64_t partner_events_per_s, partner_events_burst, partner_bytes_per_s, partner_bytes_burst,
+        partner_lookups_per_s;
     char admin_listen[256], admin_tls_listen[256];
     char admin_certificate_file[4001], admin_key_file[4001], admin_client_ca_file[4001];
     struct config_addresses admin_hosts;

@@ -155,6 +155,10 @@
     X("ingress.partner_bytes_burst", BYTES, partner_bytes_burst, 0, 1099511627776, "0", reload,    \
         "How many bytes a partner may post at once after a pause. 0: as many as in one second, "   \
         "and at least one full batch (1MiB).")                                                     \
+    X("ingress.partner_lookups_per_second", INTEGER, partner_lookups_per_s, 0, 1000000, "100",     \
+        reload,                                                                                    \
+        "How many events each partner may look up per second (GET /v1/events/{id}). Ten times as " \
+        "many may come at once. More are answered with 429 and Retry-After. 0: no limit.")         \
     X("admin.listen", ADDRESS, admin_listen, 1, 255, "127.0.0.1:9640", restart,                    \
         "The listener for operators without TLS: admin API, health, metrics. The commands of "     \
         "penstock use it. It must be on loopback, unless admin.allow_cleartext is true.")          \

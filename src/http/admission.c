@@ -114,6 +114,7 @@ static void note_known_client(struct http_exchange *exchange)
 void http_set_caller(struct http_exchange *exchange, const char *id)
 {
     struct http_connection *connection = exchange->connection;
+    memset(exchange->caller, 0, sizeof exchange->caller);
     memcpy(exchange->caller, id, strnlen(id, sizeof exchange->caller - 1));
     http_room_set_caller(exchange);
     if (!connection)

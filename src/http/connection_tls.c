@@ -17,6 +17,9 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#define KEY_UPDATES_MAX 16
+#define KEY_UPDATES_BYTES (1024 * 1024)
+
 /* h2o makes the SSL when the first bytes have arrived. */
 static void on_begin(SSL *ssl)
 {
@@ -32,6 +35,37 @@ static void on_end(SSL *ssl)
     struct http_connection *connection = http_connection_of(BIO_get_data(SSL_get_rbio(ssl)));
     if (connection)
         shutdown(h2o_socket_get_fd(connection->socket), SHUT_RD);
+}
+
+/*
+ * A KeyUpdate costs a derivation and brings nothing. Keys of AES-GCM are good for 24 million records
+ * (RFC 8446 section 5.5), so a client needs new ones every 500 MiB, even if each of its records has
+ * one byte. 16 for each MiB leave room for odd clients, and cost much less than the MiB itself.
+ *
+ * OpenSSL has no limit of its own. h2o ends a connection at the second KeyUpdate that asks for an
+ * answer (update_requested) while nothing is written.
+ */
+static bool may_update_keys(struct http_connection *connection, const SSL *ssl)
+{
+    uint64_t received = BIO_number_read(SSL_get_rbio(ssl));
+    if (received - connection->key_updates_from >= KEY_UPDATES_BYTES) {
+        connection->key_updates = 0;
+        connection->key_updates_from = received;
+    }
+    return ++connection->key_updates <= KEY_UPDATES_MAX;
+}
+
+/* The connection can't be closed while OpenSSL reads. So OpenSSL drops what it has already got, and
+ * h2o gets the end of TCP. */
+static void on_key_update(SSL *ssl)
+{
+    struct http_connection *connection = http_connection_of(BIO_get_data(SSL_get_rbio(ssl)));
+    if (!connection || may_update_keys(connection, ssl))
+        return;
+    if (!(SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) && connection->stage != CONNECTION_CLOSING)
+        http_note_cut(connection, REFUSAL_KEY_UPDATES, 0);
+    SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
 }
 
 static void report(struct http_connection *connection, enum tls_failure failure, const char *reason)
@@ -126,4 +160,5 @@ void http_server_use_tls(struct http_server *server)
 {
     server->options.tls->on_begin = on_begin;
     server->options.tls->on_end = on_end;
+    server->options.tls->on_key_update = on_key_update;
 }

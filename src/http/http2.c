@@ -222,7 +222,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
                                                             ? exchange->data_frames
                                                             : PATIENCE_FRAMES_MAX));
     http_exchange_drop(exchange);
-    http2_update_deadline(http2);
+    http2_note_change(http2);
     return 0;
 }
 
@@ -282,22 +282,25 @@ void http2_flush(struct http_connection *connection)
         return;
     }
     connection->write_since_mono_us = HTTP_NEVER;
-    bool is_over =
-        !nghttp2_session_want_read(http2->session) && !nghttp2_session_want_write(http2->session);
-    if (is_over)
+    if (!nghttp2_session_want_read(http2->session) && !nghttp2_session_want_write(http2->session))
         http_connection_close(connection, false);
 }
 
 /* Reading. */
 
-static void take(struct http_connection *connection)
+static void on_bytes(h2o_socket_t *socket, const char *error)
 {
+    struct http_connection *connection = socket->data;
     struct http2 *http2 = connection->http2;
-    h2o_socket_t *socket = connection->socket;
+    const uint8_t *bytes = (const uint8_t *)socket->input->bytes;
+    if (error) {
+        http_connection_close(connection, true);
+        return;
+    }
     http2->now_mono_us = clock_mono_us();
-    http2_count_bytes(http2, socket->input->size);
-    ssize_t used = nghttp2_session_mem_recv(
-        http2->session, (const uint8_t *)socket->input->bytes, socket->input->size);
+    http2_count_bytes(http2, bytes, socket->input->size);
+    ssize_t used = nghttp2_session_mem_recv(http2->session, bytes, socket->input->size);
+    http2_set_deadline(http2);
     h2o_buffer_consume(&socket->input, socket->input->size);
     http_connection_free_input(connection);
     bool is_paid = http2_pay_for_unseen(http2);
@@ -309,15 +312,6 @@ static void take(struct http_connection *connection)
         http2_flush(connection);
     else
         http2_want_flush(connection);
-}
-
-static void on_bytes(h2o_socket_t *socket, const char *error)
-{
-    struct http_connection *connection = socket->data;
-    if (error)
-        http_connection_close(connection, true);
-    else
-        take(connection);
 }
 
 /* client/unprocessed.c replaces this function of libnghttp2, for libcurl. This calls the one that
@@ -390,9 +384,9 @@ void http2_begin(struct http_connection *connection)
         return;
     }
     submit_settings(http2->session);
-    http2_update_deadline(http2);
+    http2_note_change(http2);
     h2o_socket_read_start(connection->socket, on_bytes);
-    take(connection);
+    on_bytes(connection->socket, NULL);
 }
 
 void http2_free(struct http2 *http2)
@@ -426,7 +420,7 @@ void http2_drain(struct http_connection *connection, bool is_final)
 void http2_late(struct http_connection *connection)
 {
     struct http2 *http2 = connection->http2;
-    if (http2->block_stream) {
+    if (http2_is_receiving(http2)) {
         http_note_cut(connection, REFUSAL_DEADLINE, 0);
         http_connection_close(connection, true);
     } else if (http2->has_left) {

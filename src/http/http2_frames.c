@@ -18,6 +18,7 @@ void http2_count_begin(struct http2 *http2)
 {
     patience_init(&http2->patience, http2->now_mono_us);
     http2->unseen_bytes = -HTTP2_PREFACE_BYTES;
+    http2->walker.left = HTTP2_PREFACE_BYTES;
 }
 
 int http2_spend(struct http2 *http2, enum patience_kind kind)
@@ -34,14 +35,26 @@ int http2_cut(struct http2 *http2, const char *why)
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-void http2_update_deadline(struct http2 *http2)
+void http2_set_deadline(struct http2 *http2)
 {
     const struct http_limits *limits = &http2->connection->server->options.limits;
-    if (http2->block_stream)
+    if (http2->block_stream || http2->has_left)
         return;
-    http2->connection->deadline_mono_us = list_is_empty(&http2->exchanges)
-                                              ? http2->now_mono_us + limits->idle_ms * US_PER_MS
-                                              : HTTP_NEVER;
+    int64_t idle_until_us = frame_walker_idle_until(&http2->walker, http2->idle_since_us,
+        limits->idle_ms * US_PER_MS, limits->head_ms * US_PER_MS);
+    http2->connection->deadline_mono_us =
+        list_is_empty(&http2->exchanges) ? idle_until_us : HTTP_NEVER;
+}
+
+void http2_note_change(struct http2 *http2)
+{
+    http2->idle_since_us = http2->now_mono_us;
+    http2_set_deadline(http2);
+}
+
+bool http2_is_receiving(const struct http2 *http2)
+{
+    return http2->block_stream || frame_walker_is_inside(&http2->walker);
 }
 
 static void begin_block(struct http2 *http2, int32_t stream)
@@ -57,7 +70,7 @@ static void begin_block(struct http2 *http2, int32_t stream)
 void http2_end_head(struct http2 *http2)
 {
     http2->block_stream = 0;
-    http2_update_deadline(http2);
+    http2_note_change(http2);
 }
 
 static int count_block(struct http2 *http2, size_t bytes)
@@ -159,9 +172,10 @@ int http2_on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame
     }
 }
 
-void http2_count_bytes(struct http2 *http2, size_t bytes)
+void http2_count_bytes(struct http2 *http2, const uint8_t *bytes, size_t len)
 {
-    http2->unseen_bytes += (int64_t)bytes;
+    http2->unseen_bytes += (int64_t)len;
+    frame_walker_take(&http2->walker, bytes, len, http2->now_mono_us);
 }
 
 bool http2_pay_for_unseen(struct http2 *http2)

@@ -3,6 +3,7 @@
 #ifndef PENSTOCK_HTTP_HTTP2_INTERNAL_H
 #define PENSTOCK_HTTP_HTTP2_INTERNAL_H
 
+#include "http/frame_walker.h"
 #include "http/http_internal.h"
 #include "http/patience.h"
 
@@ -17,6 +18,8 @@ struct http2 {
     struct http_connection *connection;
     nghttp2_session *session;
     struct patience patience;
+    struct frame_walker walker;
+    int64_t idle_since_us;      /* with no request open */
     int64_t now_mono_us;        /* of the read that is being handled */
     const char *cut;            /* why the connection is to be cut; NULL: it is not */
     int32_t last_stream;        /* the highest that a head was for */
@@ -52,15 +55,19 @@ int http2_cut(struct http2 *http2, const char *why);
 int http2_count_content(struct http2 *http2, const nghttp2_frame *frame);
 /* A field of the head that is being received: name and value have so many bytes. */
 int http2_count_field(struct http2 *http2, size_t bytes);
-/* `bytes` are read. http2_pay_for_unseen comes after libnghttp2 has had them: it returns false if
- * the connection is to be cut. */
-void http2_count_bytes(struct http2 *http2, size_t bytes);
+/* Bytes are read. http2_pay_for_unseen comes after libnghttp2 has had them: it returns false if the
+ * connection is to be cut. */
+void http2_count_bytes(struct http2 *http2, const uint8_t *bytes, size_t len);
 bool http2_pay_for_unseen(struct http2 *http2);
 /* The head that is being received is complete, or was rejected. */
 void http2_end_head(struct http2 *http2);
-/* Sets the deadline of the connection: for the head that is being received, or for being idle.
- * Requests and answers have their own. */
-void http2_update_deadline(struct http2 *http2);
+/* A head or a part of a frame has arrived, and its rest has not. */
+bool http2_is_receiving(const struct http2 *http2);
+/* Sets the deadline of the connection: for the head that is being received, for the rest of a frame,
+ * or for being idle. Requests and answers have their own. */
+void http2_set_deadline(struct http2 *http2);
+/* The same, when a request has begun or ended: the time of being idle begins. */
+void http2_note_change(struct http2 *http2);
 
 /* http2_answer.c */
 void http2_set_exchange_deadline(struct http_exchange *exchange, int64_t after_us);

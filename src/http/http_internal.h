@@ -140,6 +140,8 @@ struct http_connection {
     SSL_CTX *context;                /* a reference; NULL: no TLS */
     struct tls_handshake *handshake; /* NULL once the handshake is complete */
     struct tls_identity *identity;   /* NULL: the client has sent no certificate */
+    unsigned key_updates;            /* of the client, in this MiB that it has sent */
+    uint64_t key_updates_from;       /* where this MiB begins */
 };
 
 enum exchange_state {

@@ -57,7 +57,8 @@
     X(REFUSAL_PROXY_HEADER, "proxy-header", METRIC_REFUSED_PROXY_HEADER, OK)                       \
     X(REFUSAL_NO_ROOM, "no-room", METRIC_REFUSED_NO_ROOM, OK)                                      \
     X(REFUSAL_HEAD_TOO_LARGE, "head-too-large", METRIC_REFUSED_HEAD_TOO_LARGE, ERR_HEAD_TOO_LARGE) \
-    X(REFUSAL_DESCRIPTORS, "descriptors", METRIC_REFUSED_DESCRIPTORS, OK)
+    X(REFUSAL_DESCRIPTORS, "descriptors", METRIC_REFUSED_DESCRIPTORS, OK)                          \
+    X(REFUSAL_KEY_UPDATES, "key-updates", METRIC_REFUSED_KEY_UPDATES, OK)
 
 enum refusal_reason {
 #define X(symbol, name, metric, error) symbol,

@@ -41,7 +41,8 @@ struct http_route {
 struct http_limits {
     unsigned handshake_ms; /* TLS: a new connection, until the handshake is complete (5 s) */
     unsigned first_ms;     /* after that, until its protocol is known (5 s) */
-    unsigned head_ms;      /* from the first byte of a head to its last (5 s) */
+    unsigned head_ms;      /* from the first byte of a head, or of a frame outside of a request, to
+                            * its last (5 s) */
     unsigned body_ms;      /* the same for a body (10 s); 1 s more for each 64 KiB */
     unsigned answer_ms;    /* in which some of a waiting answer must be read (10 s) */
     unsigned idle_ms;      /* without an open request (75 s) */

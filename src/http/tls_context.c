@@ -104,6 +104,16 @@ static void on_progress(const SSL *ssl, int where, int result)
         tls->on_end((SSL *)ssl);
 }
 
+/* Called for each message and each header of a record, in both directions. */
+static void on_message(
+    int is_written, int version, int type, const void *bytes, size_t len, SSL *ssl, void *context)
+{
+    const struct http_tls *tls = tls_of(ssl);
+    if (!is_written && type == SSL3_RT_HANDSHAKE && len > 0 &&
+        *(const unsigned char *)bytes == SSL3_MT_KEY_UPDATE && tls->on_key_update)
+        tls->on_key_update(ssl);
+}
+
 static int on_server_name(SSL *ssl, int *alert, void *context)
 {
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
@@ -283,6 +293,7 @@ static bool set_rules(SSL_CTX *context)
     SSL_CTX_set_max_early_data(context, 0);
     SSL_CTX_set_default_passwd_cb(context, no_passphrase);
     SSL_CTX_set_info_callback(context, on_progress);
+    SSL_CTX_set_msg_callback(context, on_message);
     SSL_CTX_set_tlsext_servername_callback(context, on_server_name);
     SSL_CTX_set_alpn_select_cb(context, on_alpn, NULL);
     return SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket) == 1 &&

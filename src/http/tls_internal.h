@@ -28,10 +28,12 @@ struct http_tls {
     int64_t expires_metric_s; /* owned by the thread that reloads: the metric's value */
 
     struct tls_tickets tickets; /* shared: has a lock */
-    /* Called at the begin of each handshake, and when the client says that it sends no more
-     * (close_notify); NULL: not. Set before the first connection. */
+    /* Called at the begin of each handshake, when the client says that it sends no more
+     * (close_notify), and when it changes its keys (KeyUpdate); NULL: not. Set before the first
+     * connection. */
     void (*on_begin)(SSL *ssl);
     void (*on_end)(SSL *ssl);
+    void (*on_key_update)(SSL *ssl);
 
     pthread_mutex_t mutex;
     SSL_CTX *context; /* shared: under the mutex. The default one, which owns the others */

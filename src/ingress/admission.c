@@ -8,19 +8,23 @@
 /* Retry-After is spread, so that the clients of a partner do not return together. */
 #define SPREAD_S 3
 
+static void show_limits(struct http_exchange *exchange, const struct partner_taking *taking)
+{
+    char policy[PARTNER_LIMITS_FIELD_BYTES], left[PARTNER_LIMITS_FIELD_BYTES];
+    partner_limits_print(taking, policy, left);
+    http_set_header(exchange, "ratelimit-policy", policy);
+    http_set_header(exchange, "ratelimit", left);
+}
+
 /* Takes what the partner posts, and adds the fields of its limits to the answer. */
 static void take(struct ingress *ingress, struct http_exchange *exchange,
     const struct partner *partner, unsigned events, size_t bytes, struct partner_taking *ret_taking)
 {
-    char policy[PARTNER_LIMITS_FIELD_BYTES], left[PARTNER_LIMITS_FIELD_BYTES];
     *ret_taking = (struct partner_taking){.events = events};
-    if (!ingress->options.partner_limits ||
-        !partner_limits_take(ingress->options.partner_limits, partner->id, &partner->rules, events,
+    if (ingress->options.partner_limits &&
+        partner_limits_take(ingress->options.partner_limits, partner->id, &partner->rules, events,
             bytes, clock_mono_us(), ret_taking))
-        return;
-    partner_limits_print(ret_taking, policy, left);
-    http_set_header(exchange, "ratelimit-policy", policy);
-    http_set_header(exchange, "ratelimit", left);
+        show_limits(exchange, ret_taking);
 }
 
 /* What Content-Length says, so that a request can be refused before its body arrives. Without it,
@@ -41,11 +45,13 @@ static size_t body_bytes(const struct http_exchange *exchange)
 
 static enum err refuse_taking(const struct partner_taking *taking, struct refusal *ret_refusal)
 {
+    static const char *const names[PARTNER_LIMITS] = {[PARTNER_LIMIT_EVENTS] = "events",
+        [PARTNER_LIMIT_BYTES] = "bytes",
+        [PARTNER_LIMIT_LOOKUPS] = "look-ups"};
     return refuse(ret_refusal, ERR_RATE_LIMITED,
         "Your limit of %llu %s per second is used up. Send it again in %u s, or ask the operator "
         "for a higher limit.",
-        (unsigned long long)taking->rate,
-        taking->limit == PARTNER_LIMIT_EVENTS ? "events" : "bytes", taking->retry_after_s);
+        (unsigned long long)taking->rate, names[taking->limit], taking->retry_after_s);
 }
 
 static bool answer_if_refused(struct http_exchange *exchange, const struct partner_taking *taking)
@@ -59,7 +65,8 @@ static bool answer_if_refused(struct http_exchange *exchange, const struct partn
     snprintf(seconds, sizeof seconds, "%u",
         taking->retry_after_s + (unsigned)(http_received_mono_us(exchange) % SPREAD_S));
     http_set_header(exchange, "retry-after", seconds);
-    result_count_refused(failed);
+    if (taking->limit != PARTNER_LIMIT_LOOKUPS)
+        result_count_refused(failed);
     http_answer_refusal(exchange, &refusal);
     return true;
 }
@@ -78,6 +85,19 @@ static bool take_batch(
 {
     struct partner_taking taking;
     take(ingress, exchange, partner, 0, body_bytes(exchange), &taking);
+    return !answer_if_refused(exchange, &taking);
+}
+
+/* Each look-up may read a journal. */
+static bool take_lookup(
+    struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner)
+{
+    struct partner_taking taking;
+    if (!ingress->options.partner_limits ||
+        !partner_limits_take_lookup(ingress->options.partner_limits, partner->id, &partner->rules,
+            clock_mono_us(), &taking))
+        return true;
+    show_limits(exchange, &taking);
     return !answer_if_refused(exchange, &taking);
 }
 
@@ -108,7 +128,8 @@ void ingress_admit_batch(struct http_exchange *exchange, void *context)
 void ingress_admit_get(struct http_exchange *exchange, void *context)
 {
     struct caller caller;
-    if (ingress_authenticate(context, exchange, &caller))
+    if (ingress_authenticate(context, exchange, &caller) &&
+        take_lookup(context, exchange, caller.partner))
         remember(context, exchange, &caller);
 }
 

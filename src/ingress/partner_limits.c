@@ -14,6 +14,7 @@
 #define SHARDS 64
 #define CHAINS 64         /* of each shard */
 #define SWEEP_AT_LEAST 64 /* partners of a shard, before full buckets are freed */
+#define LOOKUPS_BURST_S 10
 #define INTEGER_MAX UINT64_C(999999999999999) /* of structured fields (RFC 9651 section 3.3.1) */
 
 struct bucket {
@@ -53,6 +54,11 @@ void partner_limits_set_defaults(
     atomic_store(&own->bursts[PARTNER_LIMIT_EVENTS], defaults->events_burst);
     atomic_store(&own->rates[PARTNER_LIMIT_BYTES], defaults->bytes_per_s);
     atomic_store(&own->bursts[PARTNER_LIMIT_BYTES], defaults->bytes_burst);
+}
+
+void partner_limits_set_lookups(struct partner_limits *limits, uint64_t per_s)
+{
+    atomic_store(&limits->defaults.rates[PARTNER_LIMIT_LOOKUPS], per_s);
 }
 
 struct partner_limits *partner_limits_new(
@@ -103,8 +109,7 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* Returns false if there is no limit. */
-static bool find_limits(struct partner_limits *limits, const struct partner_rules *rules,
+static void find_limits(struct partner_limits *limits, const struct partner_rules *rules,
     struct wanted_limits *ret_wanted)
 {
     static const struct partner_rules none;
@@ -116,8 +121,6 @@ static bool find_limits(struct partner_limits *limits, const struct partner_rule
         own_or_default(rules->events_per_s, &defaults->rates[PARTNER_LIMIT_EVENTS]);
     rates[PARTNER_LIMIT_BYTES] =
         own_or_default(rules->bytes_per_s, &defaults->rates[PARTNER_LIMIT_BYTES]);
-    if (!rates[PARTNER_LIMIT_EVENTS] && !rates[PARTNER_LIMIT_BYTES])
-        return false;
     bursts[PARTNER_LIMIT_EVENTS] =
         own_or_default(rules->events_burst, &defaults->bursts[PARTNER_LIMIT_EVENTS]);
     bursts[PARTNER_LIMIT_BYTES] =
@@ -126,7 +129,13 @@ static bool find_limits(struct partner_limits *limits, const struct partner_rule
         bursts[PARTNER_LIMIT_EVENTS] = rates[PARTNER_LIMIT_EVENTS];
     if (!bursts[PARTNER_LIMIT_BYTES])
         bursts[PARTNER_LIMIT_BYTES] = larger(rates[PARTNER_LIMIT_BYTES], BATCH_BYTES_MAX);
-    return true;
+    rates[PARTNER_LIMIT_LOOKUPS] = own_or_default(0, &defaults->rates[PARTNER_LIMIT_LOOKUPS]);
+    bursts[PARTNER_LIMIT_LOOKUPS] = rates[PARTNER_LIMIT_LOOKUPS] * LOOKUPS_BURST_S;
+}
+
+static bool limits_posts(const struct wanted_limits *wanted)
+{
+    return wanted->rates[PARTNER_LIMIT_EVENTS] || wanted->rates[PARTNER_LIMIT_BYTES];
 }
 
 static bool is_full(struct bucket *bucket, int64_t now_us)
@@ -256,13 +265,38 @@ bool partner_limits_take(struct partner_limits *limits, const char *partner,
     struct wanted_limits wanted;
     struct shard *shard;
     *ret_taking = (struct partner_taking){.events = events};
-    if (!find_limits(limits, rules, &wanted))
+    find_limits(limits, rules, &wanted);
+    if (!limits_posts(&wanted))
         return false;
     struct bucket *bucket = lock_bucket(limits, partner, &wanted, &now_us, &shard);
     take(bucket, events, bytes, now_us, ret_taking);
-    const double needed[] = {1, ret_taking->is_refused ? (double)bytes : 1};
-    for (unsigned i = 0; i < PARTNER_LIMITS; i++)
-        ret_taking->quotas[i] = measure(&bucket->tokens[i], needed[i], now_us);
+    double bytes_needed = ret_taking->is_refused ? (double)bytes : 1;
+    ret_taking->quotas[PARTNER_LIMIT_EVENTS] =
+        measure(&bucket->tokens[PARTNER_LIMIT_EVENTS], 1, now_us);
+    ret_taking->quotas[PARTNER_LIMIT_BYTES] =
+        measure(&bucket->tokens[PARTNER_LIMIT_BYTES], bytes_needed, now_us);
+    pthread_mutex_unlock(&shard->lock);
+    return true;
+}
+
+bool partner_limits_take_lookup(struct partner_limits *limits, const char *partner,
+    const struct partner_rules *rules, int64_t now_us, struct partner_taking *ret_taking)
+{
+    struct wanted_limits wanted;
+    struct shard *shard;
+    *ret_taking = (struct partner_taking){.limit = PARTNER_LIMIT_LOOKUPS};
+    find_limits(limits, rules, &wanted);
+    ret_taking->rate = wanted.rates[PARTNER_LIMIT_LOOKUPS];
+    if (!ret_taking->rate)
+        return false;
+    struct bucket *bucket = lock_bucket(limits, partner, &wanted, &now_us, &shard);
+    struct token_bucket *tokens = &bucket->tokens[PARTNER_LIMIT_LOOKUPS];
+    int64_t wait_us = token_bucket_wait_us(tokens, now_us);
+    ret_taking->is_refused = wait_us > 0;
+    ret_taking->retry_after_s = (unsigned)whole_seconds(wait_us);
+    if (!ret_taking->is_refused)
+        token_bucket_take(tokens, now_us);
+    ret_taking->quotas[PARTNER_LIMIT_LOOKUPS] = measure(tokens, 1, now_us);
     pthread_mutex_unlock(&shard->lock);
     return true;
 }
@@ -272,7 +306,10 @@ void partner_limits_owe(struct partner_limits *limits, const char *partner,
 {
     struct wanted_limits wanted;
     struct shard *shard;
-    if (bytes == 0 || !find_limits(limits, rules, &wanted))
+    if (bytes == 0)
+        return;
+    find_limits(limits, rules, &wanted);
+    if (!limits_posts(&wanted))
         return;
     struct bucket *bucket = lock_bucket(limits, partner, &wanted, &now_us, &shard);
     token_bucket_take_many(&bucket->tokens[PARTNER_LIMIT_BYTES], (double)bytes, now_us);
@@ -297,8 +334,8 @@ static unsigned long long in_field(uint64_t value)
 
 /*
  * Sections 3 and 4 of the draft: Lists of Strings with parameters. The unit of bytes is
- * `content-bytes` (3.1.2). Events have no registered unit and use the default, `requests`. `t` is
- * when more is left (4.1.2); without it, nothing is missing.
+ * `content-bytes` (3.1.2). Events have no registered unit and use the default, `requests`, as
+ * look-ups do. `t` is when more is left (4.1.2); without it, nothing is missing.
  */
 void partner_limits_print(const struct partner_taking *taking,
     char ret_policy[PARTNER_LIMITS_FIELD_BYTES], char ret_left[PARTNER_LIMITS_FIELD_BYTES])
@@ -306,7 +343,8 @@ void partner_limits_print(const struct partner_taking *taking,
     static const struct {
         const char *name, *unit;
     } limits[] = {[PARTNER_LIMIT_EVENTS] = {"events", ""},
-        [PARTNER_LIMIT_BYTES] = {"bytes", ";qu=\"content-bytes\""}};
+        [PARTNER_LIMIT_BYTES] = {"bytes", ";qu=\"content-bytes\""},
+        [PARTNER_LIMIT_LOOKUPS] = {"lookups", ""}};
     size_t policy_len = 0, left_len = 0;
     for (unsigned i = 0; i < PARTNER_LIMITS; i++) {
         const struct partner_quota *quota = &taking->quotas[i];

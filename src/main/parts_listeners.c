@@ -297,6 +297,7 @@ enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
     gateway->descriptors_end = descriptors_end_for_partners(descriptors_limit(),
         descriptors_open() + DESCRIPTORS_OF_INGRESS_THREAD * threads, gateway->installation.shards);
     gateway->partner_limits = partner_limits_new(&gateway->installation.seed, &partner_defaults);
+    partner_limits_set_lookups(gateway->partner_limits, (uint64_t)config->partner_lookups_per_s);
     for (unsigned i = 0; !err && i < threads; i++) {
         AUTO_CLOSE int fd = -1, tls_fd = -1;
         err = listen_on(&cleartext, &fd, complaints);
@@ -344,6 +345,8 @@ void reload_ingress(struct gateway *gateway, const struct config *config)
     struct address_limits address_limits = make_address_limits(config);
     if (gateway->ingress_threads) {
         partner_limits_set_defaults(gateway->partner_limits, &partner_defaults);
+        partner_limits_set_lookups(
+            gateway->partner_limits, (uint64_t)config->partner_lookups_per_s);
         address_table_set_limits(gateway->addresses, &address_limits);
     }
     for (unsigned i = 0; i < gateway->ingress_threads; i++)

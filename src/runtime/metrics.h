@@ -96,6 +96,8 @@
     X(METRIC_REFUSED_DEADLINE, counter, "penstock_refusals_total", "reason=\"deadline\"", "")      \
     X(METRIC_REFUSED_DESCRIPTORS, counter, "penstock_refusals_total", "reason=\"descriptors\"",    \
         "")                                                                                        \
+    X(METRIC_REFUSED_KEY_UPDATES, counter, "penstock_refusals_total", "reason=\"key-updates\"",    \
+        "")                                                                                        \
     X(METRIC_INGRESS_REFUSING_CRITICAL, gauge, "penstock_ingress_refusing", "class=\"critical\"",  \
         "Ingress threads that reject a class of events because of overload")                       \
     X(METRIC_INGRESS_REFUSING_IMPORTANT, gauge, "penstock_ingress_refusing",                       \

@@ -109,7 +109,7 @@ def slow_preface(target):
     return lambda: crowd(target, 100, lambda number: byte_by_byte(START), "h2", interval=1)
 
 
-@attack("slow-frame", "100 HEADERS frames at one byte a second", seconds=15, cut_within=6.5, bounded="5 s for a head")
+@attack("slow-frame", "100 HEADERS frames at one byte a second", seconds=15, cut_within=6.5, bounded="5 s for a frame")
 def slow_frame(target):
     request = headers(1, get(target))
     return lambda: crowd(target, 100, lambda number: itertools.chain([START], byte_by_byte(request)), "h2", interval=1)

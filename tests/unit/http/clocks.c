@@ -132,6 +132,81 @@ Test(clocks, slow_http2_head_is_cut)
     fixture_stop(&fixture);
 }
 
+static void send_slowly(int fd, const char *bytes, size_t len)
+{
+    for (size_t at = 0; at < len; at++) {
+        client_send_bytes(fd, bytes + at, 1);
+        fixture_call(&fixture, fixture_do_nothing);
+    }
+}
+
+Test(clocks, http2_frame_that_arrives_in_part_is_cut)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } parts[] = {{"\0", 1}, {"\0\0\10\6\0\0\0\0", 8},
+        {"\0\0\10\6\0\0\0\0\0"
+         "1234567",
+            16},
+        {"\0\0\2\1\5\0\0\0\3\x86", 10}};
+    start((struct http_limits){.head_ms = SHORT_MS, .body_ms = LONG_MS, .idle_ms = LONG_MS});
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+        AUTO_CLOSE int fd = h2_connect(&fixture);
+        h2_send_request(fd, 1, "GET", "/now", false);
+        cr_assert_eq(h2_read_status(fd, 1), 200);
+        int64_t since_us = clock_mono_us();
+        send_slowly(fd, parts[i].bytes, parts[i].len);
+        struct h2_frame frame;
+        while (h2_read_frame(fd, &frame))
+            ;
+        cr_expect_geq(clock_mono_us() - since_us, (SHORT_MS - 10) * US_PER_MS);
+        cr_expect_eq(metrics_read(METRIC_REFUSED_DEADLINE), (int64_t)i + 1);
+    }
+    fixture_stop(&fixture);
+}
+
+static void wait_ms(int64_t ms)
+{
+    int64_t until_us = clock_mono_us() + ms * US_PER_MS;
+    while (clock_mono_us() < until_us)
+        fixture_call(&fixture, fixture_do_nothing);
+}
+
+Test(clocks, http2_data_of_a_body_has_the_time_of_the_body)
+{
+    start((struct http_limits){.head_ms = SHORT_MS, .body_ms = LONG_MS, .idle_ms = LONG_MS});
+    AUTO_CLOSE int fd = h2_connect(&fixture);
+    h2_send_request(fd, 1, "POST", "/echo", true);
+    client_send_bytes(fd, "\0\0", 2);
+    wait_ms(2 * SHORT_MS);
+    client_send_bytes(fd, "\2\0\1\0\0\0\1a", 8);
+    wait_ms(2 * SHORT_MS);
+    client_send_bytes(fd, "b", 1);
+    cr_assert_eq(h2_read_status(fd, 1), 201);
+    wait_ms(2 * SHORT_MS); /* idle */
+    h2_send_request(fd, 3, "GET", "/now", false);
+    cr_assert_eq(h2_read_status(fd, 3), 200);
+    fixture_stop(&fixture);
+}
+
+/* The client does not know yet that the stream has ended. */
+Test(clocks, http2_frame_of_a_stream_that_ends_has_the_time_of_a_head_from_then_on)
+{
+    start(
+        (struct http_limits){.head_ms = 4 * SHORT_MS, .body_ms = 5 * SHORT_MS, .idle_ms = LONG_MS});
+    AUTO_CLOSE int fd = h2_connect(&fixture);
+    h2_send_request(fd, 1, "POST", "/echo", true);
+    client_send_bytes(fd, "\0\0\2\0\1\0\0\0\1a", 10);
+    struct h2_frame frame;
+    cr_assert(h2_read_until(fd, H2_RST_STREAM, 1, &frame));
+    wait_ms(SHORT_MS);
+    client_send_bytes(fd, "b", 1);
+    h2_send_request(fd, 3, "GET", "/now", false);
+    cr_assert_eq(h2_read_status(fd, 3), 200);
+    fixture_stop(&fixture);
+}
+
 Test(clocks, slow_http2_body_ends_its_stream_only)
 {
     start((struct http_limits){.head_ms = LONG_MS, .body_ms = SHORT_MS, .idle_ms = LONG_MS});

@@ -209,7 +209,10 @@ void fixture_start(struct fixture *fixture)
         .refusals = fixture->refusals = refusals_new(),
         .is_measured = true,
     };
-    cr_assert_eq(http_listen(&fixture->address, fixture->address_len, &options.listen_fd), OK);
+    options.tls = fixture->tls;
+    int *listen_fd = fixture->tls ? &options.tls_listen_fd : &options.listen_fd;
+    options.listen_fd = -1;
+    cr_assert_eq(http_listen(&fixture->address, fixture->address_len, listen_fd), OK);
     cr_assert_eq(http_server_new(&options, &fixture->server), OK);
     cr_assert_eq(thread_start(&fixture->thread, "server", run_server, fixture), OK);
 }

@@ -8,6 +8,7 @@
 #include "http/problem.h"
 #include "http/refusals.h"
 #include "http/server.h"
+#include "http/tls.h"
 #include "runtime/metrics.h"
 #include "runtime/thread.h"
 
@@ -32,6 +33,7 @@ struct fixture {
     size_t room_bytes; /* 0: FIXTURE_ROOM_BYTES */
     struct http_limits limits;
     struct address_table *addresses; /* NULL: none */
+    struct http_tls *tls;            /* NULL: cleartext */
     struct mailbox mailbox;
     struct http_server *server;
     struct refusals *refusals;

@@ -115,6 +115,45 @@ Test(partner_limits, bytes_that_arrive_unannounced_are_owed)
     cr_expect_eq(partner_limits_count(limits), 1, "without a limit nothing is remembered");
 }
 
+static struct partner_taking look_up(const struct partner_rules *rules, int64_t now_us)
+{
+    struct partner_taking taking;
+    partner_limits_take_lookup(limits, "shop", rules, now_us, &taking);
+    return taking;
+}
+
+Test(partner_limits, lookups_have_a_limit_of_their_own)
+{
+    static const struct partner_rules rules = {.events_per_s = 1};
+    char policy[PARTNER_LIMITS_FIELD_BYTES], left[PARTNER_LIMITS_FIELD_BYTES];
+    unsigned taken = 0;
+    partner_limits_set_lookups(limits, 5);
+    for (int i = 0; i < 60; i++)
+        taken += !look_up(&rules, S).is_refused;
+    cr_expect_eq(taken, 50, "ten seconds of them: %u", taken);
+    struct partner_taking taking = look_up(&rules, S);
+    cr_expect(taking.is_refused && taking.limit == PARTNER_LIMIT_LOOKUPS && taking.rate == 5 &&
+              taking.retry_after_s == 1);
+    partner_limits_print(&taking, policy, left);
+    cr_expect_str_eq(policy, "\"lookups\";q=50;w=10");
+    cr_expect_str_eq(left, "\"lookups\";r=0;t=1");
+    taking = take(&rules, 1, 0, S);
+    cr_expect(!taking.is_refused && taking.quotas[PARTNER_LIMIT_LOOKUPS].quota == 0);
+    cr_expect_not(look_up(&rules, S + S / 5).is_refused, "one has returned");
+    cr_expect(look_up(&rules, S + S / 5).is_refused);
+    cr_expect(take(&rules, 1, 0, S + S / 5).is_refused, "a look-up leaves posts their limit");
+}
+
+Test(partner_limits, without_a_limit_of_lookups_nothing_is_remembered)
+{
+    struct partner_taking taking;
+    cr_expect_not(partner_limits_take_lookup(limits, "shop", NULL, S, &taking));
+    cr_expect_not(taking.is_refused);
+    partner_limits_set_lookups(limits, 5);
+    cr_expect_not(partner_limits_take(limits, "shop", NULL, 1, 1, S, &taking), "a post has none");
+    cr_expect_eq(partner_limits_count(limits), 0);
+}
+
 Test(partner_limits, partners_do_not_share_a_bucket)
 {
     static const struct partner_rules rules = {.events_per_s = 1};
@@ -346,6 +385,32 @@ Test(limited_partner, bytes_of_chunks_count_when_they_have_arrived)
     client_send(fd, request);
     client_receive(fd, &answer);
     cr_expect_eq(answer.status, 429, "%s", answer.body);
+    close(fd);
+}
+
+Test(limited_partner, lookups_above_their_limit_are_429)
+{
+    static const char lookup[] =
+        "GET /v1/events/evt_no HTTP/1.1\r\nHost: x\r\n" JSON_AND_KEY "\r\n";
+    struct answer answer;
+    int fd = client_connect();
+    partner_limits_set_lookups(partner_limits, 1);
+    for (unsigned i = 0; i < 10; i++) {
+        client_send(fd, lookup);
+        client_receive(fd, &answer);
+        cr_assert_eq(answer.status, 404);
+        cr_expect(strstr(answer.head, "\r\nratelimit-policy: \"lookups\";q=10;w=10\r\n"), "%s",
+            answer.head);
+    }
+    client_send(fd, lookup);
+    client_receive(fd, &answer);
+    cr_assert_eq(answer.status, 429);
+    cr_expect(strstr(answer.body, "1 look-ups per second"), "%s", answer.body);
+    cr_expect(strstr(answer.head, "\r\nretry-after: "), "%s", answer.head);
+    client_post(fd, JSON_AND_KEY, PURCHASE("o-1"));
+    journal_answer(0, OK, NULL);
+    client_receive(fd, &answer);
+    cr_expect(answer.status == 200 && !strstr(answer.head, "ratelimit"), "%s", answer.head);
     close(fd);
 }
 
