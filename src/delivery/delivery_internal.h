@@ -12,6 +12,7 @@
  *   rule_changes.c     which retry rules the due times in the journal follow
  *   flow.c             what an endpoint takes: concurrency, rate, breaker, retry budget
  *   probe.c            the event that tests whether an endpoint is back
+ *   probe_doubt.c      when a guarded event may be sent as a probe
  *   job.c              one delivery in memory, and where it is
  *   status_probe.c     asks a client what became of a delivery in doubt
  *   refill.c           loads from the journal what is due or has room again
@@ -188,6 +189,30 @@ struct redue_walk {
     struct timer timer;             /* armed: the next step */
 };
 
+/* Deliveries in doubt that the client is asked about (status_probe.c). */
+struct status_probes {
+    struct timer timer;
+    struct status_walk *walk; /* NULL: none is running */
+    int64_t after_id;         /* where the next walk begins */
+    unsigned turn;            /* walks since the last doubt */
+    bool again;               /* another doubt came up during the walk */
+    bool left;                /* something before after_id is still in doubt */
+};
+
+/* The search for an event to probe with (probe.c). */
+struct probe_search {
+    bool loading;
+    struct journal_load load;
+    unsigned unguarded_looks_left; /* while it looks for an unguarded one */
+};
+
+/* The doubt that the last guarded probe has left (probe_doubt.c). */
+struct probe_doubt {
+    bool is_open;               /* it has no answer, or none yet */
+    int64_t began_mono_us;      /* when it was sent */
+    int64_t unguarded_after_id; /* the search for an unguarded event continues behind it */
+};
+
 /* One endpoint's queue. */
 struct endpoint_queue {
     struct id_map_node by_id; /* in shard->queues */
@@ -215,21 +240,9 @@ struct endpoint_queue {
     unsigned disabling;      /* requests to disable the endpoint (410) without an answer */
     struct refill refill;
 
-    /* Deliveries in doubt that the client is asked about (status_probe.c). */
-    struct timer status_timer;
-    struct status_walk *status_walk; /* NULL: none is running */
-    int64_t status_after_id;         /* where the next walk begins */
-    unsigned status_turn;            /* walks since the last doubt */
-    bool status_again;               /* another doubt came up during the walk */
-    bool status_left;                /* something before status_after_id is still in doubt */
-
-    /* Probes, and guarded ones that may end in doubt (probe.c). */
-    bool in_doubt; /* the last guarded one has no answer, or none yet */
-    bool probe_loading;
-    struct journal_load probe_load; /* looks for an event to probe with */
-    int64_t doubt_mono_us;          /* when the last guarded one was sent */
-    int64_t unguarded_after_id;     /* the search for an unguarded event continues behind it */
-    unsigned unguarded_looks_left;  /* of this search */
+    struct status_probes status;
+    struct probe_search probe;
+    struct probe_doubt doubt;
 
     /* Its pace: attempts that ended in this half second and in the one before it. */
     int64_t pace_interval;
@@ -414,10 +427,18 @@ void flow_reset(struct endpoint_queue *queue);
 /* probe.c */
 /* Sends the event that tests whether the endpoint is back, if that is still unknown. */
 void probe_send(struct endpoint_queue *queue);
+
+/* probe_doubt.c */
+/* A guarded event is sent as a probe. */
+void probe_doubt_begin(struct endpoint_queue *queue);
 /* The endpoint is back, or has changed. */
-void probe_end_doubt(struct endpoint_queue *queue);
+void probe_doubt_end(struct endpoint_queue *queue);
 /* The attempt has ended, and it is certain how: so would a guarded one that began as late. */
-void probe_note_certain_end(const struct job *job);
+void probe_doubt_note_certain_end(const struct job *job);
+/* Returns how long no guarded one may be sent; 0: one may be sent now. */
+int64_t probe_doubt_left_us(const struct endpoint_queue *queue);
+/* True if a guarded one may be sent only when there is no unguarded one. */
+bool probe_doubt_prefers_unguarded(const struct endpoint_queue *queue);
 
 /* status_probe.c */
 void status_probe_init(struct endpoint_queue *queue);

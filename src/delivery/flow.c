@@ -364,7 +364,7 @@ static void note_breaker(const struct attempt_run *run, bool failed)
         set_recovered(queue);
     }
     if (!flow_needs_probe(queue))
-        probe_end_doubt(queue);
+        probe_doubt_end(queue);
     flow_await_probe(queue);
 }
 
@@ -439,7 +439,7 @@ void flow_reset(struct endpoint_queue *queue)
     if (flow->breaker.run > 0)
         flow->failed_before = true;
     breaker_reset(&flow->breaker, now_of(queue));
-    probe_end_doubt(queue);
+    probe_doubt_end(queue);
     flow_await_probe(queue);
     if (!was_open)
         return;

@@ -452,7 +452,7 @@ void outcome_of_attempt(struct attempt_run *run)
     metrics_add(METRIC_SENDS_REPEATED, run->client.unprocessed_sends);
     enum verdict verdict = failpoint_verdict(run, judge(run));
     if (!verdict_is_ambiguous(&run->client.end))
-        probe_note_certain_end(job);
+        probe_doubt_note_certain_end(job);
     bool repeats = verdict == VERDICT_RETRY && was_lost_with_kept_connection(&run->client) &&
                    !outcome_was_repeated(&job->delivery);
     if (repeats)

@@ -42,7 +42,7 @@ struct endpoint_queue *queues_get(struct delivery_shard *shard, uint64_t endpoin
 
 static void free_queue(struct endpoint_queue *queue)
 {
-    assert(!queue->refill.loading && !queue->refill.releasing && !queue->probe_loading);
+    assert(!queue->refill.loading && !queue->refill.releasing && !queue->probe.loading);
     flow_done(queue);
     settings_done(queue);
     status_probe_done(queue);

@@ -76,11 +76,11 @@ static void walk_again_after(struct endpoint_queue *queue, unsigned turn)
         return;
     if (turn >= ARRAY_LENGTH(walks_after_us))
         turn = ARRAY_LENGTH(walks_after_us) - 1;
-    queue->status_turn = turn + 1;
+    queue->status.turn = turn + 1;
     /* Up to a quarter more, so that not all endpoints ask at once after a start. */
     int64_t after_us = walks_after_us[turn];
     after_us += shard_random(queue->shard) % (after_us / 4);
-    timer_arm(&queue->shard->loop, &queue->status_timer, after_us);
+    timer_arm(&queue->shard->loop, &queue->status.timer, after_us);
 }
 
 static void walk_free(struct status_walk *walk)
@@ -95,23 +95,23 @@ static void walk_free(struct status_walk *walk)
 static void end_walk(struct status_walk *walk, bool again)
 {
     struct endpoint_queue *queue = walk->queue;
-    walk_free(TAKE(queue->status_walk));
-    if (queue->status_again)
+    walk_free(TAKE(queue->status.walk));
+    if (queue->status.again)
         walk_again_after(queue, 0);
     else if (again)
-        walk_again_after(queue, queue->status_turn);
-    queue->status_again = false;
+        walk_again_after(queue, queue->status.turn);
+    queue->status.again = false;
 }
 
 /* The client still fails: questions about the rest would fail or hang as well. */
 static void end_failing(struct status_walk *walk)
 {
     struct endpoint_queue *queue = walk->queue;
-    queue->status_after_id = walk->parked[walk->at].delivery;
-    queue->status_left = true;
-    queue->status_turn = FAILING_TURN;
+    queue->status.after_id = walk->parked[walk->at].delivery;
+    queue->status.left = true;
+    queue->status.turn = FAILING_TURN;
     end_walk(walk, true);
-    queue->status_turn = 0; /* once it is back, the pauses are short */
+    queue->status.turn = 0; /* once it is back, the pauses are short */
 }
 
 static void on_resolved(struct request *request, void *receiver)
@@ -238,13 +238,13 @@ static void ask_next(struct status_walk *walk)
     }
     if (walk->at == walk->list.ret_count) {
         bool more = walk->list.ret_after_id != INT64_MAX;
-        bool left = walk->queue->status_left || !walk->all_resolved;
-        walk->queue->status_after_id = more ? walk->list.ret_after_id : 0;
-        walk->queue->status_left = more && left;
+        bool left = walk->queue->status.left || !walk->all_resolved;
+        walk->queue->status.after_id = more ? walk->list.ret_after_id : 0;
+        walk->queue->status.left = more && left;
         if (more)
-            walk->queue->status_turn = 0; /* the pauses grow at the end of the list only */
-        else if (walk->was_early && walk->queue->status_turn > EARLY_TURN)
-            walk->queue->status_turn = EARLY_TURN;
+            walk->queue->status.turn = 0; /* the pauses grow at the end of the list only */
+        else if (walk->was_early && walk->queue->status.turn > EARLY_TURN)
+            walk->queue->status.turn = EARLY_TURN;
         end_walk(walk, more || left);
         return;
     }
@@ -271,9 +271,9 @@ static void on_listed(struct request *request, void *receiver)
 
 static void on_timer(struct timer *timer)
 {
-    struct endpoint_queue *queue = CONTAINER_OF(timer, struct endpoint_queue, status_timer);
+    struct endpoint_queue *queue = CONTAINER_OF(timer, struct endpoint_queue, status.timer);
     struct delivery_shard *shard = queue->shard;
-    if (shard->taker.stopping || queue->status_walk)
+    if (shard->taker.stopping || queue->status.walk)
         return;
     const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, queue->endpoint);
     if (!endpoint || !endpoint->enabled || !endpoint_policy_probe(endpoint->policy))
@@ -294,16 +294,16 @@ static void on_timer(struct timer *timer)
     walk->all_resolved = true;
     walk->list = (struct journal_list_parked){.endpoint = queue->endpoint,
         .reason = PARK_AMBIGUOUS,
-        .after_id = queue->status_after_id,
+        .after_id = queue->status.after_id,
         .count_max = PROBED_MAX,
         .ret_parked = walk->parked};
-    queue->status_walk = walk;
+    queue->status.walk = walk;
     shard_ask(shard, &walk->list.request, JOURNAL_LIST_PARKED, on_listed);
 }
 
 void status_probe_init(struct endpoint_queue *queue)
 {
-    timer_init(&queue->status_timer, on_timer);
+    timer_init(&queue->status.timer, on_timer);
 }
 
 void status_probe_begin(struct endpoint_queue *queue)
@@ -313,16 +313,16 @@ void status_probe_begin(struct endpoint_queue *queue)
         taker->stopping ? NULL : directory_endpoint(taker->directory, queue->endpoint);
     if (!endpoint || !endpoint_policy_probe(endpoint->policy))
         return;
-    if (queue->status_walk || queue->status_after_id != 0)
-        queue->status_left = true; /* the new doubt may be before the place that was reached */
-    if (queue->status_walk)
-        queue->status_again = true;
+    if (queue->status.walk || queue->status.after_id != 0)
+        queue->status.left = true; /* the new doubt may be before the place that was reached */
+    if (queue->status.walk)
+        queue->status.again = true;
     else
         walk_again_after(queue, 0);
 }
 
 void status_probe_done(struct endpoint_queue *queue)
 {
-    walk_free(TAKE(queue->status_walk)); /* its action was answered to nobody */
-    timer_disarm(&queue->shard->loop, &queue->status_timer);
+    walk_free(TAKE(queue->status.walk)); /* its action was answered to nobody */
+    timer_disarm(&queue->shard->loop, &queue->status.timer);
 }
