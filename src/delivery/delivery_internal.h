@@ -20,6 +20,7 @@
  *   request_headers.c  its headers, and the signature
  *   outcome.c          judge the answer, record it
  *   unrouted.c         finds an endpoint for what is unrouted
+ *   decision.c         moves one delivery as an operator or a status probe has decided
  *   operator_action.c  what operators do to one delivery
  */
 #ifndef PENSTOCK_DELIVERY_DELIVERY_INTERNAL_H
@@ -439,6 +440,16 @@ void probe_doubt_note_certain_end(const struct job *job);
 int64_t probe_doubt_left_us(const struct endpoint_queue *queue);
 /* True if a guarded one may be sent only when there is no unguarded one. */
 bool probe_doubt_prefers_unguarded(const struct endpoint_queue *queue);
+
+/* decision.c */
+/* Submits a decision about one delivery to the journal. The caller fills in the action, but not its
+ * `request`. `on_done` gets the answers, and first passes each one to decision_continue. */
+void decision_submit(struct delivery_shard *shard, struct journal_operator_action *action,
+    void (*on_done)(struct request *request, void *receiver));
+/* The journal has answered. Returns whether there is another answer to come. Otherwise the decision
+ * has ended, with the result in action->request. */
+bool decision_continue(struct delivery_shard *shard, struct journal_operator_action *action,
+    void (*on_done)(struct request *request, void *receiver));
 
 /* status_probe.c */
 void status_probe_init(struct endpoint_queue *queue);

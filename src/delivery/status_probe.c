@@ -14,10 +14,10 @@
  * 2 min, 10 min, and then every hour, while something is in doubt. A new doubt and a change of the
  * endpoint begin again at 5 s.
  *
- * The answer moves the delivery in the way that an operator would (operator_action.c). The record
- * says that it was a status probe, and what the client answered. If an operator was faster, nothing
- * is moved, even if the operator has sent the delivery again and it is in doubt once more: the
- * answer may be older than the new attempt, so the client is asked again.
+ * The answer decides about the delivery, as an operator could (decision.c). The record says that it
+ * was a status probe, and what the client answered. If an operator was faster, nothing is moved,
+ * even if the operator has sent the delivery again and it is in doubt once more: the answer may be
+ * older than the new attempt, so the client is asked again.
  *
  * While the breaker of the endpoint is open, a walk ends at the first answer that shows that the
  * client fails, and the next walk continues behind it after 30 s. Walks do not wait until the
@@ -63,7 +63,7 @@ struct status_walk {
     bool was_early; /* an answer of no that does not count yet */
     struct client_request client;
     struct client_tls tls;
-    struct journal_operator_action action;
+    struct journal_operator_action decision;
     char url[STATUS_PROBE_URL_BYTES];
     char answer[ANSWER_RULE_BYTES_MAX];
 };
@@ -85,8 +85,6 @@ static void walk_again_after(struct endpoint_queue *queue, unsigned turn)
 
 static void walk_free(struct status_walk *walk)
 {
-    if (!walk)
-        return;
     walk->queue->shard->status_walks--;
     endpoint_policy_unref(walk->policy);
     free(walk);
@@ -116,12 +114,16 @@ static void end_failing(struct status_walk *walk)
 
 static void on_resolved(struct request *request, void *receiver)
 {
-    struct status_walk *walk = CONTAINER_OF(request, struct status_walk, action.ask);
+    struct status_walk *walk = CONTAINER_OF(request, struct status_walk, decision.request);
     char id[EVENT_ID_TEXT_BYTES];
+    if (decision_continue(receiver, &walk->decision, on_resolved))
+        return;
+    if (request->result == OK && walk->decision.to == DELIVERY_PENDING)
+        refill_expect_replay(walk->queue, walk->decision.ret_delivery);
     event_id_format(&walk->parked[walk->at].event, id);
     if (request->result == OK) {
         log_info("a status probe resolved a delivery in doubt event=%s processed=%s", id,
-            walk->action.to == DELIVERY_DELIVERED ? "yes" : "no");
+            walk->decision.to == DELIVERY_DELIVERED ? "yes" : "no");
     } else if (request->result != ERR_MOVED_ON) { /* an operator was faster */
         walk->all_resolved = false;
         log_error("what a status probe found out could not be recorded: the client is asked again "
@@ -132,12 +134,10 @@ static void on_resolved(struct request *request, void *receiver)
     ask_next(walk);
 }
 
-/* Moves the delivery as an operator would. */
 static void resolve(struct status_walk *walk, enum probe_answer answer, const char *why)
 {
-    struct delivery_shard *shard = walk->queue->shard;
     const struct journal_parked *parked = &walk->parked[walk->at];
-    walk->action = (struct journal_operator_action){
+    walk->decision = (struct journal_operator_action){
         .event = parked->event,
         .index = placement_index(parked->delivery),
         .from = DELIVERY_PARKED,
@@ -146,13 +146,9 @@ static void resolve(struct status_walk *walk, enum probe_answer answer, const ch
         .expected_generation = parked->generation,
         .actor = ACTION_BY_STATUS_PROBE,
     };
-    snprintf(walk->action.note, sizeof walk->action.note, "status %d, %.100s",
+    snprintf(walk->decision.note, sizeof walk->decision.note, "status %d, %.100s",
         walk->client.end.http_status, why);
-    walk->action.ask.reply_to = &shard->mailbox;
-    walk->action.ask.on_done = on_resolved;
-    walk->action.ask.outstanding = &shard->taker.requests_out;
-    shard->taker.requests_out++;
-    delivery_shard_operator_action(shard, &walk->action);
+    decision_submit(walk->queue->shard, &walk->decision, on_resolved);
 }
 
 /* While the client fails, the request may wait in its own queue. An answer of no is then true, and
@@ -323,6 +319,6 @@ void status_probe_begin(struct endpoint_queue *queue)
 
 void status_probe_done(struct endpoint_queue *queue)
 {
-    walk_free(TAKE(queue->status.walk)); /* its action was answered to nobody */
+    assert(!queue->status.walk);
     timer_disarm(&queue->shard->loop, &queue->status.timer);
 }

@@ -117,7 +117,7 @@ BUGS = {
          "result = OK;")),
     "sends-to-nowhere": (
         "a delivery without an endpoint is sent, and parked again",
-        "src/delivery/operator_action.c",
+        "src/delivery/decision.c",
         ("    if (!endpoint)\n        return ACTION_ENDPOINT_GONE;",
          "    if (!endpoint)\n        return ACTION_NOT_REFUSED;")),
     "events-are-not-caught-up": (
