@@ -8,8 +8,8 @@
  *   queues.c           the queues of the shard
  *   endpoint_queue.c   one endpoint's lanes, bounds and turn
  *   pace.c             how many attempts of an endpoint end
- *   settings.c         an endpoint's settings, and what waits when they change
- *   rule_changes.c     which retry rules the due times in the journal follow
+ *   settings.c         an endpoint's settings
+ *   rule_changes.c     changes of retry rules, which apply to what waits already
  *   flow.c             what an endpoint takes: concurrency, rate, breaker, retry budget
  *   probe.c            the event that tests whether an endpoint is back
  *   probe_doubt.c      when a guarded event may be sent as a probe
@@ -178,7 +178,7 @@ struct flow {
     int64_t proved_mono_us, proved_took_us; /* the last answer but a failure; 0: none */
 };
 
-/* Gives what waits new due times after the rules have changed (settings.c). */
+/* Gives what waits new due times after the rules have changed (rule_changes.c). */
 struct redue_walk {
     struct journal_redue step;
     struct retry_rules rules[EVENT_CLASSES]; /* of this walk */
@@ -288,7 +288,7 @@ struct delivery_shard {
     /* Of struct endpoint_queue: they would be ready, but other endpoints need the free slots. */
     struct list short_of_slots;
     struct list touched; /* of struct endpoint_queue: something has changed in this turn */
-    struct list redues;  /* of struct endpoint_queue: one walk at a time (settings.c) */
+    struct list redues;  /* of struct endpoint_queue: one walk at a time (rule_changes.c) */
     bool redueing;
     struct rule_changes rule_changes;
     unsigned status_walks;         /* of all queues, see status_probe.c */
@@ -366,29 +366,31 @@ void endpoint_queue_share_slots(struct delivery_shard *shard);
 struct job *endpoint_queue_oldest(struct endpoint_queue *queue);
 
 /* settings.c */
-void settings_init(struct endpoint_queue *queue);
+void settings_read(struct endpoint_queue *queue);
 /* The endpoint's settings or the gateway's have changed: reads them again. */
 void settings_changed(struct endpoint_queue *queue);
-/* Gives what waits due times by the present rules, after the walks that began before. */
-void settings_redue(struct endpoint_queue *queue);
-void settings_done(struct endpoint_queue *queue);
-/* Returns when the job, which waited, is due. A walk may have changed its due time in the journal
- * after it was loaded. */
-int64_t settings_due_us(const struct job *job);
 /* Returns the rules of the job's endpoint for its class, as they are now. */
 const struct delivery_rules *settings_of(const struct job *job);
 
 /* rule_changes.c */
 void rule_changes_init(struct delivery_shard *shard);
+void rule_changes_init_queue(struct endpoint_queue *queue);
+void rule_changes_done_queue(struct endpoint_queue *queue);
 /* Takes the rules that the journal had at the start. Call it before the first backlog is taken. */
 void rule_changes_begin(struct delivery_shard *shard);
 /* The queue has waiting deliveries from an earlier run. Starts a walk if their due times may follow
  * other rules than the present ones. */
 void rule_changes_check_backlog(struct endpoint_queue *queue);
+/* The queue has new settings; before, its rules were these, one for each class. Starts a walk if
+ * what waits is due earlier now. */
+void rule_changes_on_settings(struct endpoint_queue *queue, const struct delivery_rules *before);
 /* An endpoint has changed, and its queue has the new settings. */
 void rule_changes_on_endpoint(struct delivery_shard *shard, int64_t version);
 /* Records in the journal which rules the due times follow now, if it does not have them. */
 void rule_changes_record(struct delivery_shard *shard);
+/* Returns when the job, which waited, is due. A walk may have changed its due time in the journal
+ * after it was loaded. */
+int64_t rule_changes_due_us(const struct job *job);
 
 /* pace.c */
 void pace_count_ended(struct endpoint_queue *queue); /* one attempt */

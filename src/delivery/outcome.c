@@ -228,7 +228,7 @@ static void record_as_failed(struct attempt_run *run)
     run->record.lane = LANE_RETRY;
     run->record.wait_cause = verdict_wait_cause(&run->client.end);
     if (was_waiting(delivery) && delivery->due_us > now_us) {
-        int64_t due_us = settings_due_us(job);
+        int64_t due_us = rule_changes_due_us(job);
         record_as_early(run, due_us > now_us ? due_us : now_us);
         return;
     }
@@ -339,7 +339,7 @@ static void withdraw(struct attempt_run *run, int64_t wait_us)
     const struct delivery *delivery = &run->job->delivery;
     int64_t due_us = shard_wall_us(run->job->queue->shard) + wait_us;
     bool early = was_waiting(delivery) && delivery->due_us > due_us;
-    int64_t early_us = early ? settings_due_us(run->job) : 0; /* the rules may have changed */
+    int64_t early_us = early ? rule_changes_due_us(run->job) : 0; /* the rules may have changed */
     run->record = (struct journal_record){.to = DELIVERY_WAITING,
         .lane = delivery->lane,
         .wait_cause = early ? delivery->wait_cause : WAIT_OURSELVES,

@@ -33,7 +33,8 @@ struct endpoint_queue *queues_get(struct delivery_shard *shard, uint64_t endpoin
     weighted_turn_init(&queue->class_turn);
     queue->macs_version = -1;
     flow_init(queue);
-    settings_init(queue);
+    rule_changes_init_queue(queue);
+    settings_read(queue);
     refill_init_queue(queue);
     status_probe_init(queue);
     id_map_add(&shard->queues, &queue->by_id, endpoint);
@@ -44,7 +45,7 @@ static void free_queue(struct endpoint_queue *queue)
 {
     assert(!queue->refill.loading && !queue->refill.releasing && !queue->probe.loading);
     flow_done(queue);
-    settings_done(queue);
+    rule_changes_done_queue(queue);
     status_probe_done(queue);
     refill_done(queue);
     fair_queue_remove(&queue->shard->fair, &queue->fair);
