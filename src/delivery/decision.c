@@ -11,7 +11,9 @@
  * is. The directory then says whether that endpoint exists, is enabled, and is of this account. A
  * decision that could only park the delivery again is refused.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/decision.h"
+
+#include "delivery/shard.h"
 
 static void ask(struct delivery_shard *shard, struct journal_operator_action *action,
     void (*on_done)(struct request *request, void *receiver))

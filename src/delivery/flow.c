@@ -20,9 +20,14 @@
  * Only what the client does counts. What this machine lacks, and what was cut short by a stop, says
  * nothing about it.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/flow.h"
 
 #include "base/clock.h"
+#include "delivery/attempt.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/job.h"
+#include "delivery/probe_doubt.h"
+#include "delivery/shard.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operator actions on one delivery: resolve, discard, resend, replay. They are sent to the shard
  * that owns the delivery, so that memory and disk agree. */
-#include "delivery/delivery_internal.h"
+#include "delivery/delivery.h"
+
+#include "delivery/decision.h"
+#include "delivery/queues.h"
+#include "delivery/refill.h"
+#include "delivery/shard.h"
 
 static void on_done(struct request *request, void *receiver)
 {

@@ -7,11 +7,21 @@
  * new is sent until it is committed. An outcome that is not committed would mean a second delivery
  * after the next crash.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/outcome.h"
 
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/memory.h"
+#include "delivery/attempt.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/flow.h"
+#include "delivery/job.h"
+#include "delivery/probe_doubt.h"
+#include "delivery/refill.h"
+#include "delivery/rule_changes.h"
+#include "delivery/settings.h"
+#include "delivery/shard.h"
+#include "delivery/status_probe.h"
 #include "model/placement.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"

@@ -16,10 +16,16 @@
  * delivery keeps its due time and uses up no step of its schedule (outcome.c): otherwise the oldest
  * event of a long outage would die of probes.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/probe.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "delivery/attempt.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/flow.h"
+#include "delivery/job.h"
+#include "delivery/probe_doubt.h"
+#include "delivery/shard.h"
 
 #include <stdlib.h>
 

@@ -13,9 +13,12 @@
  * The doubt ends when a later attempt has an answer or could not be sent, because a guarded one
  * would end in the same way, and with the recovery.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/probe_doubt.h"
 
 #include "base/clock.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/job.h"
+#include "delivery/shard.h"
 
 #define UNGUARDED_FIRST_US (120 * US_PER_SECOND)
 

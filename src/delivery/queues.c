@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The queues of a shard, one for each endpoint. They are made when they are needed, and freed with
  * the shard. */
-#include "delivery/delivery_internal.h"
+#include "delivery/queues.h"
 
 #include "base/memory.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/flow.h"
+#include "delivery/refill.h"
+#include "delivery/rule_changes.h"
+#include "delivery/settings.h"
+#include "delivery/shard.h"
+#include "delivery/status_probe.h"
 
 #include <assert.h>
 #include <stdlib.h>

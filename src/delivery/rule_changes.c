@@ -18,9 +18,15 @@
  * keeps the previous rules, or none if the gateway's rules have changed. When the last walk has
  * ended, the present rules are recorded. So after a crash in between, the next start walks again.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/rule_changes.h"
 
+#include "delivery/endpoint_queue.h"
+#include "delivery/job.h"
+#include "delivery/refill.h"
+#include "delivery/shard.h"
 #include "runtime/log.h"
+
+#include <assert.h>
 
 #define REDUE_STEP_COUNT 100            /* rows: the journal's thread is held for some 5 ms */
 #define REDUE_PAUSE_US (20 * US_PER_MS) /* between two steps: the journal has other work */
@@ -49,7 +55,7 @@ static struct journal_retry_rules wanted(const struct delivery_shard *shard)
     struct journal_retry_rules rules = {.known = true,
         .gateway = retry_rules_of(&shard->policy.rules),
         .endpoints_version = self->endpoints_version};
-    if (!shard->redueing)
+    if (!shard->rule_changes.walking)
         return rules;
     if (!self->recorded.known || !retry_rules_are_equal(&self->recorded.gateway, &rules.gateway))
         return (struct journal_retry_rules){0};
@@ -94,6 +100,7 @@ static void on_timer(struct timer *timer)
 void rule_changes_init(struct delivery_shard *shard)
 {
     timer_init(&shard->rule_changes.timer, on_timer);
+    list_init(&shard->rule_changes.waiting);
 }
 
 void rule_changes_begin(struct delivery_shard *shard)
@@ -137,7 +144,7 @@ static void begin_walk(struct endpoint_queue *queue)
     walk->running = true;
     walk->after_due_us = shard_wall_us(queue->shard); /* the rest is due already */
     walk->after_id = 0;
-    queue->shard->redueing = true;
+    queue->shard->rule_changes.walking = true;
     for (unsigned i = 0; i < EVENT_CLASSES; i++)
         walk->rules[i] = retry_rules_of(&queue->rules[i]);
     ask(queue);
@@ -147,8 +154,8 @@ static void begin_walk(struct endpoint_queue *queue)
 static void begin_next_walk(struct delivery_shard *shard)
 {
     struct endpoint_queue *next =
-        LIST_TAKE_FIRST(&shard->redues, struct endpoint_queue, redue.in_shard);
-    shard->redueing = false;
+        LIST_TAKE_FIRST(&shard->rule_changes.waiting, struct endpoint_queue, redue.in_shard);
+    shard->rule_changes.walking = false;
     if (next)
         begin_walk(next);
     else
@@ -230,10 +237,10 @@ static void begin_walk_in_turn(struct endpoint_queue *queue)
     struct redue_walk *walk = &queue->redue;
     if (walk->running)
         walk->again = true;
-    else if (!queue->shard->redueing)
+    else if (!queue->shard->rule_changes.walking)
         begin_walk(queue);
     else if (list_is_empty(&walk->in_shard))
-        list_add_tail(&queue->shard->redues, &walk->in_shard);
+        list_add_tail(&queue->shard->rule_changes.waiting, &walk->in_shard);
 }
 
 int64_t rule_changes_due_us(const struct job *job)

@@ -5,7 +5,12 @@
  *
  * A change applies to what waits already (rule_changes.c).
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/settings.h"
+
+#include "delivery/endpoint_queue.h"
+#include "delivery/job.h"
+#include "delivery/rule_changes.h"
+#include "delivery/shard.h"
 
 void settings_read(struct endpoint_queue *queue)
 {

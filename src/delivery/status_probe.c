@@ -30,13 +30,19 @@
  * most WALKS_MAX for all endpoints of a shard. A walk asks for at most PROBED_MAX deliveries; the
  * next walk continues behind them.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/status_probe.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "delivery/decision.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/flow.h"
+#include "delivery/refill.h"
+#include "delivery/shard.h"
 #include "model/placement.h"
 #include "runtime/log.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #define PROBED_MAX 64
