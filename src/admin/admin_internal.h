@@ -185,6 +185,8 @@ bool admin_knows_broker(const struct admin *admin, int64_t *ret_waiting);
 /* The delivery that the first part of the path names; false after a 404. */
 bool admin_take_delivery_id(
     struct http_exchange *exchange, struct event_id *ret_event, unsigned *ret_index);
+/* Adds what a partner sent about an event to a view. */
+void admin_add_event_fields(json_t *view, const struct event_parts *parts);
 /* Adds the members of its event to the view of a delivery. */
 void admin_add_event(json_t *view, const struct event_parts *parts);
 /* Adds `delivered_at` (null: never) and `replay` to the view of a delivery. */

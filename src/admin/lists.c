@@ -199,12 +199,7 @@ static json_t *conflict_view(const struct list_question *question, unsigned inde
     json_t *view =
         json_pack("{s:s, s:o, s:o, s:I}", "first_event", first, "at", admin_time(conflict->at_us),
             "last_at", admin_time(conflict->last_us), "times", (json_int_t)conflict->times);
-    json_object_set_new(view, "partner", admin_text(parts->partner));
-    json_object_set_new(view, "account", admin_text(parts->account));
-    json_object_set_new(view, "type", admin_text(parts->type));
-    json_object_set_new(view, "key", admin_text(parts->key));
-    json_object_set_new(view, "amount", admin_text(parts->amount));
-    json_object_set_new(view, "currency", admin_text(parts->currency));
+    admin_add_event_fields(view, parts);
     json_object_set_new(view, "bytes", json_integer((json_int_t)conflict->body_bytes));
     if (conflict->damaged)
         json_object_set_new(view, "damaged", json_true());

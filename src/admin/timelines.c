@@ -15,17 +15,22 @@
 
 /* Views. */
 
-void admin_add_event(json_t *view, const struct event_parts *parts)
+void admin_add_event_fields(json_t *view, const struct event_parts *parts)
 {
-    char id[EVENT_ID_TEXT_BYTES];
-    event_id_format(&parts->id, id);
-    json_object_set_new(view, "event", json_string(id));
     json_object_set_new(view, "partner", admin_text(parts->partner));
     json_object_set_new(view, "account", admin_text(parts->account));
     json_object_set_new(view, "type", admin_text(parts->type));
     json_object_set_new(view, "key", admin_text(parts->key));
     json_object_set_new(view, "amount", admin_text(parts->amount));
     json_object_set_new(view, "currency", admin_text(parts->currency));
+}
+
+void admin_add_event(json_t *view, const struct event_parts *parts)
+{
+    char id[EVENT_ID_TEXT_BYTES];
+    event_id_format(&parts->id, id);
+    json_object_set_new(view, "event", json_string(id));
+    admin_add_event_fields(view, parts);
     json_object_set_new(view, "accepted_at", admin_time(parts->accepted_us));
 }
 

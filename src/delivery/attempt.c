@@ -5,11 +5,18 @@
  * Before a guarded delivery is sent, the journal commits `sending`. After a crash it is then known
  * that the client may have received it. Nothing is sent until the journal has answered.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/attempt.h"
 
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/memory.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/flow.h"
+#include "delivery/job.h"
+#include "delivery/outcome.h"
+#include "delivery/request_headers.h"
+#include "delivery/settings.h"
+#include "delivery/shard.h"
 #include "model/placement.h"
 #include "runtime/log.h"
 

@@ -4,10 +4,17 @@
  * parked and can be released. It runs at the start; nothing is sent or loaded before it is done. It
  * runs again when many deliveries have become pending at once in queues that do not have them.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/backlog.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/queues.h"
+#include "delivery/refill.h"
+#include "delivery/rule_changes.h"
+#include "delivery/shard.h"
+#include "delivery/status_probe.h"
+#include "delivery/unrouted.h"
 #include "runtime/log.h"
 
 #include <stdlib.h>

@@ -1,10 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The shard's thread: how it starts, what its mailbox and its source bring, what each turn ends
  * with, how it ends. */
-#include "delivery/delivery_internal.h"
+#include "delivery/delivery.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "delivery/attempt.h"
+#include "delivery/backlog.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/flow.h"
+#include "delivery/job.h"
+#include "delivery/outcome.h"
+#include "delivery/probe.h"
+#include "delivery/queues.h"
+#include "delivery/refill.h"
+#include "delivery/rule_changes.h"
+#include "delivery/settings.h"
+#include "delivery/shard.h"
+#include "delivery/status_probe.h"
+#include "delivery/unrouted.h"
 #include "queue/consumer.h"
 #include "runtime/log.h"
 
@@ -120,7 +134,7 @@ static void scan_backlog(struct event_taker *taker)
 
 static bool is_slow(struct event_taker *taker, const struct sourced *sourced, int64_t now_mono_us)
 {
-    return pace_is_slow(CONTAINER_OF(sourced, struct job, sourced)->queue, now_mono_us);
+    return endpoint_queue_is_slow(CONTAINER_OF(sourced, struct job, sourced)->queue, now_mono_us);
 }
 
 static const struct event_taker_ops taker_ops = {.add = add,
@@ -259,7 +273,6 @@ enum err delivery_shard_new(
     shard->random_state |= 1;
     fair_queue_init(&shard->fair);
     list_init(&shard->short_of_slots);
-    list_init(&shard->redues);
     list_init(&shard->touched);
     list_init(&shard->unrecorded);
     backlog_init(shard);

@@ -17,11 +17,12 @@
  * that hangs or is slow takes neither the memory nor the turns of the others. While the breaker of
  * the endpoint is not closed, nothing is added, and only probes are sent.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/endpoint_queue.h"
 
 #include "base/clock.h"
-#include "base/failpoint.h"
-#include "base/memory.h"
+#include "delivery/flow.h"
+#include "delivery/job.h"
+#include "delivery/shard.h"
 
 #define FLOOR_BYTES (256 * 1024) /* four of the largest events */
 #define BUDGET_SHARE_PERCENT \
@@ -29,7 +30,9 @@
 #define ENDPOINTS_PER_BUDGET 8
 #define SLOT_SHARE 8 /* an endpoint may hold one of so many free slots */
 #define SLOT_SHARE_UNPROVED 32
-#define QUANTUM 8         /* of a turn, in units of cost, for an optional event */
+#define QUANTUM 8 /* of a turn, in units of cost, for an optional event */
+#define PACE_US (500 * US_PER_MS)
+#define SLOW_INTERVALS 4
 #define SHORT_PER_TURN 32 /* queues that get freed slots in one turn of the loop */
 
 /* fresh, retry, replay */
@@ -193,4 +196,30 @@ struct job *endpoint_queue_oldest(struct endpoint_queue *queue)
                     best = job;
             }
     return best;
+}
+
+/* The pace: how many attempts have ended lately, and whether the queue needs long for the rest. */
+
+/* Counts in two intervals: the present one and the one before it. */
+static void turn_pace(struct endpoint_queue *queue, int64_t now_mono_us)
+{
+    int64_t interval = now_mono_us / PACE_US;
+    if (interval == queue->pace_interval)
+        return;
+    queue->ended_before = interval == queue->pace_interval + 1 ? queue->ended : 0;
+    queue->ended = 0;
+    queue->pace_interval = interval;
+}
+
+void endpoint_queue_count_ended(struct endpoint_queue *queue)
+{
+    turn_pace(queue, queue->shard->loop.now_mono_us);
+    queue->ended++;
+}
+
+bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us)
+{
+    turn_pace(queue, now_mono_us);
+    unsigned pace = queue->ended > queue->ended_before ? queue->ended : queue->ended_before;
+    return flow_is_open(queue) || queue->queued + queue->in_flight > pace * SLOW_INTERVALS;
 }

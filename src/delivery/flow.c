@@ -20,9 +20,14 @@
  * Only what the client does counts. What this machine lacks, and what was cut short by a stop, says
  * nothing about it.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/flow.h"
 
 #include "base/clock.h"
+#include "delivery/attempt.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/job.h"
+#include "delivery/probe_doubt.h"
+#include "delivery/shard.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -364,7 +369,7 @@ static void note_breaker(const struct attempt_run *run, bool failed)
         set_recovered(queue);
     }
     if (!flow_needs_probe(queue))
-        probe_end_doubt(queue);
+        probe_doubt_end(queue);
     flow_await_probe(queue);
 }
 
@@ -439,7 +444,7 @@ void flow_reset(struct endpoint_queue *queue)
     if (flow->breaker.run > 0)
         flow->failed_before = true;
     breaker_reset(&flow->breaker, now_of(queue));
-    probe_end_doubt(queue);
+    probe_doubt_end(queue);
     flow_await_probe(queue);
     if (!was_open)
         return;

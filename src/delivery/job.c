@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A job: its creation, its end, and the only function that moves it between its places. */
-#include "delivery/delivery_internal.h"
+#include "delivery/job.h"
 
 #include "base/memory.h"
+#include "delivery/attempt.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/flow.h"
+#include "delivery/shard.h"
 #include "runtime/metrics.h"
+
+#include <assert.h>
 
 static bool may_move(enum job_place from, enum job_place to)
 {
@@ -43,7 +49,7 @@ static void leave_place(struct job *job)
         count_in_flight(job, -1);
         queue->stuck -= job->is_stuck;
         job->is_stuck = false;
-        pace_count_ended(queue);
+        endpoint_queue_count_ended(queue);
         break;
     case JOB_RECORDING:
         queue->shard->recording--;

@@ -7,11 +7,21 @@
  * new is sent until it is committed. An outcome that is not committed would mean a second delivery
  * after the next crash.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/outcome.h"
 
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/memory.h"
+#include "delivery/attempt.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/flow.h"
+#include "delivery/job.h"
+#include "delivery/probe_doubt.h"
+#include "delivery/refill.h"
+#include "delivery/rule_changes.h"
+#include "delivery/settings.h"
+#include "delivery/shard.h"
+#include "delivery/status_probe.h"
 #include "model/placement.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
@@ -228,7 +238,7 @@ static void record_as_failed(struct attempt_run *run)
     run->record.lane = LANE_RETRY;
     run->record.wait_cause = verdict_wait_cause(&run->client.end);
     if (was_waiting(delivery) && delivery->due_us > now_us) {
-        int64_t due_us = settings_due_us(job);
+        int64_t due_us = rule_changes_due_us(job);
         record_as_early(run, due_us > now_us ? due_us : now_us);
         return;
     }
@@ -339,7 +349,7 @@ static void withdraw(struct attempt_run *run, int64_t wait_us)
     const struct delivery *delivery = &run->job->delivery;
     int64_t due_us = shard_wall_us(run->job->queue->shard) + wait_us;
     bool early = was_waiting(delivery) && delivery->due_us > due_us;
-    int64_t early_us = early ? settings_due_us(run->job) : 0; /* the rules may have changed */
+    int64_t early_us = early ? rule_changes_due_us(run->job) : 0; /* the rules may have changed */
     run->record = (struct journal_record){.to = DELIVERY_WAITING,
         .lane = delivery->lane,
         .wait_cause = early ? delivery->wait_cause : WAIT_OURSELVES,
@@ -452,7 +462,7 @@ void outcome_of_attempt(struct attempt_run *run)
     metrics_add(METRIC_SENDS_REPEATED, run->client.unprocessed_sends);
     enum verdict verdict = failpoint_verdict(run, judge(run));
     if (!verdict_is_ambiguous(&run->client.end))
-        probe_note_certain_end(job);
+        probe_doubt_note_certain_end(job);
     bool repeats = verdict == VERDICT_RETRY && was_lost_with_kept_connection(&run->client) &&
                    !outcome_was_repeated(&job->delivery);
     if (repeats)

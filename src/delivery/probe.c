@@ -8,24 +8,24 @@
  *
  * What the broker owns is not in the journal's answer. It is looked for in memory.
  *
- * A guarded probe that is not answered leaves its delivery in doubt, for a person to resolve. While
- * one is in flight, and after it has ended in doubt, no other guarded one is sent: the next probe
- * is an unguarded event, also one that was tried already. The journal is searched for it in steps.
- * Only if there is none, another guarded one is sent, 10 s after the last one: a longer pause would
- * leave fewer of them in doubt, but the return of an endpoint must be noticed within 15 s. After
- * UNGUARDED_FIRST_US a guarded one may also be sent when all unguarded ones were tried, because
- * these events may themselves be the reason why they fail. The doubt ends when a later attempt has
- * an answer or could not be sent, because a guarded one would end in the same way, and with the
- * recovery. An endpoint that is idempotent or has a status probe is never in doubt.
+ * A guarded probe that is not answered leaves its delivery in doubt. Then the next probe is an
+ * unguarded event, and the journal is searched for it in steps (probe_doubt.c). An endpoint that is
+ * idempotent or has a status probe is never in doubt.
  *
  * A probe is an attempt like any other. When it is sent before its delivery is due and fails, the
  * delivery keeps its due time and uses up no step of its schedule (outcome.c): otherwise the oldest
  * event of a long outage would die of probes.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/probe.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "delivery/attempt.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/flow.h"
+#include "delivery/job.h"
+#include "delivery/probe_doubt.h"
+#include "delivery/shard.h"
 
 #include <stdlib.h>
 
@@ -34,7 +34,6 @@
 #define FAILED_US US_PER_SECOND         /* the journal refused */
 #define NOTHING_WAITS_US (5 * US_PER_SECOND)
 #define UNGUARDED_LOOKS_MAX 4 /* loads of one search, which continues at the next probe */
-#define UNGUARDED_FIRST_US (120 * US_PER_SECOND)
 
 static void look_again_after(struct endpoint_queue *queue, int64_t delay_us)
 {
@@ -98,32 +97,6 @@ static bool may_probe(struct endpoint_queue *queue)
     return queue->in_flight == queue->stuck && flow_has_place(queue) && flow_may_send(queue);
 }
 
-/* Returns how long no guarded one may be sent; 0: one may be sent now. */
-static int64_t doubt_left_us(const struct endpoint_queue *queue)
-{
-    int64_t left_us =
-        queue->doubt_mono_us + breaker_policy_default.probe_us_max - queue->shard->loop.now_mono_us;
-    return !queue->in_doubt || left_us < 0 ? 0 : left_us;
-}
-
-static bool prefers_unguarded(const struct endpoint_queue *queue)
-{
-    return queue->in_doubt &&
-           queue->shard->loop.now_mono_us - queue->doubt_mono_us < UNGUARDED_FIRST_US;
-}
-
-void probe_end_doubt(struct endpoint_queue *queue)
-{
-    queue->in_doubt = false;
-    queue->unguarded_after_id = 0;
-}
-
-void probe_note_certain_end(const struct job *job)
-{
-    if (job->started_mono_us >= job->queue->doubt_mono_us)
-        probe_end_doubt(job->queue);
-}
-
 /* Returns whether the job's delivery is parked for a person when its answer is lost. */
 static bool may_end_in_doubt(const struct job *job)
 {
@@ -135,10 +108,8 @@ static bool may_end_in_doubt(const struct job *job)
 
 static void send_probe(struct endpoint_queue *queue, struct job *job)
 {
-    if (may_end_in_doubt(job)) {
-        queue->in_doubt = true;
-        queue->doubt_mono_us = queue->shard->loop.now_mono_us;
-    }
+    if (may_end_in_doubt(job))
+        probe_doubt_begin(queue);
     if (flow_is_open(queue))
         attempt_begin_probe(job);
     else
@@ -158,7 +129,7 @@ static bool fits(const struct endpoint_queue *queue, const struct delivery *cand
 static struct job *choose_in_memory(struct endpoint_queue *queue)
 {
     struct job *oldest = endpoint_queue_oldest(queue);
-    if (!oldest || (queue->probe_load.unguarded && oldest->delivery.event->parts.guarded))
+    if (!oldest || (queue->probe.load.unguarded && oldest->delivery.event->parts.guarded))
         return NULL;
     return fits(queue, &oldest->delivery) ? oldest : NULL;
 }
@@ -192,11 +163,11 @@ static void look(struct endpoint_queue *queue, bool unguarded);
 static void look_on(struct endpoint_queue *queue)
 {
     struct job *job = choose_in_memory(queue);
-    int64_t after_id = queue->probe_load.ret_after_probe_id, left_us = doubt_left_us(queue);
-    queue->unguarded_after_id = after_id == INT64_MAX ? 0 : after_id;
+    int64_t after_id = queue->probe.load.ret_after_probe_id, left_us = probe_doubt_left_us(queue);
+    queue->doubt.unguarded_after_id = after_id == INT64_MAX ? 0 : after_id;
     if (job)
         send_probe(queue, job);
-    else if (after_id != INT64_MAX && --queue->unguarded_looks_left > 0)
+    else if (after_id != INT64_MAX && --queue->probe.unguarded_looks_left > 0)
         look(queue, true);
     else if (left_us == 0)
         look(queue, false);
@@ -206,21 +177,21 @@ static void look_on(struct endpoint_queue *queue)
 
 static void on_candidates(struct request *request, void *receiver)
 {
-    struct endpoint_queue *queue = CONTAINER_OF(request, struct endpoint_queue, probe_load.request);
+    struct endpoint_queue *queue = CONTAINER_OF(request, struct endpoint_queue, probe.load.request);
     struct delivery_shard *shard = receiver;
-    struct delivery *candidates = TAKE(queue->probe_load.ret_deliveries);
-    unsigned count = request->result == OK ? queue->probe_load.ret_count : 0;
+    struct delivery *candidates = TAKE(queue->probe.load.ret_deliveries);
+    unsigned count = request->result == OK ? queue->probe.load.ret_count : 0;
     if (request->result != OK && !shard->taker.stopping)
         shard_log_refused(shard, "no event could be loaded for a probe", request->result);
     bool may = !shard->taker.stopping && flow_needs_probe(queue) && may_probe(queue);
-    queue->probe_loading = false;
+    queue->probe.loading = false;
     struct job *job = may ? choose(queue, candidates, count) : NULL;
     for (unsigned i = 0; !may && i < count; i++)
         event_unref(candidates[i].event);
     free(candidates);
     if (job)
         send_probe(queue, job);
-    else if (may && request->result == OK && queue->probe_load.unguarded)
+    else if (may && request->result == OK && queue->probe.load.unguarded)
         look_on(queue); /* none, or only those that are in flight */
     else if (!shard->taker.stopping && flow_needs_probe(queue))
         look_again_after(queue, request->result != OK ? FAILED_US
@@ -230,31 +201,31 @@ static void on_candidates(struct request *request, void *receiver)
 
 static void look(struct endpoint_queue *queue, bool unguarded)
 {
-    queue->probe_load = (struct journal_load){
+    queue->probe.load = (struct journal_load){
         .endpoint = queue->endpoint,
         .probe = true,
         .unguarded = unguarded,
-        .after_probe_id = unguarded ? queue->unguarded_after_id : 0,
+        .after_probe_id = unguarded ? queue->doubt.unguarded_after_id : 0,
         .pending_lanes = PENDING_ALL,
         .count_max = CANDIDATES_MAX,
         .bytes_max = CANDIDATES_MAX * (int64_t)EVENT_BYTES_MAX,
         .budget = queue->shard->taker.budget,
         .budget_share_percent = 90,
-        .ret_deliveries = memory_new_raw(CANDIDATES_MAX * sizeof *queue->probe_load.ret_deliveries),
+        .ret_deliveries = memory_new_raw(CANDIDATES_MAX * sizeof *queue->probe.load.ret_deliveries),
     };
-    queue->probe_loading = true;
-    shard_ask(queue->shard, &queue->probe_load.request, JOURNAL_LOAD, on_candidates);
+    queue->probe.loading = true;
+    shard_ask(queue->shard, &queue->probe.load.request, JOURNAL_LOAD, on_candidates);
 }
 
 void probe_send(struct endpoint_queue *queue)
 {
     struct delivery_shard *shard = queue->shard;
-    if (shard->taker.stopping || !flow_needs_probe(queue) || queue->probe_loading)
+    if (shard->taker.stopping || !flow_needs_probe(queue) || queue->probe.loading)
         return;
     if (!may_probe(queue)) {
         look_again_after(queue, flow_is_open(queue) ? LOOK_AGAIN_US : NOTHING_WAITS_US);
         return;
     }
-    queue->unguarded_looks_left = UNGUARDED_LOOKS_MAX;
-    look(queue, prefers_unguarded(queue));
+    queue->probe.unguarded_looks_left = UNGUARDED_LOOKS_MAX;
+    look(queue, probe_doubt_prefers_unguarded(queue));
 }

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The queues of a shard, one for each endpoint. They are made when they are needed, and freed with
  * the shard. */
-#include "delivery/delivery_internal.h"
+#include "delivery/queues.h"
 
 #include "base/memory.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/flow.h"
+#include "delivery/refill.h"
+#include "delivery/rule_changes.h"
+#include "delivery/settings.h"
+#include "delivery/shard.h"
+#include "delivery/status_probe.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -33,7 +40,8 @@ struct endpoint_queue *queues_get(struct delivery_shard *shard, uint64_t endpoin
     weighted_turn_init(&queue->class_turn);
     queue->macs_version = -1;
     flow_init(queue);
-    settings_init(queue);
+    rule_changes_init_queue(queue);
+    settings_read(queue);
     refill_init_queue(queue);
     status_probe_init(queue);
     id_map_add(&shard->queues, &queue->by_id, endpoint);
@@ -42,9 +50,9 @@ struct endpoint_queue *queues_get(struct delivery_shard *shard, uint64_t endpoin
 
 static void free_queue(struct endpoint_queue *queue)
 {
-    assert(!queue->refill.loading && !queue->refill.releasing && !queue->probe_loading);
+    assert(!queue->refill.loading && !queue->refill.releasing && !queue->probe.loading);
     flow_done(queue);
-    settings_done(queue);
+    rule_changes_done_queue(queue);
     status_probe_done(queue);
     refill_done(queue);
     fair_queue_remove(&queue->shard->fair, &queue->fair);

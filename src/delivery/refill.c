@@ -42,11 +42,15 @@
  * the bytes that the endpoint may have in memory. Nothing is loaded while the breaker is not
  * closed. A load that fails, or finds the byte budget used up, is tried again after 200 ms.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/refill.h"
 
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/memory.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/flow.h"
+#include "delivery/job.h"
+#include "delivery/shard.h"
 #include "runtime/log.h"
 
 #define LOAD_COUNT_MAX 256

@@ -6,9 +6,12 @@
  * An endpoint may have several secrets while it changes from one to the next. The event is then
  * signed with each of them: `webhook-signature` has the signatures with a space between them.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/request_headers.h"
 
 #include "base/clock.h"
+#include "delivery/attempt.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/job.h"
 
 #include <assert.h>
 #include <stdarg.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What all files of delivery/ use: the shard's clock, its random numbers, and its journal. */
-#include "delivery/delivery_internal.h"
+#include "delivery/shard.h"
 
 #include "base/clock.h"
+#include "delivery/endpoint_queue.h"
 #include "runtime/log.h"
 
 #define REFUSED_SAID_EVERY_US (60 * US_PER_SECOND)

@@ -14,10 +14,10 @@
  * 2 min, 10 min, and then every hour, while something is in doubt. A new doubt and a change of the
  * endpoint begin again at 5 s.
  *
- * The answer moves the delivery in the way that an operator would (operator_action.c). The record
- * says that it was a status probe, and what the client answered. If an operator was faster, nothing
- * is moved, even if the operator has sent the delivery again and it is in doubt once more: the
- * answer may be older than the new attempt, so the client is asked again.
+ * The answer decides about the delivery, as an operator could (decision.c). The record says that it
+ * was a status probe, and what the client answered. If an operator was faster, nothing is moved,
+ * even if the operator has sent the delivery again and it is in doubt once more: the answer may be
+ * older than the new attempt, so the client is asked again.
  *
  * While the breaker of the endpoint is open, a walk ends at the first answer that shows that the
  * client fails, and the next walk continues behind it after 30 s. Walks do not wait until the
@@ -30,13 +30,19 @@
  * most WALKS_MAX for all endpoints of a shard. A walk asks for at most PROBED_MAX deliveries; the
  * next walk continues behind them.
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/status_probe.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "delivery/decision.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/flow.h"
+#include "delivery/refill.h"
+#include "delivery/shard.h"
 #include "model/placement.h"
 #include "runtime/log.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #define PROBED_MAX 64
@@ -63,7 +69,7 @@ struct status_walk {
     bool was_early; /* an answer of no that does not count yet */
     struct client_request client;
     struct client_tls tls;
-    struct journal_operator_action action;
+    struct journal_operator_action decision;
     char url[STATUS_PROBE_URL_BYTES];
     char answer[ANSWER_RULE_BYTES_MAX];
 };
@@ -76,17 +82,15 @@ static void walk_again_after(struct endpoint_queue *queue, unsigned turn)
         return;
     if (turn >= ARRAY_LENGTH(walks_after_us))
         turn = ARRAY_LENGTH(walks_after_us) - 1;
-    queue->status_turn = turn + 1;
+    queue->status.turn = turn + 1;
     /* Up to a quarter more, so that not all endpoints ask at once after a start. */
     int64_t after_us = walks_after_us[turn];
     after_us += shard_random(queue->shard) % (after_us / 4);
-    timer_arm(&queue->shard->loop, &queue->status_timer, after_us);
+    timer_arm(&queue->shard->loop, &queue->status.timer, after_us);
 }
 
 static void walk_free(struct status_walk *walk)
 {
-    if (!walk)
-        return;
     walk->queue->shard->status_walks--;
     endpoint_policy_unref(walk->policy);
     free(walk);
@@ -95,33 +99,37 @@ static void walk_free(struct status_walk *walk)
 static void end_walk(struct status_walk *walk, bool again)
 {
     struct endpoint_queue *queue = walk->queue;
-    walk_free(TAKE(queue->status_walk));
-    if (queue->status_again)
+    walk_free(TAKE(queue->status.walk));
+    if (queue->status.again)
         walk_again_after(queue, 0);
     else if (again)
-        walk_again_after(queue, queue->status_turn);
-    queue->status_again = false;
+        walk_again_after(queue, queue->status.turn);
+    queue->status.again = false;
 }
 
 /* The client still fails: questions about the rest would fail or hang as well. */
 static void end_failing(struct status_walk *walk)
 {
     struct endpoint_queue *queue = walk->queue;
-    queue->status_after_id = walk->parked[walk->at].delivery;
-    queue->status_left = true;
-    queue->status_turn = FAILING_TURN;
+    queue->status.after_id = walk->parked[walk->at].delivery;
+    queue->status.left = true;
+    queue->status.turn = FAILING_TURN;
     end_walk(walk, true);
-    queue->status_turn = 0; /* once it is back, the pauses are short */
+    queue->status.turn = 0; /* once it is back, the pauses are short */
 }
 
 static void on_resolved(struct request *request, void *receiver)
 {
-    struct status_walk *walk = CONTAINER_OF(request, struct status_walk, action.ask);
+    struct status_walk *walk = CONTAINER_OF(request, struct status_walk, decision.request);
     char id[EVENT_ID_TEXT_BYTES];
+    if (decision_continue(receiver, &walk->decision, on_resolved))
+        return;
+    if (request->result == OK && walk->decision.to == DELIVERY_PENDING)
+        refill_expect_replay(walk->queue, walk->decision.ret_delivery);
     event_id_format(&walk->parked[walk->at].event, id);
     if (request->result == OK) {
         log_info("a status probe resolved a delivery in doubt event=%s processed=%s", id,
-            walk->action.to == DELIVERY_DELIVERED ? "yes" : "no");
+            walk->decision.to == DELIVERY_DELIVERED ? "yes" : "no");
     } else if (request->result != ERR_MOVED_ON) { /* an operator was faster */
         walk->all_resolved = false;
         log_error("what a status probe found out could not be recorded: the client is asked again "
@@ -132,12 +140,10 @@ static void on_resolved(struct request *request, void *receiver)
     ask_next(walk);
 }
 
-/* Moves the delivery as an operator would. */
 static void resolve(struct status_walk *walk, enum probe_answer answer, const char *why)
 {
-    struct delivery_shard *shard = walk->queue->shard;
     const struct journal_parked *parked = &walk->parked[walk->at];
-    walk->action = (struct journal_operator_action){
+    walk->decision = (struct journal_operator_action){
         .event = parked->event,
         .index = placement_index(parked->delivery),
         .from = DELIVERY_PARKED,
@@ -146,13 +152,9 @@ static void resolve(struct status_walk *walk, enum probe_answer answer, const ch
         .expected_generation = parked->generation,
         .actor = ACTION_BY_STATUS_PROBE,
     };
-    snprintf(walk->action.note, sizeof walk->action.note, "status %d, %.100s",
+    snprintf(walk->decision.note, sizeof walk->decision.note, "status %d, %.100s",
         walk->client.end.http_status, why);
-    walk->action.ask.reply_to = &shard->mailbox;
-    walk->action.ask.on_done = on_resolved;
-    walk->action.ask.outstanding = &shard->taker.requests_out;
-    shard->taker.requests_out++;
-    delivery_shard_operator_action(shard, &walk->action);
+    decision_submit(walk->queue->shard, &walk->decision, on_resolved);
 }
 
 /* While the client fails, the request may wait in its own queue. An answer of no is then true, and
@@ -238,13 +240,13 @@ static void ask_next(struct status_walk *walk)
     }
     if (walk->at == walk->list.ret_count) {
         bool more = walk->list.ret_after_id != INT64_MAX;
-        bool left = walk->queue->status_left || !walk->all_resolved;
-        walk->queue->status_after_id = more ? walk->list.ret_after_id : 0;
-        walk->queue->status_left = more && left;
+        bool left = walk->queue->status.left || !walk->all_resolved;
+        walk->queue->status.after_id = more ? walk->list.ret_after_id : 0;
+        walk->queue->status.left = more && left;
         if (more)
-            walk->queue->status_turn = 0; /* the pauses grow at the end of the list only */
-        else if (walk->was_early && walk->queue->status_turn > EARLY_TURN)
-            walk->queue->status_turn = EARLY_TURN;
+            walk->queue->status.turn = 0; /* the pauses grow at the end of the list only */
+        else if (walk->was_early && walk->queue->status.turn > EARLY_TURN)
+            walk->queue->status.turn = EARLY_TURN;
         end_walk(walk, more || left);
         return;
     }
@@ -271,9 +273,9 @@ static void on_listed(struct request *request, void *receiver)
 
 static void on_timer(struct timer *timer)
 {
-    struct endpoint_queue *queue = CONTAINER_OF(timer, struct endpoint_queue, status_timer);
+    struct endpoint_queue *queue = CONTAINER_OF(timer, struct endpoint_queue, status.timer);
     struct delivery_shard *shard = queue->shard;
-    if (shard->taker.stopping || queue->status_walk)
+    if (shard->taker.stopping || queue->status.walk)
         return;
     const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, queue->endpoint);
     if (!endpoint || !endpoint->enabled || !endpoint_policy_probe(endpoint->policy))
@@ -294,16 +296,16 @@ static void on_timer(struct timer *timer)
     walk->all_resolved = true;
     walk->list = (struct journal_list_parked){.endpoint = queue->endpoint,
         .reason = PARK_AMBIGUOUS,
-        .after_id = queue->status_after_id,
+        .after_id = queue->status.after_id,
         .count_max = PROBED_MAX,
         .ret_parked = walk->parked};
-    queue->status_walk = walk;
+    queue->status.walk = walk;
     shard_ask(shard, &walk->list.request, JOURNAL_LIST_PARKED, on_listed);
 }
 
 void status_probe_init(struct endpoint_queue *queue)
 {
-    timer_init(&queue->status_timer, on_timer);
+    timer_init(&queue->status.timer, on_timer);
 }
 
 void status_probe_begin(struct endpoint_queue *queue)
@@ -313,16 +315,16 @@ void status_probe_begin(struct endpoint_queue *queue)
         taker->stopping ? NULL : directory_endpoint(taker->directory, queue->endpoint);
     if (!endpoint || !endpoint_policy_probe(endpoint->policy))
         return;
-    if (queue->status_walk || queue->status_after_id != 0)
-        queue->status_left = true; /* the new doubt may be before the place that was reached */
-    if (queue->status_walk)
-        queue->status_again = true;
+    if (queue->status.walk || queue->status.after_id != 0)
+        queue->status.left = true; /* the new doubt may be before the place that was reached */
+    if (queue->status.walk)
+        queue->status.again = true;
     else
         walk_again_after(queue, 0);
 }
 
 void status_probe_done(struct endpoint_queue *queue)
 {
-    walk_free(TAKE(queue->status_walk)); /* its action was answered to nobody */
-    timer_disarm(&queue->shard->loop, &queue->status_timer);
+    assert(!queue->status.walk);
+    timer_disarm(&queue->shard->loop, &queue->status.timer);
 }

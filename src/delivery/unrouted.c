@@ -12,10 +12,13 @@
  * passed. Therefore each event that is handed over as unrouted is judged again
  * (unrouted_look_again).
  */
-#include "delivery/delivery_internal.h"
+#include "delivery/unrouted.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "delivery/queues.h"
+#include "delivery/refill.h"
+#include "delivery/shard.h"
 #include "runtime/log.h"
 
 #define WALK_COUNT_MAX 256

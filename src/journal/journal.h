@@ -280,8 +280,9 @@ struct journal_record {
 /*
  * An operator moves delivery number `index` of an event, which is expected to be in `from`: one of
  * the ways of delivery_state_may_move_by_operator. The request is sent to the owner of the delivery
- * first (delivery_shard_operator_action). The owner submits it here and answers the operator. A way
- * to pending begins a new round in the lane of replays. The action and its reason are kept.
+ * first (delivery_shard_operator_action). The owner submits it here and answers the operator. The
+ * owner also submits it when a client has answered a status probe. A way to pending begins a new
+ * round in the lane of replays. The action, its reason and its actor are kept.
  *
  * Before a way to pending, the owner asks with `looks`: nothing is changed, and the answer says
  * whether the delivery could be sent and whose event it is. So the owner can refuse what could

@@ -17,6 +17,7 @@
 
 /* Written to disk: numbers never change. */
 enum event_class { CLASS_CRITICAL = 0, CLASS_IMPORTANT = 1, CLASS_OPTIONAL = 2 };
+#define EVENT_CLASSES (CLASS_OPTIONAL + 1)
 
 struct class_rules {
     struct type_list critical, optional, guarded;

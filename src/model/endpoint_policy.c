@@ -299,7 +299,7 @@ void endpoint_policy_rules(const struct endpoint_policy *policy, enum event_clas
     if (!policy)
         return;
     apply(&policy->own, ret_rules);
-    if ((unsigned)class < CLASSES)
+    if ((unsigned)class < EVENT_CLASSES)
         apply(&policy->classes[class], ret_rules);
 }
 

@@ -11,8 +11,6 @@
 #include <stdatomic.h>
 #include <yajl/yajl_tree.h>
 
-#define CLASSES (CLASS_OPTIONAL + 1)
-
 struct final_statuses {
     bool given; /* an empty list is a value, too */
     struct status_set set;
@@ -31,7 +29,7 @@ struct endpoint_policy {
 
     /* immutable after endpoint_policy_parse */
     yajl_val tree; /* owns all texts that are not listed here */
-    struct policy_rules own, classes[CLASSES];
+    struct policy_rules own, classes[EVENT_CLASSES];
     double rate_max;
     unsigned headers_count;
     char *headers[POLICY_HEADERS_MAX + 1];

@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "broker/lag.h"
 #include "broker/reconnect.h"
+#include "queue/lag_watch.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -14,14 +14,6 @@
 
 #define PROBE_GAP_US_MIN US_PER_SECOND
 #define PROBE_GAP_US_MAX (5 * US_PER_SECOND)
-#define LAG_PROBE_GAP_US_MIN US_PER_SECOND
-#define LAG_PROBE_GAP_US_MAX (30 * US_PER_SECOND)
-/* A partition that falls behind again within this time is probed less often. */
-#define BEHIND_AGAIN_US (30 * US_PER_SECOND)
-/* A partition without a lag probe for this long counts as in time. */
-#define UNPROBED_US_MAX (30 * US_PER_SECOND)
-#define MARK_US_MAX (10 * US_PER_SECOND) /* a mark expires after this */
-#define BEHIND_LOGGED_EVERY_US (10 * US_PER_SECOND)
 #define RENEWAL_GAP_US (5 * US_PER_SECOND)
 #define REFUSAL_US_MAX (30 * US_PER_SECOND)
 #define JAM_US_MAX (10 * US_PER_SECOND)
@@ -36,10 +28,8 @@
 struct circuit {
     struct publish_breaker *breaker;
     bool open, probing;
-    bool behind, lag_probing; /* of a partition: it is behind; a lag probe was sent */
     struct publication probe; /* owned by the publisher while `probing` */
     int64_t began_us, due_us, gap_us, sent_us;
-    int64_t lag_probe_due_us, lag_probe_gap_us, caught_up_us;
 };
 
 enum publish_state { PUBLISH_DISCONNECTED, PUBLISH_BLOCKED, PUBLISH_OPEN, PUBLISH_CLOSED };
@@ -58,9 +48,8 @@ struct publish_breaker {
     enum err connect_failure;
     char why[BROKER_STATUS_TEXT_BYTES]; /* why the breaker opened last */
     struct circuit link;
-    unsigned open_count;   /* partitions whose circuit is open */
-    unsigned behind_count; /* partitions that are behind */
-    int64_t behind_logged_us;
+    unsigned open_count; /* partitions whose circuit is open */
+    struct lag_watch lag;
     struct circuit partitions[];
 };
 
@@ -102,102 +91,29 @@ static void update(struct publish_breaker *breaker)
         say(breaker, state_changed);
 }
 
-/* Partitions that are behind. */
-
-static void lag_probe_later(struct circuit *circuit, bool is_first, int64_t now_us)
-{
-    int64_t gap_us = is_first ? LAG_PROBE_GAP_US_MIN : circuit->lag_probe_gap_us * 2;
-    circuit->lag_probe_gap_us = gap_us < LAG_PROBE_GAP_US_MAX ? gap_us : LAG_PROBE_GAP_US_MAX;
-    circuit->lag_probe_due_us = now_us + circuit->lag_probe_gap_us;
-    circuit->lag_probing = false;
-}
-
-static void fall_behind(struct publish_breaker *breaker, unsigned partition, int64_t now_us)
-{
-    struct circuit *circuit = &breaker->partitions[partition];
-    if (circuit->behind)
-        return;
-    circuit->behind = true;
-    lag_probe_later(circuit,
-        circuit->lag_probe_gap_us == 0 || now_us - circuit->caught_up_us > BEHIND_AGAIN_US, now_us);
-    breaker->behind_count++;
-    metrics_add(METRIC_PARTITIONS_BEHIND, 1);
-    if (now_us - breaker->behind_logged_us < BEHIND_LOGGED_EVERY_US)
-        return;
-    breaker->behind_logged_us = now_us;
-    log_warn("events wait in the broker for more than %d ms: new ones are delivered"
-             " from the journal until the broker has caught up partition=%u",
-        (int)(breaker->options.lag_us_max / US_PER_MS), partition);
-}
-
-static void catch_up(struct publish_breaker *breaker, unsigned partition, int64_t now_us)
-{
-    struct circuit *circuit = &breaker->partitions[partition];
-    if (!circuit->behind)
-        return;
-    circuit->behind = circuit->lag_probing = false;
-    circuit->caught_up_us = now_us;
-    breaker->behind_count--;
-    metrics_add(METRIC_PARTITIONS_BEHIND, -1);
-}
-
-/* Its marked event was published on a connection that is gone. */
-static void forget_mark(struct publish_breaker *breaker, unsigned partition)
-{
-    if (!breaker->options.lag)
-        return;
-    broker_lag_forget(breaker->options.lag, breaker->options.number, partition);
-    catch_up(breaker, partition, breaker->now_us);
-}
-
-static void forget_marks(struct publish_breaker *breaker)
-{
-    for (unsigned i = 0; i < breaker->options.broker->partitions; i++)
-        forget_mark(breaker, i);
-}
-
-static bool wants_mark(const struct publish_breaker *breaker, unsigned partition, int64_t now_us)
-{
-    const struct broker_lag *lag = breaker->options.lag;
-    return !broker_lag_is_marked(lag, breaker->options.number, partition) ||
-           broker_lag_us(lag, breaker->options.number, partition, now_us) > MARK_US_MAX;
-}
+/* How long events wait in the broker. */
 
 void publish_breaker_mark(
     struct publish_breaker *breaker, const struct event_id *id, int64_t now_mono_us)
 {
-    if (breaker->options.lag && wants_mark(breaker, event_id_partition(id), now_mono_us))
-        broker_lag_mark(breaker->options.lag, breaker->options.number, id, now_mono_us);
+    lag_watch_mark(&breaker->lag, id, now_mono_us);
 }
 
 bool publish_breaker_is_behind(
     struct publish_breaker *breaker, unsigned partition, int64_t now_mono_us)
 {
     /* This gateway may not deliver what another one owns. */
-    if (!breaker->options.lag || broker_connector_is_deposed(breaker->options.connector))
-        return false;
-    struct circuit *circuit = &breaker->partitions[partition];
-    int64_t lag_us =
-        broker_lag_us(breaker->options.lag, breaker->options.number, partition, now_mono_us);
-    if (broker_lag_is_marked(breaker->options.lag, breaker->options.number, partition)) {
-        if (lag_us > breaker->options.lag_us_max)
-            fall_behind(breaker, partition, now_mono_us);
-    } else if (lag_us <= breaker->options.lag_us_max / 2) {
-        catch_up(breaker, partition, now_mono_us);
-    } else if (circuit->behind && circuit->lag_probing) {
-        lag_probe_later(circuit, false, now_mono_us);
-    }
-    return circuit->behind;
+    return !broker_connector_is_deposed(breaker->options.connector) &&
+           lag_watch_is_behind(&breaker->lag, partition, now_mono_us);
 }
 
-/* A lag probe is a probe that is marked. It is never a guarded event: around a forced take-over
- * another gateway may get the copy. */
-static bool wants_lag_probe(const struct publish_breaker *breaker, const struct circuit *circuit,
-    const struct event_parts *parts)
+/* Never with a guarded event: around a forced take-over another gateway may get the copy. */
+static bool wants_lag_probe(
+    const struct publish_breaker *breaker, unsigned partition, const struct event_parts *parts)
 {
-    return circuit->behind && !parts->guarded && !circuit->probing &&
-           breaker->state == PUBLISH_CLOSED && breaker->now_us >= circuit->lag_probe_due_us &&
-           wants_mark(breaker, (unsigned)(circuit - breaker->partitions), breaker->now_us);
+    return !parts->guarded && !breaker->partitions[partition].probing &&
+           breaker->state == PUBLISH_CLOSED &&
+           lag_watch_wants_probe(&breaker->lag, partition, breaker->now_us);
 }
 
 /* Circuits. */
@@ -219,9 +135,9 @@ static void open_circuit(struct circuit *circuit, const char *why)
         return;
     circuit->open = true;
     if (is_link(circuit))
-        forget_marks(breaker);
+        lag_watch_forget_all(&breaker->lag, breaker->now_us);
     else
-        forget_mark(breaker, partition_of(circuit));
+        lag_watch_forget(&breaker->lag, partition_of(circuit), breaker->now_us);
     circuit->began_us = breaker->now_us;
     circuit->gap_us = PROBE_GAP_US_MIN;
     circuit->due_us = breaker->now_us + PROBE_GAP_US_MIN;
@@ -312,19 +228,17 @@ void publish_breaker_probe(
     struct publish_breaker *breaker, unsigned partition, const struct event_parts *parts)
 {
     struct circuit *circuit = open_circuit_of(breaker, partition);
-    if (circuit ? !is_due(breaker, circuit)
-                : !wants_lag_probe(breaker, circuit = &breaker->partitions[partition], parts))
+    if (circuit ? !is_due(breaker, circuit) : !wants_lag_probe(breaker, partition, parts))
         return;
+    if (!circuit)
+        circuit = &breaker->partitions[partition];
     circuit->probe = (struct publication){.on_end = on_probe_end, .id = parts->id};
     if (publisher_publish(breaker->publisher, &circuit->probe, partition, parts))
         return; /* no room: unconfirmed tags that nobody waits for fill the window */
     circuit->probing = true;
     circuit->sent_us = breaker->now_us;
-    if (!circuit->open) {
-        circuit->lag_probing = true;
-        circuit->lag_probe_due_us = breaker->now_us;
-        publish_breaker_mark(breaker, &parts->id, clock_mono_us());
-    }
+    if (!circuit->open)
+        lag_watch_on_probe(&breaker->lag, partition, &parts->id, breaker->now_us);
 }
 
 static void expire_probe(struct circuit *circuit)
@@ -424,7 +338,7 @@ static void on_link(void *context, struct broker_link *link)
     breaker->connect_failure = OK;
     breaker->renewal_due = false;
     close_circuit(&breaker->link);
-    forget_marks(breaker);
+    lag_watch_forget_all(&breaker->lag, breaker->now_us);
     for (unsigned i = 0; i < breaker->options.broker->partitions; i++)
         breaker->partitions[i].due_us = 0;
     enum err failed = publisher_open(breaker->publisher, link);
@@ -482,15 +396,6 @@ static bool is_jammed(struct publish_breaker *breaker)
            breaker->now_us - breaker->no_room_since_us >= JAM_US_MAX;
 }
 
-/* Without a lag probe for long (there are no events, or guarded ones only) a partition counts as in
- * time. */
-static void expire_lag(struct publish_breaker *breaker, struct circuit *circuit)
-{
-    bool is_over = circuit->behind && breaker->now_us - circuit->lag_probe_due_us > UNPROBED_US_MAX;
-    if (is_over || broker_connector_is_deposed(breaker->options.connector))
-        forget_mark(breaker, partition_of(circuit));
-}
-
 void publish_breaker_tick(struct publish_breaker *breaker, int64_t now_mono_us, bool nothing_waits)
 {
     breaker->now_us = now_mono_us;
@@ -502,12 +407,13 @@ void publish_breaker_tick(struct publish_breaker *breaker, int64_t now_mono_us, 
             update(breaker);
     }
     expire_probe(&breaker->link);
-    for (unsigned i = 0;
-         i < breaker->options.broker->partitions && breaker->open_count + breaker->behind_count > 0;
+    for (unsigned i = 0; i < breaker->options.broker->partitions &&
+                         breaker->open_count + breaker->lag.behind_count > 0;
          i++)
         expire_probe(&breaker->partitions[i]);
-    for (unsigned i = 0; i < breaker->options.broker->partitions && breaker->behind_count > 0; i++)
-        expire_lag(breaker, &breaker->partitions[i]);
+    if (breaker->lag.behind_count > 0 && broker_connector_is_deposed(breaker->options.connector))
+        lag_watch_forget_all(&breaker->lag, now_mono_us);
+    lag_watch_expire(&breaker->lag, now_mono_us);
     if (is_jammed(breaker) && nothing_waits)
         breaker->renewal_due = true;
     if (breaker->renewal_due && publisher_is_open(breaker->publisher) &&
@@ -562,7 +468,8 @@ enum err publish_breaker_new(
     breaker->options = *options;
     breaker->now_us = clock_mono_us();
     breaker->renewed_us = breaker->now_us - RENEWAL_GAP_US;
-    breaker->behind_logged_us = breaker->now_us - BEHIND_LOGGED_EVERY_US;
+    lag_watch_init(&breaker->lag, options->lag, options->number, partitions, options->lag_us_max,
+        breaker->now_us);
     breaker->good = true; /* update() will say that it is not */
     breaker->link.breaker = breaker;
     for (unsigned i = 0; i < partitions; i++)
@@ -587,8 +494,7 @@ void publish_breaker_stop(struct publish_breaker *breaker)
     reconnect_stop(&breaker->reconnect);
     publisher_free(breaker->publisher);
     metrics_add(METRIC_PUBLISH_BREAKERS_OPEN, breaker->good ? 0 : -1);
-    metrics_add(METRIC_PARTITIONS_BEHIND, -(int64_t)breaker->behind_count);
-    breaker->behind_count = 0;
+    lag_watch_stop(&breaker->lag);
 }
 
 void publish_breaker_free(struct publish_breaker *breaker)
@@ -596,5 +502,6 @@ void publish_breaker_free(struct publish_breaker *breaker)
     if (!breaker)
         return;
     assert(breaker->stopped && !breaker->reconnect.asking);
+    lag_watch_done(&breaker->lag);
     free(breaker);
 }

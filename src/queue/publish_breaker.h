@@ -18,17 +18,8 @@
  * Closed: events are published. Open: they are written to the journal. A probe is a real event that
  * is written to the journal as well, so that nothing depends on it.
  *
- * A partition is behind while its events wait in the broker for longer than `lag_us_max`
- * (broker/lag.h): the broker, the link or the consumer is overloaded or broken. A new event would
- * queue behind those that wait. The direct path costs less, and delivers it at once.
- *
- *   in time --its marked event waits too long--> behind --a lag probe takes half of it--> in time
- *
- * A lag probe is a probe that is marked. The first one is sent after 1 s. While lag probes are
- * slow, or the partition falls behind again within 30 s, the next one is sent after twice the time,
- * up to 30 s: a few events cost an overloaded broker almost as much as many. A partition without a
- * lag probe for another 30 s counts as in time. Being behind is no state of the connection. It is
- * logged at most once in 10 s.
+ * New events of a partition that is behind are also written to the journal (lag_watch.h). Some of
+ * them are published as well, as lag probes.
  *
  * A returned message means that a queue is missing. The connection is then renewed, because opening
  * one declares all queues. It is also renewed when unconfirmed tags that nobody waits for keep the

@@ -117,7 +117,7 @@ BUGS = {
          "result = OK;")),
     "sends-to-nowhere": (
         "a delivery without an endpoint is sent, and parked again",
-        "src/delivery/operator_action.c",
+        "src/delivery/decision.c",
         ("    if (!endpoint)\n        return ACTION_ENDPOINT_GONE;",
          "    if (!endpoint)\n        return ACTION_NOT_REFUSED;")),
     "events-are-not-caught-up": (
@@ -398,7 +398,7 @@ ANSWER_BUGS = {
     "left-behind-is-forgotten": (
         "after a walk that ended early, what is before its place is not asked about",
         "src/delivery/status_probe.c",
-        ("    queue->status_left = true;\n    queue->status_turn", "    queue->status_turn")),
+        ("    queue->status.left = true;\n    queue->status.turn", "    queue->status.turn")),
     "new-doubt-is-not-asked": (
         "a new doubt begins no walk",
         "src/delivery/outcome.c",

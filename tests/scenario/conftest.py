@@ -139,6 +139,29 @@ def serving(tmp_path):
         serving.kill()
 
 
+@pytest.fixture
+def make_serving(tmp_path):
+    """Makes gateways of the command serve, each in a directory of its own (see Serving), and stops them in reverse order."""
+    made = []
+
+    def make(name, more="", change=lambda text: text):
+        directory = tmp_path / name
+        directory.mkdir()
+        serving = Serving(directory, more, change)
+        made.append(serving)
+        wait_for(serving.is_ready, lambda: f"{name} is ready:\n{serving.log.read_text()[-3000:]}", 60)
+        return serving
+
+    yield make
+    try:
+        for serving in reversed(made):
+            if serving.process.poll() is None:
+                serving.finish()
+    finally:
+        for serving in made:
+            serving.kill()
+
+
 # --- with a broker ---
 
 _numbers = itertools.count(1)

@@ -10,32 +10,10 @@ from support import client as http
 from support.certificates import Certificates
 from support.gateway import tool
 from support.ports import free_port
-from support.serving import Serving, good
+from support.serving import check, good
 from support.wait import wait_for
 
 STATUS = "/api/v1/status"
-
-
-@pytest.fixture
-def make_serving(tmp_path):
-    made = []
-
-    def make(name, change=lambda text: text):
-        directory = tmp_path / name
-        directory.mkdir()
-        serving = Serving(directory, change=change)
-        made.append(serving)
-        wait_for(serving.is_ready, lambda: f"{name} is ready:\n{serving.log.read_text()[-3000:]}", 60)
-        return serving
-
-    yield make
-    try:
-        for serving in reversed(made):
-            if serving.process.poll() is None:
-                serving.finish()
-    finally:
-        for serving in made:
-            serving.kill()
 
 
 def token(serving, name="admin"):
@@ -55,7 +33,7 @@ def ask(serving, method="GET", path=STATUS, bearer=None, **headers):
     ("gateway.example", 200), ("gateway.example:9640", 200), ("attacker.example", 403), ("127.0.0.1.attacker.example", 403),
     ("localhost.attacker.example:9640", 403), ("gateway.example.attacker.example", 403), ("[::1", 403), ("[localhost]", 403)])
 def test_only_our_names_are_answered(make_serving, host, status):
-    serving = make_serving("one", lambda text: text.replace("admin:\n", "admin:\n  hosts: [gateway.example]\n"))
+    serving = make_serving("one", change=lambda text: text.replace("admin:\n", "admin:\n  hosts: [gateway.example]\n"))
     for path in (STATUS, "/metrics"):
         answer = ask(serving, path=path, host=host)
         assert answer.status_code == status, (path, answer.text)
@@ -105,13 +83,6 @@ def test_tokens_are_read_again_at_a_reload(make_serving):
 
 # --- where it listens ---
 
-def check(tmp_path, text):
-    path = tmp_path / "penstock.yaml"
-    path.write_text(text)
-    done = tool("check", "-c", path, directory=tmp_path)
-    return done.returncode, done.stderr
-
-
 @pytest.mark.parametrize("address, more, code", [
     ("127.0.0.1", "", 0), ("127.1.2.3", "", 0), ("\"[::1]", "", 0), ("\"*", "", 78), ("0.0.0.0", "", 78), ("192.0.2.1", "", 78),
     ("\"[::]", "", 78), ("\"*", "  allow_cleartext: true\n", 0)])
@@ -153,7 +124,7 @@ def operator_of(made, certificate=None):
 
 def test_operators_may_need_a_certificate(make_serving, made):
     port = free_port()
-    serving = make_serving("one", with_tls(made, port, f"  client_ca_file: {made.directory}/ca.pem\n"))
+    serving = make_serving("one", change=with_tls(made, port, f"  client_ca_file: {made.directory}/ca.pem\n"))
     headers = {"authorization": f"Bearer {token(serving)}"}
     with operator_of(made, "operator") as operator:
         assert operator.get(f"https://127.0.0.1:{port}{STATUS}", headers=headers).status_code == 200
@@ -176,13 +147,13 @@ leader:
 
 def test_a_follower_uses_tls_and_the_token_that_may_only_read(make_serving, made):
     port = free_port()
-    leader = make_serving("leader", with_tls(made, port))
+    leader = make_serving("leader", change=with_tls(made, port))
     for path, body in (("accounts", {"id": "acc_1"}), ("partners", {"id": "shop"}),
                        ("accounts/acc_1/endpoints", {"url": "https://client.example/hooks/secret-path?key=secret-query"})):
         with leader.operator() as operator:
             assert operator.post(f"/api/v1/{path}", json=body).status_code == 201
     follows = FOLLOWS.format(broker=free_port(), url=f"https://localhost:{port}", token=leader.tmp_path / "data/keys/readonly.token")
-    follower = make_serving("follower", lambda text: text + follows + f"  ca_file: {made.directory}/ca.pem\n")
+    follower = make_serving("follower", change=lambda text: text + follows + f"  ca_file: {made.directory}/ca.pem\n")
     shown = wait_for(lambda: ask(follower, path="/api/v1/accounts/acc_1/endpoints").json().get("endpoints"), "the endpoint is there")
     assert shown[0]["url"] == "https://client.example/"
     assert "secret-" not in ask(leader, path="/api/v1/changes").text

@@ -3,12 +3,11 @@
 request time."""
 import json
 import re
-import socket
 import time
-import urllib.parse
 
 import pytest
 
+from support.connection import connect, exchange
 from support.h2 import H2Connection, Lost
 
 NEXT = b"GET /v1/events/evt_00000000-0000-7000-8000-000000000000 HTTP/1.1\r\nHost: a\r\n\r\n"  # must never be answered
@@ -33,24 +32,6 @@ BODIES = {
 }
 
 
-def connect(url):
-    parts = urllib.parse.urlsplit(url)
-    return socket.create_connection((parts.hostname, parts.port), timeout=20)
-
-
-def ask(url, data):
-    """Sends bytes and reads until the end of the connection."""
-    with connect(url) as connection:
-        connection.sendall(data)
-        answer = b""
-        try:
-            while piece := connection.recv(65536):
-                answer += piece
-        except ConnectionResetError:
-            pass
-        return answer
-
-
 def filled_in(template, body):
     return template.replace(b"%d", b"%d" % len(body)).replace(b"%x", b"%x" % len(body)).replace(b"%b", body)
 
@@ -69,16 +50,16 @@ def test_what_a_proxy_may_read_otherwise_gets_one_400_and_the_end(gateway):
         head = f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {credential}\r\nContent-Type: application/json\r\n".encode()
         for number, (what, (headers, body)) in enumerate(BODIES.items()):
             event = json.dumps(gateway.event(number)).encode()
-            answer = ask(url, head + filled_in(headers, event) + filled_in(body, event) + NEXT)
+            answer = exchange(url, head + filled_in(headers, event) + filled_in(body, event) + NEXT)
             assert_one_400(answer, what)
         for what, host in (("no Host", b""), ("Host and LF", b"Host: a\n")):
-            assert_one_400(ask(url, b"GET / HTTP/1.1\r\n" + host + b"\r\n" + NEXT), what)
+            assert_one_400(exchange(url, b"GET / HTTP/1.1\r\n" + host + b"\r\n" + NEXT), what)
     assert gateway.metric('penstock_events_total{result="accepted"}') == 0
 
 
 def test_credentials_and_keys_in_trailers_do_not_count(gateway):
     event = json.dumps(gateway.event(1)).encode()
-    answer = ask(gateway.ingress, b"POST /v1/events HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    answer = exchange(gateway.ingress, b"POST /v1/events HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
                  b"Transfer-Encoding: chunked\r\n\r\n" + filled_in(b"%x\r\n%b\r\n0\r\nAuthorization: Bearer ", event) +
                  gateway.ready["api_key"].encode() + b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 401"), answer

@@ -5,10 +5,10 @@ import json
 import socket
 import ssl
 import struct
-from urllib.parse import urlsplit
 
 import pytest
 from support.certificates import Certificates
+from support.connection import exchange
 from support.ports import free_port
 from support.wait import wait_for
 
@@ -38,15 +38,7 @@ def request_of(gateway, number, headers=()):
 
 def send(gateway, data):
     """Returns the status and the body of the answer; 0 when the connection ends without one."""
-    url = urlsplit(gateway.ingress)
-    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
-        connection.sendall(data)
-        answer = b""
-        try:
-            while piece := connection.recv(65536):
-                answer += piece
-        except ConnectionResetError:
-            pass
+    answer = exchange(gateway.ingress, data)
     return (int(answer.split()[1]), answer.partition(b"\r\n\r\n")[2].decode()) if answer else (0, "")
 
 

@@ -12,7 +12,7 @@ import pytest
 from support import client as http
 from support.gateway import BINARY, clean_environment, tool
 from support.ports import free_port
-from support.serving import Serving, good
+from support.serving import good
 from support.wait import wait_for
 
 FOLLOWS = """\
@@ -30,28 +30,6 @@ leader:
 def following(leader, **changes):
     """No broker is there: what matters here works without one."""
     return FOLLOWS.format(**{"broker": free_port(), "url": leader.admin, "token": leader.tmp_path / "data/keys/admin.token", **changes})
-
-
-@pytest.fixture
-def make_serving(tmp_path):
-    made = []
-
-    def make(name, more=""):
-        directory = tmp_path / name
-        directory.mkdir()
-        serving = Serving(directory, more)
-        made.append(serving)
-        wait_for(serving.is_ready, lambda: f"{name} is ready:\n{serving.log.read_text()[-3000:]}", 60)
-        return serving
-
-    yield make
-    try:
-        for serving in reversed(made):
-            if serving.process.poll() is None:
-                serving.finish()
-    finally:
-        for serving in made:
-            serving.kill()
 
 
 @pytest.fixture

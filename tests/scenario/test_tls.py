@@ -15,9 +15,9 @@ import urllib.parse
 import pytest
 from support import client as http
 from support.certificates import Certificates
-from support.gateway import tool
+from support.connection import read_to_end
 from support.ports import free_port
-from support.serving import good
+from support.serving import check, good
 from support.wait import wait_for
 
 NAME = "gateway.test"
@@ -102,9 +102,7 @@ def post(gateway, context, number, name=NAME):
     with socket.create_connection(("127.0.0.1", port_of(gateway)), timeout=20) as plain:
         with context.wrap_socket(plain, server_hostname=name) as connection:
             connection.sendall(head + event)
-            answer = b""
-            while piece := connection.recv(65536):
-                answer += piece
+            answer = read_to_end(connection)
             return int(answer.split(b" ")[1]), common_name(connection)
 
 
@@ -210,9 +208,7 @@ def test_a_client_keeps_to_the_protocol_that_it_has_chosen(secure, made):
 def test_cleartext_on_the_tls_port_gets_a_hint(secure, request_line):
     with socket.create_connection(("127.0.0.1", port_of(secure)), timeout=20) as connection:
         connection.sendall(f"{request_line}\r\nHost: a\r\n\r\n".encode())
-        answer = b""
-        while piece := connection.recv(65536):
-            answer += piece
+        answer = read_to_end(connection)
     assert answer.startswith(b"HTTP/1.1 400 ") and b"https" in answer, answer
     assert failures(secure, "cleartext") == 1
 
@@ -412,22 +408,13 @@ def test_a_certificate_is_no_credential_and_its_resumed_session_keeps_it(mutual,
         with socket.create_connection(("127.0.0.1", port_of(mutual)), timeout=20) as plain:
             with context.wrap_socket(plain, server_hostname=NAME, session=session) as connection:
                 connection.sendall(head.format(len(event), key).encode() + event)
-                answer = b""
-                while piece := connection.recv(65536):
-                    answer += piece
+                answer = read_to_end(connection)
                 assert int(answer.split(b" ")[1]) == status, answer
                 assert connection.session_reused is (number > 0)
                 session = connection.session
 
 
 # --- the configuration ---
-
-def check(tmp_path, text):
-    path = tmp_path / "penstock.yaml"
-    path.write_text(text)
-    done = tool("check", "-c", path, directory=tmp_path)
-    return done.returncode, done.stderr
-
 
 @pytest.mark.parametrize("lines, words", [
     ("", ()),

@@ -7,7 +7,7 @@ import subprocess
 import httpx
 
 from support import client as http
-from support.gateway import BINARY, COMPLAINTS, clean_environment
+from support.gateway import BINARY, COMPLAINTS, clean_environment, tool
 from support.ports import free_port
 from support.wait import wait_for
 
@@ -32,6 +32,14 @@ log:
 def good(tmp_path, **changes):
     values = {"data": tmp_path / "data", "port": free_port(), "admin": free_port(), **changes}
     return GOOD.format(**values)
+
+
+def check(tmp_path, text):
+    """Runs the command check over a configuration with this text. Returns the exit code and stderr."""
+    path = tmp_path / "penstock.yaml"
+    path.write_text(text)
+    done = tool("check", "-c", path, directory=tmp_path)
+    return done.returncode, done.stderr
 
 
 class Serving:

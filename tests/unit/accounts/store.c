@@ -33,15 +33,21 @@ static void write_file(const char *bytes, size_t len)
     fclose(file);
 }
 
-Test(store, everything_is_found_after_opening_again)
+/* The endpoint that was added is `last`. */
+static void add_one_of_each(void)
 {
-    unsigned char sha256[SHA256_BYTES];
-    cr_assert_eq(open_accounts(), OK, "%s", open_detail);
     add_partner("pa_1");
     add_account("acc_1");
     add_credential("pa_1", "pk_one");
     grant("pa_1", "acc_1");
     add_endpoint("acc_1", "main", URL);
+}
+
+Test(store, everything_is_found_after_opening_again)
+{
+    unsigned char sha256[SHA256_BYTES];
+    cr_assert_eq(open_accounts(), OK, "%s", open_detail);
+    add_one_of_each();
     struct endpoint made = last.endpoint;
     close_accounts();
     cr_expect_eq(metrics_read(METRIC_DIRECTORY_OBJECTS), 0);
@@ -179,11 +185,7 @@ Test(store, rows_that_can_not_be_right_stop_the_opening)
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         unlink(path_of("accounts.db"));
         cr_assert_eq(open_accounts(), OK, "%s", open_detail);
-        add_partner("pa_1");
-        add_account("acc_1");
-        add_credential("pa_1", "pk_one");
-        grant("pa_1", "acc_1");
-        add_endpoint("acc_1", "main", URL);
+        add_one_of_each();
         close_accounts();
         execute_sql(cases[i].sql);
         cr_expect_eq(open_accounts(), ERR_DAMAGED, "%s", cases[i].sql);

@@ -8,21 +8,12 @@
 
 #include "base/clock.h"
 #include "delivery/delivery.h"
+#include "support/wait_until.h"
 
 #include <criterion/criterion.h>
 #include <time.h>
 
-#define WAIT_SECONDS_MAX 20
 #define BODY "{\"type\":\"note\"}"
-
-#define WAIT_UNTIL(condition)                                                               \
-    do {                                                                                    \
-        int64_t give_up_us_ = clock_mono_us() + WAIT_SECONDS_MAX * US_PER_SECOND;           \
-        while (!(condition)) {                                                              \
-            cr_assert(clock_mono_us() < give_up_us_, "waited in vain for: %s", #condition); \
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);                        \
-        }                                                                                   \
-    } while (0)
 
 extern struct delivery_policy policy; /* may be changed before begin_shard */
 extern struct delivery_shard *shard;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whether what an endpoint has in memory waits for its client, or only for its turn. */
-#include "delivery/delivery_internal.h"
+#include "delivery/endpoint_queue.h"
+#include "delivery/shard.h"
 
 #include "base/clock.h"
 
@@ -20,13 +21,13 @@ TestSuite(delivery_pace, .init = begin);
 static void end_attempts(unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        pace_count_ended(&queue);
+        endpoint_queue_count_ended(&queue);
 }
 
 static bool is_slow_in(int64_t ms)
 {
     pace_shard.loop.now_mono_us += ms * US_PER_MS;
-    return pace_is_slow(&queue, pace_shard.loop.now_mono_us);
+    return endpoint_queue_is_slow(&queue, pace_shard.loop.now_mono_us);
 }
 
 Test(delivery_pace, one_that_has_nothing_is_not_slow)

@@ -109,7 +109,7 @@ Test(audit, counts_what_has_expired_by_the_totals)
         move(shelf, append(shelf, DAY, "0.1", "EUR", 1), DELIVERY_PENDING,
             i ? DELIVERY_DELIVERED : DELIVERY_DEAD);
     write_totals(shelf);
-    expire(shelf, AT(DAY + 100));
+    shelf_expire(shelf, AT(DAY + 100));
     cr_assert_eq(shelf_sql_int(shelf, "SELECT count(*) FROM events"), 1);
     struct audit *audit = audit_of(shelf, everything());
     cr_assert(audit_is_complete(audit));

@@ -79,18 +79,6 @@ void write_totals(struct shelf *shelf)
     shelf_commit(shelf);
 }
 
-unsigned expire(struct shelf *shelf, int64_t now_us)
-{
-    unsigned steps = 0;
-    while (expiry_is_due(&shelf->store.expiry, now_us)) {
-        shelf_begin(shelf);
-        cr_assert(expiry_step(&shelf->store, now_us) == OK);
-        shelf_commit(shelf);
-        cr_assert(++steps < 10000, "a round comes to its end");
-    }
-    return steps;
-}
-
 void shelf_action(
     struct shelf *shelf, int64_t seq, enum delivery_state from, enum delivery_state to)
 {

@@ -24,8 +24,6 @@ void cr_expect_number(struct audit_number number, int64_t count, const char *sum
 
 /* The writer's side, each in a transaction of its own. */
 void write_totals(struct shelf *shelf);
-unsigned expire(
-    struct shelf *shelf, int64_t now_us); /* one round; returns how many steps it took */
 void shelf_action(
     struct shelf *shelf, int64_t seq, enum delivery_state from, enum delivery_state to);
 void shelf_attempt(

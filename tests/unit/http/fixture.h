@@ -11,6 +11,7 @@
 #include "http/tls.h"
 #include "runtime/metrics.h"
 #include "runtime/thread.h"
+#include "support/wait_until.h"
 
 #include <criterion/criterion.h>
 #include <stdatomic.h>
@@ -22,7 +23,6 @@
 #define FIXTURE_BIG_BYTES (8 * 1024 * 1024)
 #define FIXTURE_BROKER_OWNED_MAX 256
 #define FIXTURE_ROOM_BYTES (16 * FIXTURE_BIG_BYTES)
-#define WAIT_SECONDS_MAX 20
 
 struct fixture {
     struct sockaddr_storage address;
@@ -60,16 +60,6 @@ void fixture_answer_broker_owned(struct fixture *fixture); /* for fixture_call *
 void fixture_do_nothing(struct fixture *fixture); /* for fixture_call: one turn of the loop */
 void fixture_drain(struct fixture *fixture);      /* for fixture_call */
 bool fixture_is_idle(struct fixture *fixture);    /* from the test's thread */
-
-/* Waits for a condition, never for a fixed time. */
-#define WAIT_UNTIL(condition)                                                               \
-    do {                                                                                    \
-        int64_t give_up_us_ = clock_mono_us() + WAIT_SECONDS_MAX * US_PER_SECOND;           \
-        while (!(condition)) {                                                              \
-            cr_assert(clock_mono_us() < give_up_us_, "waited in vain for: %s", #condition); \
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);                        \
-        }                                                                                   \
-    } while (0)
 
 /* HTTP/1 */
 struct answer {

@@ -7,6 +7,7 @@
 #include "accounts/accounts.h"
 #include "base/clock.h"
 #include "ingress/ingress.h"
+#include "support/wait_until.h"
 
 #include <criterion/criterion.h>
 #include <time.h>
@@ -14,17 +15,6 @@
 #define TEST_KEY "pk_test"
 #define TEST_SHARDS 2
 #define TEST_PARTITIONS 16
-#define WAIT_SECONDS_MAX 20
-
-/* Waits for a condition, never for a fixed time. */
-#define WAIT_UNTIL(condition)                                                               \
-    do {                                                                                    \
-        int64_t give_up_us_ = clock_mono_us() + WAIT_SECONDS_MAX * US_PER_SECOND;           \
-        while (!(condition)) {                                                              \
-            cr_assert(clock_mono_us() < give_up_us_, "waited in vain for: %s", #condition); \
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);                        \
-        }                                                                                   \
-    } while (0)
 
 extern struct ingress *ingress;
 extern struct byte_budget budgets[TEST_SHARDS];

@@ -247,21 +247,32 @@ static void limit(unsigned events_per_s, uint64_t bytes_per_s)
             .events_per_s = events_per_s, .bytes_per_s = bytes_per_s, .bytes_burst = bytes_per_s});
 }
 
+/* The first event of a test. */
+static void post_accepted(int fd, struct answer *ret_answer)
+{
+    client_post(fd, JSON_AND_KEY, PURCHASE("o-1"));
+    journal_answer(0, OK, NULL);
+    client_receive(fd, ret_answer);
+    cr_assert_eq(ret_answer->status, 200);
+}
+
+static void post_refused(int fd, struct answer *ret_answer)
+{
+    client_post(fd, JSON_AND_KEY, PURCHASE("o-2"));
+    client_receive(fd, ret_answer);
+    cr_assert_eq(ret_answer->status, 429);
+}
+
 Test(limited_partner, answers_carry_the_fields_and_the_one_too_many_is_429)
 {
     struct answer answer;
     int fd = client_connect();
     limit(1, 0);
-    client_post(fd, JSON_AND_KEY, PURCHASE("o-1"));
-    journal_answer(0, OK, NULL);
-    client_receive(fd, &answer);
-    cr_assert_eq(answer.status, 200);
+    post_accepted(fd, &answer);
     cr_expect(
         strstr(answer.head, "\r\nratelimit-policy: \"events\";q=1;w=1\r\n"), "%s", answer.head);
     cr_expect(strstr(answer.head, "\r\nratelimit: \"events\";r=0;t=1\r\n"), "%s", answer.head);
-    client_post(fd, JSON_AND_KEY, PURCHASE("o-2"));
-    client_receive(fd, &answer);
-    cr_assert_eq(answer.status, 429);
+    post_refused(fd, &answer);
     cr_expect(strstr(answer.body, "urn:penstock:problem:rate-limited") &&
                   strstr(answer.body, "1 events per second"),
         "%s", answer.body);
@@ -305,13 +316,8 @@ Test(limited_partner, body_over_the_limit_of_bytes_is_429)
     struct answer answer;
     int fd = client_connect();
     limit(0, 10);
-    client_post(fd, JSON_AND_KEY, PURCHASE("o-1"));
-    journal_answer(0, OK, NULL);
-    client_receive(fd, &answer);
-    cr_assert_eq(answer.status, 200);
-    client_post(fd, JSON_AND_KEY, PURCHASE("o-2"));
-    client_receive(fd, &answer);
-    cr_assert_eq(answer.status, 429);
+    post_accepted(fd, &answer);
+    post_refused(fd, &answer);
     cr_expect(strstr(answer.body, "10 bytes per second"), "%s", answer.body);
     cr_expect(strstr(answer.head, "qu=\"content-bytes\""), "%s", answer.head);
     close(fd);
@@ -327,9 +333,7 @@ Test(limited_partner, request_is_refused_before_its_body_arrives)
     struct answer answer;
     int fd = client_connect();
     limit(1, 0);
-    client_post(fd, JSON_AND_KEY, PURCHASE("o-1"));
-    journal_answer(0, OK, NULL);
-    client_receive(fd, &answer);
+    post_accepted(fd, &answer);
     close(fd);
     for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
         char head[512];
@@ -426,9 +430,6 @@ Test(limited_partner, wrong_key_takes_nothing)
         cr_assert_eq(answer.status, 401);
         cr_expect_not(strstr(answer.head, "ratelimit"), "%s", answer.head);
     }
-    client_post(fd, JSON_AND_KEY, PURCHASE("o-1"));
-    journal_answer(0, OK, NULL);
-    client_receive(fd, &answer);
-    cr_expect_eq(answer.status, 200);
+    post_accepted(fd, &answer);
     close(fd);
 }

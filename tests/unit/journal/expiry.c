@@ -8,19 +8,6 @@
 #define NOW (20500 * US_PER_DAY + US_PER_DAY / 2)
 #define DAYS_AGO(days) (NOW - (days)*US_PER_DAY)
 
-/* One round; returns how many steps it took. */
-static unsigned expire(struct shelf *shelf, int64_t now_us)
-{
-    unsigned steps = 0;
-    while (expiry_is_due(&shelf->store.expiry, now_us)) {
-        shelf_begin(shelf);
-        cr_assert(expiry_step(&shelf->store, now_us) == OK);
-        shelf_commit(shelf);
-        cr_assert(++steps < 10000, "a round comes to its end");
-    }
-    return steps;
-}
-
 static int64_t deliver(struct shelf *shelf, struct shelved draft)
 {
     int64_t seq = shelf_append(shelf, draft);
@@ -42,7 +29,7 @@ Test(expiry, bodies_of_final_deliveries_expire_and_others_stay)
     shelf_append(shelf, (struct shelved){.accepted_us = DAYS_AGO(9)});
     deliver(shelf, (struct shelved){.accepted_us = DAYS_AGO(8), .endpoints = 1});
     int64_t fresh = deliver(shelf, (struct shelved){.accepted_us = DAYS_AGO(6), .endpoints = 1});
-    expire(shelf, NOW);
+    shelf_expire(shelf, NOW);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM bodies") == 4);
     cr_expect(
         shelf_sql_int(shelf, "SELECT count(*) FROM events") == 6, "the history is kept longer");
@@ -52,7 +39,7 @@ Test(expiry, bodies_of_final_deliveries_expire_and_others_stay)
     cr_expect(shelf_sql_int(shelf, text) == 3);
 
     cr_assert(shelf_move(shelf, half, 1, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
-    expire(shelf, NOW + US_PER_DAY);
+    shelf_expire(shelf, NOW + US_PER_DAY);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM bodies") == 3,
         "what was open is looked at again the next day");
     shelf_free(shelf);
@@ -72,7 +59,7 @@ Test(expiry, the_history_of_final_deliveries_expires_and_its_sums_stay_in_the_to
     deliver(
         shelf, (struct shelved){
                    .accepted_us = DAYS_AGO(80), .amount = "9", .currency = "EUR", .endpoints = 1});
-    unsigned steps = expire(shelf, NOW);
+    unsigned steps = shelf_expire(shelf, NOW);
     cr_expect(steps > 4, "in steps, and not in %u", steps);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM events") == 2);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries") == 2);
@@ -92,7 +79,7 @@ Test(expiry, the_history_of_final_deliveries_expires_and_its_sums_stay_in_the_to
             "SELECT count(*) FROM totals WHERE day = 20400 AND endpoint = -1 AND accepted = 301"
             " AND accepted_sum = '37' AND delivered = 300 AND delivered_sum = '30'") == 1);
     shelf_crash(shelf);
-    cr_expect(expire(shelf, NOW) <= 6, "nothing is left to do");
+    cr_expect(shelf_expire(shelf, NOW) <= 6, "nothing is left to do");
     cr_expect(shelf_sql_int(shelf, "SELECT sum(delivered) FROM totals WHERE endpoint > 0") == 600,
         "nothing is counted twice");
     shelf_free(shelf);
@@ -113,7 +100,7 @@ Test(expiry, damaged_rows_stay_and_the_audit_names_them)
                                .currency = "EUR",
                                .endpoints = 2});
         shelf_sql(shelf, damages[i]);
-        expire(shelf, NOW);
+        shelf_expire(shelf, NOW);
         cr_expect(
             shelf_sql_int(shelf, "SELECT group_concat(seq) = '2' FROM events") == 1, "case %zu", i);
         shelf_free(shelf);
@@ -140,7 +127,7 @@ Test(expiry, conflicts_and_operator_actions_expire_with_the_history)
             (long long)DAYS_AGO(old ? 91 : 89));
         shelf_sql(shelf, text);
     }
-    expire(shelf, NOW);
+    shelf_expire(shelf, NOW);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM operator_actions") == 0);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM conflicts") == 1);
     shelf_free(shelf);

@@ -23,16 +23,6 @@ static void put_some(struct shelf *shelf, unsigned count)
         event_unref(put(shelf, (struct shelved){.key = "k", .amount = "5", .currency = "EUR"}, OK));
 }
 
-static void expire(struct shelf *shelf, int64_t now_us)
-{
-    for (unsigned steps = 0; expiry_is_due(&shelf->store.expiry, now_us); steps++) {
-        shelf_begin(shelf);
-        cr_assert(expiry_step(&shelf->store, now_us) == OK);
-        shelf_commit(shelf);
-        cr_assert(steps < 100);
-    }
-}
-
 static struct journal_load_outbox load(struct shelf *shelf, struct journal_outbox_entry *entries,
     unsigned count_max, int64_t after, int64_t bytes_max)
 {
@@ -157,7 +147,7 @@ Test(outbox, nothing_of_it_expires)
 {
     struct shelf *shelf = shelf_new();
     put_some(shelf, 3);
-    expire(shelf, NOW_US);
+    shelf_expire(shelf, NOW_US);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM events") == 3);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM bodies") == 3);
     shelf_free(shelf);
@@ -195,10 +185,10 @@ Test(outbox, aliases_expire_with_the_history)
         cr_assert(shelf_receive(shelf, second, 1, PARK_NONE).ret_received == RECEIVED_ALIAS);
         event_unref(second);
     }
-    expire(shelf, clock_wall_us() + 89 * US_PER_DAY);
+    shelf_expire(shelf, clock_wall_us() + 89 * US_PER_DAY);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM aliases") == 600);
     shelf->store.expiry.next_round_us = 0;
-    expire(shelf, clock_wall_us() + 91 * US_PER_DAY);
+    shelf_expire(shelf, clock_wall_us() + 91 * US_PER_DAY);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM aliases") == 0);
     event_unref(first);
     shelf_free(shelf);

@@ -158,6 +158,18 @@ enum err shelf_move(struct shelf *shelf, int64_t seq, unsigned index, enum deliv
     return order.request.result;
 }
 
+unsigned shelf_expire(struct shelf *shelf, int64_t now_us)
+{
+    unsigned steps = 0;
+    while (expiry_is_due(&shelf->store.expiry, now_us)) {
+        shelf_begin(shelf);
+        cr_assert(expiry_step(&shelf->store, now_us) == OK);
+        shelf_commit(shelf);
+        cr_assert(++steps < 10000, "a round comes to its end");
+    }
+    return steps;
+}
+
 void shelf_sql(struct shelf *shelf, const char *text)
 {
     char *message = NULL;

@@ -49,6 +49,9 @@ struct event_id shelf_id_of(struct shelf *shelf, int64_t seq);
 enum err shelf_move(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from,
     enum delivery_state to);
 
+/* One round of the expiry. Returns how many steps it took. */
+unsigned shelf_expire(struct shelf *shelf, int64_t now_us);
+
 void shelf_sql(struct shelf *shelf, const char *text);
 int64_t shelf_sql_int(struct shelf *shelf, const char *text);
 

@@ -68,18 +68,17 @@ Test(totals, count_after_a_crash_what_was_accepted_since_they_were_written)
     shelf_free(shelf);
 }
 
+static const struct event_parts of_one_euro = {
+    .accepted_us = US_PER_DAY, .account = {"a", 1}, .amount = {"1", 1}, .currency = {"EUR", 3}};
+
 /* A routed delivery demands the totals early in a batch, and events come behind it. */
 Test(totals, count_what_is_added_behind_a_demand_in_the_same_transaction)
 {
     struct shelf *shelf = shelf_new();
-    struct event_parts parts = {.accepted_us = US_PER_DAY,
-        .account = SLICE_LITERAL("a"),
-        .amount = SLICE_LITERAL("1"),
-        .currency = SLICE_LITERAL("EUR")};
     shelf_begin(shelf);
-    totals_add(&shelf->store.totals, &parts, 1, TOTAL_ACCEPTED, 1, 1);
+    totals_add(&shelf->store.totals, &of_one_euro, 1, TOTAL_ACCEPTED, 1, 1);
     totals_demand(&shelf->store.totals);
-    totals_add(&shelf->store.totals, &parts, 1, TOTAL_ACCEPTED, 1, 1);
+    totals_add(&shelf->store.totals, &of_one_euro, 1, TOTAL_ACCEPTED, 1, 1);
     shelf_commit(shelf);
     expect_total(shelf, 1, "EUR", "2/2 0/0 0/0");
     shelf_free(shelf);
@@ -88,12 +87,8 @@ Test(totals, count_what_is_added_behind_a_demand_in_the_same_transaction)
 Test(totals, forget_what_was_rolled_back_and_number_no_event_twice)
 {
     struct shelf *shelf = shelf_new();
-    struct event_parts parts = {.accepted_us = US_PER_DAY,
-        .account = SLICE_LITERAL("a"),
-        .amount = SLICE_LITERAL("1"),
-        .currency = SLICE_LITERAL("EUR")};
     shelf_begin(shelf);
-    totals_add(&shelf->store.totals, &parts, 1, TOTAL_ACCEPTED, 1, 1);
+    totals_add(&shelf->store.totals, &of_one_euro, 1, TOTAL_ACCEPTED, 1, 1);
     shelf->store.next_seq = 100;
     cr_assert(store_roll_back(&shelf->store) == OK);
     shelf_append(

@@ -49,6 +49,13 @@ static void answer_depth(unsigned channel, unsigned messages, unsigned consumers
     fake_answer_depth(channel, messages, consumers);
 }
 
+/* The queue of channel 0 is empty, twice in a row. */
+static void answer_empty_twice(void)
+{
+    answer_depth(CHANNEL_0, 0, 1);
+    answer_depth(CHANNEL_0, 0, 1);
+}
+
 /* Listing */
 
 Test(suspended_listing, the_events_of_the_last_run_are_listed_page_by_page_before_consuming_begins)
@@ -109,8 +116,7 @@ Test(suspended_listing, an_event_with_a_damaged_partition_is_looked_for_in_the_f
     answer_list(5, 1, 4095);
     consumer_pass(tick_us);
     consumer_connect();
-    answer_depth(CHANNEL_0, 0, 1);
-    answer_depth(CHANNEL_0, 0, 1);
+    answer_empty_twice();
     consumer_pass(depth_us);
     cr_assert_eq(adopts(), 1);
 }
@@ -123,8 +129,7 @@ Test(suspended_listing, more_than_one_adoption_holds_are_adopted_in_steps)
     answer_list(1 + PAGE, 44, 0);
     consumer_pass(tick_us);
     consumer_connect();
-    answer_depth(CHANNEL_0, 0, 1);
-    answer_depth(CHANNEL_0, 0, 1);
+    answer_empty_twice();
     consumer_pass(depth_us);
     cr_assert_eq(adopt_at(0)->count, PAGE);
     cr_assert_eq(adopt_at(0)->park_guarded_before_us, 77);
@@ -150,8 +155,7 @@ Test(suspended, without_suspended_events_no_depth_is_asked_for)
 Test(suspended, events_that_the_queue_does_not_have_any_more_are_adopted_and_the_backlog_scanned)
 {
     suspend(5);
-    answer_depth(CHANNEL_0, 0, 1);
-    answer_depth(CHANNEL_0, 0, 1);
+    answer_empty_twice();
     cr_assert_eq(adopts(), 0);
     consumer_pass(depth_us);
     cr_assert_eq(adopts(), 1);
@@ -201,8 +205,7 @@ Test(suspended, events_are_adopted_when_their_queue_was_found_empty_twice_in_tur
 Test(suspended, a_channel_that_is_opened_again_resets_the_count_of_empty_answers)
 {
     suspend(5);
-    answer_depth(CHANNEL_0, 0, 1);
-    answer_depth(CHANNEL_0, 0, 1);
+    answer_empty_twice();
     fake_lose_one(CHANNEL_0, false);
     fake_open_one(CHANNEL_0);
     consumer_pass(depth_us);
@@ -212,8 +215,7 @@ Test(suspended, a_channel_that_is_opened_again_resets_the_count_of_empty_answers
 Test(suspended, another_suspended_event_resets_the_count_of_empty_answers)
 {
     suspend(5);
-    answer_depth(CHANNEL_0, 0, 1);
-    answer_depth(CHANNEL_0, 0, 1);
+    answer_empty_twice();
     receive_event(CHANNEL_0, 6, 1);
     fake_lose_one(CHANNEL_0, false);
     fake_open_one(CHANNEL_0);
@@ -228,8 +230,7 @@ Test(suspended, an_event_that_is_suspended_late_resets_the_count_of_empty_answer
     fake_send(CHANNEL_0, message_of(0)); /* the journal has it, and says so later */
     fake_lose_one(CHANNEL_0, false);
     fake_open_one(CHANNEL_0);
-    answer_depth(CHANNEL_0, 0, 1);
-    answer_depth(CHANNEL_0, 0, 1);
+    answer_empty_twice();
     answer_received(RECEIVED_BROKER_OWNED, true, 6, 1);
     cr_assert_eq(suspended(), 2);
     consumer_pass(depth_us);
@@ -239,8 +240,7 @@ Test(suspended, an_event_that_is_suspended_late_resets_the_count_of_empty_answer
 Test(suspended, an_adoption_that_the_disk_refuses_is_tried_again)
 {
     suspend(5);
-    answer_depth(CHANNEL_0, 0, 1);
-    answer_depth(CHANNEL_0, 0, 1);
+    answer_empty_twice();
     consumer_pass(depth_us);
     answer_adopt(ERR_DISK_FULL);
     cr_assert_eq(suspended(), 1);
@@ -253,8 +253,7 @@ Test(suspended, an_adoption_that_the_disk_refuses_is_tried_again)
 Test(suspended, an_event_that_comes_again_while_it_is_adopted_is_acked_and_has_its_job)
 {
     suspend(5);
-    answer_depth(CHANNEL_0, 0, 1);
-    answer_depth(CHANNEL_0, 0, 1);
+    answer_empty_twice();
     struct message_tag tag = fake_send(CHANNEL_0, message_of(0));
     consumer_pass(depth_us);
     cr_assert_eq(adopts(), 1);
@@ -271,8 +270,7 @@ Test(suspended, events_of_a_deleted_queue_are_adopted_by_the_journal)
     fake_lose_one(CHANNEL_0, true);
     cr_assert_eq(suspended(), 1);
     fake_open_one(CHANNEL_0); /* declared again, empty */
-    answer_depth(CHANNEL_0, 0, 1);
-    answer_depth(CHANNEL_0, 0, 1);
+    answer_empty_twice();
     consumer_pass(depth_us);
     answer_adopt(OK);
     cr_assert_eq(suspended(), 0);
