@@ -38,9 +38,10 @@ static void on_end(SSL *ssl)
 }
 
 /*
- * A KeyUpdate costs a derivation and brings nothing. Keys of AES-GCM are good for 24 million records
- * (RFC 8446 section 5.5), so a client needs new ones every 500 MiB, even if each of its records has
- * one byte. 16 for each MiB leave room for odd clients, and cost much less than the MiB itself.
+ * A KeyUpdate costs a derivation and brings nothing. Keys of AES-GCM are good for 24 million
+ * records (RFC 8446 section 5.5), so a client needs new ones every 500 MiB, even if each of its
+ * records has one byte. 16 for each MiB leave room for odd clients, and cost much less than the MiB
+ * itself.
  *
  * OpenSSL has no limit of its own. h2o ends a connection at the second KeyUpdate that asks for an
  * answer (update_requested) while nothing is written.
@@ -55,7 +56,7 @@ static bool may_update_keys(struct http_connection *connection, const SSL *ssl)
     return ++connection->key_updates <= KEY_UPDATES_MAX;
 }
 
-/* The connection can't be closed while OpenSSL reads. So OpenSSL drops what it has already got, and
+/* The connection cannot be closed while OpenSSL reads. So OpenSSL drops what it has already got, and
  * h2o gets the end of TCP. */
 static void on_key_update(SSL *ssl)
 {

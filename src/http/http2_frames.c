@@ -7,8 +7,8 @@
 #include "http/http2_internal.h"
 
 #define HEAD_BLOCK_BYTES_MAX (32 * 1024) /* before decoding; cut beyond it */
-/* After decoding; cut beyond it. Between HEAD_BYTES_MAX and this, 431 is the answer. One byte can be
- * the index of a field of 4 KiB, so few bytes can cause much work. */
+/* After decoding; cut beyond it. Between HEAD_BYTES_MAX and this, 431 is the answer. One byte can
+ * be the index of a field of 4 KiB, so few bytes can cause much work. */
 #define HEAD_DECODED_BYTES_MAX (64 * 1024)
 #define HEAD_FIELDS_CUT 1024
 #define FRAME_HEAD_BYTES 9

@@ -63,8 +63,8 @@ bool http2_pay_for_unseen(struct http2 *http2);
 void http2_end_head(struct http2 *http2);
 /* A head or a part of a frame has arrived, and its rest has not. */
 bool http2_is_receiving(const struct http2 *http2);
-/* Sets the deadline of the connection: for the head that is being received, for the rest of a frame,
- * or for being idle. Requests and answers have their own. */
+/* Sets the deadline of the connection: for the head that is being received, for the rest of a
+ * frame, or for being idle. Requests and answers have their own. */
 void http2_set_deadline(struct http2 *http2);
 /* The same, when a request has begun or ended: the time of being idle begins. */
 void http2_note_change(struct http2 *http2);

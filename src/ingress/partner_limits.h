@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Limits of partners: how many events and bytes each may post per second, and how many events it may
- * look up, whichever ingress threads its connections are on. Each limit is a token bucket (model/token_bucket.h), so a partner that
- * posts more than its limit gets exactly its limit, and one burst at the beginning.
+ * Limits of partners: how many events and bytes each may post per second, and how many events it
+ * may look up, whichever ingress threads its connections are on. Each limit is a token bucket
+ * (model/token_bucket.h), so a partner that posts more than its limit gets exactly its limit, and
+ * one burst at the beginning.
  *
  *   a single post   takes 1 event, and the bytes of its body
  *   a batch         takes its bytes when it arrives, if at least 1 event is left. After it is split
