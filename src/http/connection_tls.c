@@ -56,8 +56,8 @@ static bool may_update_keys(struct http_connection *connection, const SSL *ssl)
     return ++connection->key_updates <= KEY_UPDATES_MAX;
 }
 
-/* The connection cannot be closed while OpenSSL reads. So OpenSSL drops what it has already got, and
- * h2o gets the end of TCP. */
+/* The connection cannot be closed while OpenSSL reads. So OpenSSL drops what it has already got,
+ * and h2o gets the end of TCP. */
 static void on_key_update(SSL *ssl)
 {
     struct http_connection *connection = http_connection_of(BIO_get_data(SSL_get_rbio(ssl)));

@@ -220,6 +220,12 @@ void http_exchange_hold(struct http_exchange *exchange)
     list_add_tail(&exchange->server->exchanges, &exchange->link);
 }
 
+int64_t http_exchange_body_deadline(const struct http_exchange *exchange)
+{
+    return exchange->received_mono_us + exchange->server->options.limits.body_ms * US_PER_MS +
+           (int64_t)(exchange->body_len / HTTP_STEP_BYTES) * US_PER_SECOND;
+}
+
 void http_exchange_receive(struct http_exchange *exchange, const void *data, size_t len)
 {
     if (exchange->state != EXCHANGE_RECEIVING || len == 0)

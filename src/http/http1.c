@@ -26,7 +26,6 @@
 #define LINGER_US (2 * US_PER_SECOND)      /* without a byte */
 #define LINGER_US_MAX (20 * US_PER_SECOND) /* in all */
 #define LINGER_BYTES_MAX (4 * 1024 * 1024) /* clients that send a whole batch before they read */
-#define BODY_STEP_BYTES (64 * 1024)        /* the time for a body grows with each */
 
 struct http1 {
     struct framing framing;
@@ -47,13 +46,9 @@ static void set_deadline(struct http_connection *connection, int64_t after_us)
     connection->deadline_mono_us = clock_mono_us() + after_us;
 }
 
-static int64_t body_us(const struct http_connection *connection)
+static void set_body_deadline(struct http_connection *connection)
 {
-    const struct http_exchange *exchange = connection->http1->exchange;
-    uint64_t told = exchange->body_told;
-    uint64_t bytes = told < exchange->body_bytes_max ? told : exchange->body_bytes_max;
-    return connection->server->options.limits.body_ms * US_PER_MS +
-           (int64_t)(bytes / BODY_STEP_BYTES) * US_PER_SECOND;
+    connection->deadline_mono_us = http_exchange_body_deadline(connection->http1->exchange);
 }
 
 static void on_lingering(h2o_socket_t *socket, const char *error)
@@ -105,7 +100,7 @@ static void end_answer(struct http_connection *connection)
         http_exchange_drop(TAKE(http1->exchange));
         set_deadline(connection, connection->server->options.limits.idle_ms * US_PER_MS);
     } else {
-        set_deadline(connection, body_us(connection));
+        set_body_deadline(connection);
     }
     work(connection);
 }
@@ -323,7 +318,7 @@ static void take_head(struct http_connection *connection, size_t len)
         exchange->is_complete = false; /* until the walker says so */
     if (exchange->state == EXCHANGE_RECEIVING)
         ask_for_body(connection);
-    set_deadline(connection, body_us(connection));
+    set_body_deadline(connection);
 }
 
 /* Answers bytes that are not HTTP. */
@@ -365,6 +360,8 @@ static void on_event(
         return;
     case FRAMING_DATA:
         http_exchange_receive(http1->exchange, data.data, data.len);
+        if (http1->exchange->state == EXCHANGE_RECEIVING)
+            set_body_deadline(connection);
         break;
     case FRAMING_END:
         if (http1->exchange) /* not yet answered, or the rest of its body was dropped */

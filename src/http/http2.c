@@ -99,15 +99,13 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
 /* The request was admitted: opens the window for a large body, and takes time for it. */
 static void expect_body(struct http2 *http2, struct http_exchange *exchange)
 {
-    const struct http_limits *limits = &exchange->server->options.limits;
     size_t bytes = exchange->body_bytes_max;
     if (exchange->body_told < bytes)
         bytes = (size_t)exchange->body_told;
     if (bytes >= HTTP2_WINDOW_BYTES)
         nghttp2_session_set_local_window_size(
             http2->session, NGHTTP2_FLAG_NONE, exchange->stream, (int32_t)bytes + 1);
-    http2_set_exchange_deadline(exchange,
-        limits->body_ms * US_PER_MS + (int64_t)(bytes / HTTP2_BODY_STEP_BYTES) * US_PER_SECOND);
+    http2_set_body_deadline(exchange);
 }
 
 static int on_head(struct http2 *http2, struct http_exchange *exchange, bool is_end)
@@ -154,8 +152,11 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
 {
     struct http2 *http2 = context;
     struct http_exchange *exchange = http2_exchange_of(http2, stream);
-    if (exchange)
+    if (exchange && exchange->state == EXCHANGE_RECEIVING) {
         http_exchange_receive(exchange, data, len);
+        if (exchange->state == EXCHANGE_RECEIVING)
+            http2_set_body_deadline(exchange);
+    }
     return nghttp2_session_consume_connection(session, len) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 

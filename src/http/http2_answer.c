@@ -6,11 +6,16 @@
 
 #define SET_HEADERS_MAX 4
 
-void http2_set_exchange_deadline(struct http_exchange *exchange, int64_t after_us)
+static void set_deadline_at(struct http_exchange *exchange, int64_t mono_us)
 {
-    exchange->deadline_mono_us = clock_mono_us() + after_us;
+    exchange->deadline_mono_us = mono_us;
     if (list_is_empty(&exchange->in_timed))
         list_add_tail(&exchange->server->timed, &exchange->in_timed);
+}
+
+void http2_set_exchange_deadline(struct http_exchange *exchange, int64_t after_us)
+{
+    set_deadline_at(exchange, clock_mono_us() + after_us);
 }
 
 static ssize_t read_reply(nghttp2_session *session, int32_t stream, uint8_t *bytes, size_t len,
@@ -33,6 +38,11 @@ static nghttp2_nv field_of(const char *name, struct slice value)
         .namelen = strlen(name),
         .value = (uint8_t *)value.data,
         .valuelen = value.len};
+}
+
+void http2_set_body_deadline(struct http_exchange *exchange)
+{
+    set_deadline_at(exchange, http_exchange_body_deadline(exchange));
 }
 
 /* A value that each answer has anew: HPACK's table does not keep it. */
@@ -78,7 +88,7 @@ void http2_answer(struct http_exchange *exchange, const struct http_reply *reply
             http2->session, NGHTTP2_FLAG_NONE, exchange->stream, NGHTTP2_INTERNAL_ERROR);
     http2_set_exchange_deadline(
         exchange, connection->server->options.limits.answer_ms * US_PER_MS +
-                      (int64_t)(exchange->reply.len / HTTP2_BODY_STEP_BYTES) * US_PER_SECOND);
+                      (int64_t)(exchange->reply.len / HTTP_STEP_BYTES) * US_PER_SECOND);
     if (exchange->closes)
         http2_drain(connection, true);
     http2_want_flush(connection);

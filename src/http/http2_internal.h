@@ -12,7 +12,6 @@
 /* The window of a stream: one more than an event may have, so that 413 is seen. */
 #define HTTP2_WINDOW_BYTES (64 * 1024 + 1)
 #define HTTP2_PREFACE_BYTES 24
-#define HTTP2_BODY_STEP_BYTES (64 * 1024) /* the time for a body or an answer grows with each */
 
 struct http2 {
     struct http_connection *connection;
@@ -71,6 +70,7 @@ void http2_note_change(struct http2 *http2);
 
 /* http2_answer.c */
 void http2_set_exchange_deadline(struct http_exchange *exchange, int64_t after_us);
+void http2_set_body_deadline(struct http_exchange *exchange);
 
 /* http2.c: a write at the end of the turn. */
 void http2_want_flush(struct http_connection *connection);

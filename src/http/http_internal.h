@@ -35,6 +35,9 @@
  * progress. */
 #define HTTP_WRITE_BYTES (64 * 1024)
 
+/* The time for a body or an answer grows by a second with each. */
+#define HTTP_STEP_BYTES (64 * 1024)
+
 /* Parts of the memory that requests and answers may use, over all connections of a server. */
 enum http_room {
     HTTP_ROOM_HEADS,
@@ -293,6 +296,8 @@ struct http_exchange *http_exchange_new(struct http_connection *connection, int3
 /* The head is complete: finds the route, checks the head, and asks the route's `admit`. It may be
  * answered when this returns: then its state is EXCHANGE_ANSWERING. */
 void http_exchange_admit(struct http_exchange *exchange);
+/* When the next part of the body must have arrived: the time grows with what has arrived. */
+int64_t http_exchange_body_deadline(const struct http_exchange *exchange);
 /* Adds to the body. May answer it (413, 503). Does nothing after an answer. */
 void http_exchange_receive(struct http_exchange *exchange, const void *data, size_t len);
 /* The body is complete: calls the handler, which may answer at once. Does nothing after an

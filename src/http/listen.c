@@ -11,6 +11,10 @@
  * turn. Connections inherit it. It is set before listen(), so that the TCP window respects it. */
 #define RECEIVE_BUFFER_BYTES (32 * 1024)
 
+/* The kernel's memory for answers that a client does not read. By itself it grows to megabytes, and
+ * would hide such a client until then. */
+#define SEND_BUFFER_BYTES (64 * 1024)
+
 static bool parse_port(const char *text, in_port_t *ret_port)
 {
     size_t len = strlen(text);
@@ -96,10 +100,11 @@ enum err http_listen(struct sockaddr_storage *address, socklen_t len, int *ret_f
     AUTO_CLOSE int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return error_of_errno();
-    const int on = 1, receive_buffer = RECEIVE_BUFFER_BYTES;
+    const int on = 1, receive_buffer = RECEIVE_BUFFER_BYTES, send_buffer = SEND_BUFFER_BYTES;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) ||
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer))
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer) ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer))
         return error_of_errno();
     socklen_t bound_len = sizeof *address;
     if (bind(fd, (const struct sockaddr *)address, len) || listen(fd, SOMAXCONN) ||

@@ -22,7 +22,7 @@ static const struct {
     unsigned percent;            /* of room_bytes */
     unsigned connection_percent; /* of the room */
 } shares[HTTP_ROOMS] = {
-    [HTTP_ROOM_HEADS] = {10, 12}, [HTTP_ROOM_UNKNOWN] = {14, 12}, [HTTP_ROOM_BODIES] = {60, 30}};
+    [HTTP_ROOM_HEADS] = {10, 12}, [HTTP_ROOM_UNKNOWN] = {14, 12}, [HTTP_ROOM_BODIES] = {60, 46}};
 
 static size_t *room_of_caller(struct http_exchange *exchange)
 {

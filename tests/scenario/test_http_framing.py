@@ -47,7 +47,7 @@ def test_what_a_proxy_may_read_otherwise_gets_one_400_and_the_end(gateway):
     """On both listeners; what stands behind it is never read as a request, and the event is not accepted."""
     for url, path, credential in ((gateway.ingress, "/v1/events", gateway.ready["api_key"]),
                                   (gateway.admin, "/api/v1/accounts", gateway.ready["admin_token"])):
-        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {credential}\r\nContent-Type: application/json\r\n".encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {credential}\r\nContent-Type: application/json\r\n".encode()
         for number, (what, (headers, body)) in enumerate(BODIES.items()):
             event = json.dumps(gateway.event(number)).encode()
             answer = exchange(url, head + filled_in(headers, event) + filled_in(body, event) + NEXT)

@@ -21,7 +21,7 @@ static void tear_down(void)
 
 TestSuite(room, .fini = tear_down);
 
-/* Bodies have 60 % of the room, one connection 30 % of that, one caller 46 %. */
+/* Bodies have 60 % of the room, one connection and one caller 46 % of that. */
 Test(room, bodies_beyond_the_room_are_answered_with_503)
 {
     begin(2 * 1024 * 1024);
