@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The aims of the delivery engine, beside what a run has measured: one row for each aim, with the
+"""The aims of the delivery engine and of TLS, beside what a run has measured: one row for each aim, with the
 command that repeats it. A row shows the median of the rounds, and the least and the most of them.
 The median decides, except where a row says that all rounds count."""
 import math
@@ -12,6 +12,7 @@ DRAIN_RATE_MIN = 8000
 WAITING_BYTES_MAX = 100
 FLAT_MAX = 1.2  # CPU of an event that passes those that wait, against that with none
 FULL_LOAD_CPU_MAX, CPU_MAX, SYNCS_MAX = 0.8, 0.5, 1.0
+TLS_RATE_MIN = 0.8
 
 
 @dataclass
@@ -156,8 +157,14 @@ def _of_cost(found, command):
     return rows
 
 
-ROWS = {"hung": _of_cases, "failing": _of_cases, "recovery": _of_recovery, "peak": _of_peak,
-        "queues": _of_queues, "waiting": _of_waiting, "versus": _of_versus, "cost": _of_cost}
+def _of_edge(found, command):
+    rates = [each["tls"]["rate"] / each["h2c"]["rate"] for each in found["rounds"]]
+    return [_at_least("accepted over TLS / over h2c", TLS_RATE_MIN, ratio_text, {"this": rates},
+                      command)]
+
+
+ROWS = {"edge": _of_edge, "hung": _of_cases, "failing": _of_cases, "recovery": _of_recovery,
+        "peak": _of_peak, "queues": _of_queues, "waiting": _of_waiting, "versus": _of_versus, "cost": _of_cost}
 
 
 def command_of(name, found):

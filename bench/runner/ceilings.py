@@ -47,7 +47,7 @@ def saturate(bench, url, usage, *arguments, in_flight=IN_FLIGHT, connections=8):
         raise RunFailed(f"{usage.name} did not answer everything with 200: {found['statuses']}, {found['ends']}")
     return {"rate": found["rate_ok"], "answered": events, "cpu_us": (usage.cpu_seconds() - before) * 1e6 / max(1, events), "p50_us": found["answers"]["p50_us"],
             "p99_us": found["answers"]["p99_us"], "generator_cpu_us": found["cpu_seconds"] * 1e6 / max(1, found["events"]),
-            "bottleneck": found["bottleneck"]}
+            "bottleneck": found["bottleneck"], "reconnects": found["reconnects"]}
 
 
 def of_ceiling(bench, kind, *arguments, name=None, **load):
@@ -56,13 +56,15 @@ def of_ceiling(bench, kind, *arguments, name=None, **load):
         return saturate(bench, ceiling.url, ceiling.usage, **load)
 
 
-def of_gateway(bench, **load):
-    gateway = Gateway(bench.gateway_build, bench.place("gateway"), {"delivery.paused": True}).start()
+def of_gateway(bench, options=None, url=None, *arguments, **load):
+    """`url`: where the generator posts, when it is not the address in cleartext."""
+    gateway = Gateway(bench.gateway_build, bench.place("gateway"), {"delivery.paused": True, **(options or {})}).start()
     try:
         gateway.add_accounts(ACCOUNTS, ["http://127.0.0.1:9/nobody"] * len(ACCOUNTS))
         gateway.usage.look()
         syncs = gateway.usage.syncs()
-        found = saturate(bench, gateway.ingress, gateway.usage, "--api-key", gateway.api_key, **load)
+        found = saturate(bench, url or gateway.ingress, gateway.usage, "--api-key", gateway.api_key, *arguments, **load)
+        found["handshakes"] = sum(value for name, value in gateway.metrics().items() if name.startswith("penstock_tls_handshakes_total{"))
         if syncs is not None:
             found["syncs"] = gateway.usage.syncs() - syncs
     finally:

@@ -12,6 +12,7 @@ from runner.accuracy import measure_accuracy
 from runner.ceilings import measure_broker, measure_ceilings
 from runner.cost import measure_cost
 from runner.deliveries import measure_backlog, measure_delivered
+from runner.edge import measure_edge
 from runner.outages import measure_failing, measure_hung, measure_recovery
 from runner.plan import PlanWrong, load_plan
 from runner.process import RunFailed
@@ -70,7 +71,7 @@ def measure_steady(bench):
 
 
 PARTS = {"accuracy": measure_accuracy, "ceilings": measure_ceilings, "broker": measure_broker, "publishing": measure_publishing, "delivered": measure_delivered,
-         "profile": measure_profile, "backlog": measure_backlog, "steady": measure_steady}
+         "edge": measure_edge, "profile": measure_profile, "backlog": measure_backlog, "steady": measure_steady}
 
 
 # Only when they are named: they take long, or need a second build (--against).

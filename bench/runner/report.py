@@ -85,6 +85,11 @@ def _print_delivered(found):
     print(f"\n1M older keys / empty: **{found['1M/empty']:.2f}**; 10M / empty: **{found['10M/empty']:.2f}**\n")
 
 
+def _print_edge(found):
+    _print_rates(found["rounds"], ["h2c", "tls"])
+    _print_ratios(found)
+
+
 def _print_profile(found):
     print(f"{found['rate']:,.0f} delivered per second, {found['cpu_us']:.1f} us of the gateway's CPU for each ({found['samples']} samples):\n")
     print("| thread: where | us per event | share |\n|---|---|---|")
@@ -201,7 +206,7 @@ def _print_peak(found):
     print()
 
 
-PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "publishing": _print_publishing, "delivered": _print_delivered, "profile": _print_profile,
+PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "publishing": _print_publishing, "delivered": _print_delivered, "edge": _print_edge, "profile": _print_profile,
             "backlog": _print_backlog, "steady": _print_steady, "versus": _print_versus, "cost": _print_cost, "hung": _print_cases,
             "failing": _print_cases, "recovery": _print_recovery, "waiting": _print_waiting, "queues": _print_queues, "peak": _print_peak}
 

@@ -6,6 +6,11 @@ A bug replaces some code in a copy of one file of src/. Spaces and line breaks o
 matter. The copy is compiled as the build compiles the file. It is linked in front of the archives,
 into a program of its own in the build directory.
 
+FOUND_AT has the seed that found a bug in an earlier run, for those that many seeds do not find.
+It is tried first. When it does not find the bug any more, because the code or the simulation has
+changed, all seeds are searched as for the other bugs, and the last line says which entries of the
+table are too old.
+
 Bugs in what an endpoint gets (FLOW_BUGS) are searched for in seeds with outages, and those in how
 answers and doubts are judged (ANSWER_BUGS) in seeds with a time of doubt.
 
@@ -410,6 +415,15 @@ ANSWER_BUGS = {
 }
 ALL_BUGS = BUGS | FLOW_BUGS | ANSWER_BUGS
 
+# Only of bugs whose first seed is beyond 10: without an entry a bug is found as well, but later.
+FOUND_AT = {
+    "mark-for-ever": 381, "rate-is-not-asked": 323, "restart-forgets-started": 66,
+    "failed-replay-is-dead": 39, "replays-are-left": 39, "probe-is-lost": 36,
+    "sends-to-nowhere": 31, "final-is-retried": 28, "started-is-suspended": 28,
+    "budget-is-not-asked": 27, "no-mark-after-a-run": 27, "no-mark-after-restart": 22,
+    "last-run-forgotten": 20, "suspended-for-ever": 20, "met-is-sent-twice": 16,
+    "sends-suspended": 16, "reset-forgets": 12, "moved-without-totals": 11, "short-for-ever": 11}
+
 
 def commands(build):
     """Returns the command that compiles each file of src/, and the one that links bin/model."""
@@ -461,9 +475,10 @@ def plant(name, build, compile_of, link):
 
 
 def find(name, program, seeds):
-    """Returns the seed that found the bug and what was broken; None when no seed found it."""
+    """Returns the seed that found the bug and what was broken; None when no seed found it.
+    `seeds`: FIRST..LAST."""
     options = OUTAGES if name in FLOW_BUGS else DOUBTS if name in ANSWER_BUGS else []
-    run = subprocess.run([program, "--quiet", "--seeds", f"1..{seeds}", *options],
+    run = subprocess.run([program, "--quiet", "--seeds", seeds, *options],
                          capture_output=True, text=True)
     failures = re.findall(r"^FAILED seed=(\d+) broken=(\S+): (.*)$", run.stderr, re.M)
     if run.returncode == 0 or not failures or failures[0][1] == "simulator":
@@ -487,17 +502,24 @@ def main():
 
     def search(name):
         started = time.monotonic()
-        found = find(name, plant(name, build, compile_of, link), arguments.seeds)
+        program = plant(name, build, compile_of, link)
+        first = FOUND_AT.get(name)
+        found = find(name, program, f"{first}..{first}") if first else None
+        found = found or find(name, program, f"1..{arguments.seeds}")
         return name, found, time.monotonic() - started
 
-    missed = 0
+    missed, too_old = 0, []
     print(f"{'bug':24} {'seed':>5} {'broken':10} {'s':>5}  what the simulation reports")
     with concurrent.futures.ThreadPoolExecutor(arguments.at_once) as pool:
         for name, found, seconds in pool.map(search, arguments.names or ALL_BUGS):
             missed += found is None
+            if found and int(found[0]) != FOUND_AT.get(name, int(found[0])):
+                too_old.append(f"{name}: {found[0]}")
             seed, broken, report = found or (
                 "-", "MISSED", f"nothing in {arguments.seeds} seeds: {ALL_BUGS[name][0]}")
             print(f"{name:24} {seed:>5} {broken:10} {seconds:5.1f}  {report}", flush=True)
+    if too_old:
+        print(f"too old in FOUND_AT of {sys.argv[0]}; now found at: {', '.join(too_old)}")
     sys.exit(1 if missed else 0)
 
 

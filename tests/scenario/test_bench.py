@@ -98,7 +98,7 @@ def test_the_command_runs_a_plan_and_ends_with_its_verdict(tmp_path):
 
 
 FIGURES = {"accuracy": "ours and h2load's", "ceilings": "gateway/commit_two_files", "broker": "gateway/consume", "publishing": "p99 at 2000/s",
-           "delivered": "1M older keys / empty", "profile": "thread: where", "backlog": "events waiting for clients", "steady": "2000/s for 10 minutes",
+           "delivered": "1M older keys / empty", "edge": "accepted over TLS / over h2c", "profile": "thread: where", "backlog": "events waiting for clients", "steady": "2000/s for 10 minutes",
            "versus": "| delivered |", "hung": "1 of 50 hang, first 30 s",
            "failing": "the name of 1 of 50 has no answer, whole fault", "recovery": "requests hang, the other build", "cost": "| fsyncs |",
            "waiting": "Memory of a waiting delivery", "queues": "fresh p99 behind the backlog", "peak": "6000 events/s for 5 minutes"}
@@ -167,6 +167,8 @@ def test_the_table_says_which_aims_are_met():
         "fsyncs of an event at 1000/s": ("1.10 (0.90 to 1.30)", False, "bench/run figures cost --rounds 2 --against BUILD")}
     peak = rows({"peak": {"rounds": [{"freshness_p99_us": 900_000}, {"freshness_p99_us": 1_100_000}]}})
     assert list(peak.values()) == [("1 of 2, 1.0 s (0.900 s to 1.1 s)", False, "bench/run figures peak --rounds 2")]
+    edge = rows({"edge": {"rounds": [{"tls": {"rate": 800}, "h2c": {"rate": 1000}}, {"tls": {"rate": 760}, "h2c": {"rate": 1000}}]}})
+    assert edge == {"accepted over TLS / over h2c": ("0.78 (0.76 to 0.80)", False, "bench/run figures edge --rounds 2")}
     recovered = {"slowest_starts": 3.5, "share": 0.85, "not_delivered": 0, "fresh_p99_us": 5000}
     stuck = {"slowest_starts": None, "share": None, "not_delivered": 7, "fresh_p99_us": 16_000_000}
     for each, is_met in ((recovered, True), (stuck, False)):
