@@ -63,14 +63,14 @@ def header_count(target):
     return lambda: flood(target, repeat(request), "http/1.1")
 
 
-@attack("h1-pipelined-unread", "requests whose answers are never read", H1, cut_within=11, seconds=13,
-        bounded="reads no more while answers wait; cut when they wait too long")
+@attack("h1-pipelined-unread", "requests whose answers are never read", H1, seconds=13,
+        bounded="refused requests are slowed down to one in a second, and the next ones wait with the client")
 def pipelined_unread(target):
     return lambda: flood(target, repeat(GET), "http/1.1", reads=False, receive_buffer=4096)
 
 
-@attack("h1-batches-unread", "batches with answers of 200 KB that are never read, on 50 connections", H1, cut_within=11.5, seconds=13,
-        bounded="answers have a budget of memory; 10 s to read one")
+@attack("h1-batches-unread", "batches with answers of 200 KB that are never read, on 50 connections", H1, seconds=13,
+        bounded="10 s to read an answer; above the limit of the partner they are short, and fit into the kernel's buffers")
 def batches_unread(target):
     request = batch_head(target, b"Content-Length: 3000") + b"{}\n" * 1000
     return lambda: crowd(target, 50, lambda number: [request] * 20, reads=False, receive_buffer=4096)
