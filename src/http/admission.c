@@ -5,8 +5,6 @@
  * address: 401 as a failed authentication, 400, 404 and others as a request. Answers with 503 do
  * not count, since they are not the caller's fault.
  *
- * All refusals are counted and logged from here (refusals.h).
- *
  * A delayed answer keeps its exchange, as a handler that answers later does. It is answered from
  * the tick of the server, so a delay takes up to 0.1 s longer.
  */
@@ -31,50 +29,9 @@ static const enum refusal_reason reasons[] = {
     [ADDRESS_LIMIT_REQUESTS] = REFUSAL_ADDRESS_REQUESTS,
     [ADDRESS_LIMIT_FAILURES] = REFUSAL_ADDRESS_FAILURES};
 
-void http_note_cut(const struct http_connection *connection, enum refusal_reason reason, int status)
-{
-    struct refusals *refusals = connection->server->options.refusals;
-    uint64_t left_out;
-    if (refusals && refusals_count(refusals, reason, clock_mono_us(), &left_out))
-        refusals_log(
-            &(struct refused){.reason = reason, .status = status, .address = connection->peer.text},
-            left_out);
-}
-
-/* The server is gone when a handler answers after it. */
-void http_note_refusal(struct http_exchange *exchange, enum err error)
-{
-    struct refusals *refusals = exchange->server ? exchange->server->options.refusals : NULL;
-    enum refusal_reason reason = exchange->over_limit;
-    uint64_t left_out;
-    if (reason == REFUSAL_OTHER)
-        reason = refusal_of_error(error);
-    if (refusals && refusals_count(refusals, reason, clock_mono_us(), &left_out))
-        refusals_log(&(struct refused){.reason = reason,
-                         .status = err_http_status(error),
-                         .partner = exchange->caller,
-                         .address = exchange->peer.text,
-                         .request_id = http_request_id(exchange)},
-            left_out);
-}
-
-/* The last descriptors of the process are for operators and deliveries. */
-static bool has_descriptor(struct http_connection *connection)
-{
-    struct http_server *server = connection->server;
-    unsigned end = server->options.descriptors_end;
-    if (!end || (unsigned)h2o_socket_get_fd(connection->socket) < end)
-        return true;
-    http_note_cut(connection, REFUSAL_DESCRIPTORS, 0);
-    http_connections_make_room(server, connection);
-    return false;
-}
-
 bool http_admission_open(struct http_connection *connection)
 {
     struct address_table *addresses = connection->server->options.addresses;
-    if (!has_descriptor(connection))
-        return false;
     if (!addresses || connection->is_of_proxy) /* a proxy speaks for many */
         return true;
     struct address_answer answer = address_table_open(

@@ -65,11 +65,13 @@ static void on_bytes(h2o_socket_t *socket, const char *error)
     if (proxy_protocol_source(&connection->proxy, &address, &port))
         http_peer_set(&connection->peer, &address, port);
     h2o_socket_read_stop(socket);
-    http_connection_admit(connection);
+    connection->then(connection);
 }
 
-void http_connection_read_proxy(struct http_connection *connection)
+void http_connection_read_proxy(
+    struct http_connection *connection, void (*then)(struct http_connection *connection))
 {
+    connection->then = then;
     connection->stage = CONNECTION_PROXY;
     connection->deadline_mono_us =
         clock_mono_us() + connection->server->options.limits.handshake_ms * US_PER_MS;

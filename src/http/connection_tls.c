@@ -133,12 +133,14 @@ static void on_handshake(h2o_socket_t *socket, const char *error)
     connection->alpn = len == 0 ? HTTP_ALPN_NONE : len == 2 ? HTTP_ALPN_2 : HTTP_ALPN_1;
     metrics_add(SSL_session_reused(ssl) ? METRIC_TLS_RESUMED : METRIC_TLS_FULL, 1);
     free(TAKE(connection->handshake));
-    http_connection_detect(connection);
+    connection->then(connection);
 }
 
-void http_connection_handshake(struct http_connection *connection)
+void http_connection_handshake(
+    struct http_connection *connection, void (*then)(struct http_connection *connection))
 {
     struct http_server *server = connection->server;
+    connection->then = then;
     connection->stage = CONNECTION_HANDSHAKE;
     connection->peer.is_tls = true;
     MEMORY_NEW(connection->handshake);

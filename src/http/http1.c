@@ -181,7 +181,7 @@ static bool ends_after(const struct http_connection *connection)
            (exchange->body_told == UINT64_MAX || exchange->body_told > DISCARD_BYTES_MAX);
 }
 
-void http1_answer(struct http_exchange *exchange, const struct http_reply *reply)
+static void answer(struct http_exchange *exchange, const struct http_reply *reply)
 {
     struct http_connection *connection = exchange->connection;
     struct buffer *out = &exchange->reply;
@@ -214,7 +214,7 @@ void http1_answer(struct http_exchange *exchange, const struct http_reply *reply
     write_more(connection);
 }
 
-void http1_set_exchange(struct http_exchange *exchange)
+static void set_exchange(struct http_exchange *exchange)
 {
     exchange->connection->http1->exchange = exchange;
 }
@@ -464,30 +464,22 @@ static void work(struct http_connection *connection)
         (void)keep_input(connection);
 }
 
-void http1_begin(struct http_connection *connection)
+static void end(struct http_connection *connection)
 {
-    connection->http1 = memory_new(sizeof *connection->http1);
-    connection->stage = CONNECTION_HTTP1;
-    work(connection);
-}
-
-void http1_free(struct http1 *http1)
-{
-    if (!http1)
-        return;
+    struct http1 *http1 = TAKE(connection->http1);
     if (http1->exchange)
         http_exchange_drop(http1->exchange);
     free(http1);
 }
 
-bool http1_is_idle(const struct http_connection *connection)
+static bool is_idle(const struct http_connection *connection)
 {
     char byte;
     return !connection->http1->exchange && connection->socket->input->size == 0 &&
            recv(h2o_socket_get_fd(connection->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
 }
 
-void http1_late(struct http_connection *connection)
+static void late(struct http_connection *connection)
 {
     const struct http1 *http1 = connection->http1;
     if (!http1->lingers && http1->is_writing)
@@ -495,4 +487,15 @@ void http1_late(struct http_connection *connection)
     else if (!http1->lingers && (http1->exchange || http1->head_bytes))
         http_note_cut(connection, REFUSAL_DEADLINE, 0);
     http_connection_close(connection, true);
+}
+
+static const struct http_protocol protocol = {
+    .end = end, .is_idle = is_idle, .answer = answer, .set_exchange = set_exchange, .late = late};
+
+void http1_begin(struct http_connection *connection)
+{
+    connection->http1 = memory_new(sizeof *connection->http1);
+    connection->stage = CONNECTION_HTTP1;
+    connection->protocol = &protocol;
+    work(connection);
 }

@@ -227,7 +227,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
     return 0;
 }
 
-void http2_set_exchange(struct http_exchange *exchange)
+static void set_exchange(struct http_exchange *exchange)
 {
     struct http2 *http2 = exchange->connection->http2;
     list_add_tail(&http2->exchanges, &exchange->in_connection);
@@ -372,28 +372,9 @@ static void submit_settings(nghttp2_session *session)
     nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW_BYTES);
 }
 
-void http2_begin(struct http_connection *connection)
+static void end(struct http_connection *connection)
 {
-    struct http2 *http2 = connection->http2 = memory_new(sizeof *http2);
-    connection->stage = CONNECTION_HTTP2;
-    http2->connection = connection;
-    list_init(&http2->exchanges);
-    http2->now_mono_us = clock_mono_us();
-    http2_count_begin(http2);
-    if (nghttp2_session_server_new2(&http2->session, callbacks, http2, session_options)) {
-        http_connection_close(connection, true);
-        return;
-    }
-    submit_settings(http2->session);
-    http2_note_change(http2);
-    h2o_socket_read_start(connection->socket, on_bytes);
-    on_bytes(connection->socket, NULL);
-}
-
-void http2_free(struct http2 *http2)
-{
-    if (!http2)
-        return;
+    struct http2 *http2 = TAKE(connection->http2);
     list_for_each_safe (link, following, &http2->exchanges)
         http_exchange_drop(CONTAINER_OF(link, struct http_exchange, in_connection));
     nghttp2_session_del(http2->session);
@@ -401,7 +382,7 @@ void http2_free(struct http2 *http2)
     free(http2);
 }
 
-bool http2_is_idle(const struct http_connection *connection)
+static bool is_idle(const struct http_connection *connection)
 {
     const struct http2 *http2 = connection->http2;
     return list_is_empty(&http2->exchanges) && !http2->is_writing;
@@ -418,7 +399,7 @@ void http2_drain(struct http_connection *connection, bool is_final)
     http2_want_flush(connection);
 }
 
-void http2_late(struct http_connection *connection)
+static void late(struct http_connection *connection)
 {
     struct http2 *http2 = connection->http2;
     if (http2_is_receiving(http2)) {
@@ -431,4 +412,32 @@ void http2_late(struct http_connection *connection)
         connection->deadline_mono_us = clock_mono_us() + LEAVE_US;
         http2_drain(connection, true);
     }
+}
+
+static const struct http_protocol protocol = {.end = end,
+    .is_idle = is_idle,
+    .answer = http2_answer,
+    .set_exchange = set_exchange,
+    .late = late,
+    .exchange_late = http2_exchange_late,
+    .drain = http2_drain,
+    .flush = http2_flush};
+
+void http2_begin(struct http_connection *connection)
+{
+    struct http2 *http2 = connection->http2 = memory_new(sizeof *http2);
+    connection->stage = CONNECTION_HTTP2;
+    connection->protocol = &protocol;
+    http2->connection = connection;
+    list_init(&http2->exchanges);
+    http2->now_mono_us = clock_mono_us();
+    http2_count_begin(http2);
+    if (nghttp2_session_server_new2(&http2->session, callbacks, http2, session_options)) {
+        http_connection_close(connection, true);
+        return;
+    }
+    submit_settings(http2->session);
+    http2_note_change(http2);
+    h2o_socket_read_start(connection->socket, on_bytes);
+    on_bytes(connection->socket, NULL);
 }

@@ -71,8 +71,15 @@ void http2_note_change(struct http2 *http2);
 /* http2_answer.c */
 void http2_set_exchange_deadline(struct http_exchange *exchange, int64_t after_us);
 void http2_set_body_deadline(struct http_exchange *exchange);
+/* Of struct http_protocol. */
+void http2_answer(struct http_exchange *exchange, const struct http_reply *reply);
+void http2_exchange_late(struct http_exchange *exchange);
 
-/* http2.c: a write at the end of the turn. */
+/* http2.c */
+/* A write at the end of the turn. */
 void http2_want_flush(struct http_connection *connection);
+/* Of struct http_protocol. */
+void http2_drain(struct http_connection *connection, bool is_final);
+void http2_flush(struct http_connection *connection);
 
 #endif

@@ -135,8 +135,11 @@ struct http_connection {
     bool has_asked;              /* a whole head was received */
     int64_t deadline_mono_us;    /* of the phase that it is in; HTTP_NEVER: none */
     int64_t write_since_mono_us; /* HTTP/2: of the write that is in progress; HTTP_NEVER: none */
-    struct http1 *http1;         /* of http1.c; NULL in other stages */
-    struct http2 *http2;         /* of http2.c; the same */
+    const struct http_protocol *protocol; /* NULL before it is known, and while CLOSING */
+    struct http1 *http1;                  /* of http1.c; NULL in other stages */
+    struct http2 *http2;                  /* of http2.c; the same */
+    /* What comes after this stage, for connection_proxy.c and connection_tls.c. */
+    void (*then)(struct http_connection *connection);
 
     /* TLS, owned by connection_tls.c */
     enum http_alpn alpn;
@@ -145,6 +148,25 @@ struct http_connection {
     struct tls_identity *identity;   /* NULL: the client has sent no certificate */
     unsigned key_updates;            /* of the client, in this MiB that it has sent */
     uint64_t key_updates_from;       /* where this MiB begins */
+};
+
+struct http_exchange;
+
+/* What http1.c and http2.c do for the rest of the folder. */
+struct http_protocol {
+    void (*end)(struct http_connection *connection); /* frees what the protocol has of it */
+    bool (*is_idle)(const struct http_connection *connection);
+    void (*answer)(struct http_exchange *exchange, const struct http_reply *reply);
+    void (*set_exchange)(struct http_exchange *exchange); /* in the place of the present one */
+    /* The deadline of the connection has come. May free it. */
+    void (*late)(struct http_connection *connection);
+    /* HTTP/2 only: the deadline of one request or answer has come. */
+    void (*exchange_late)(struct http_exchange *exchange);
+    /* HTTP/2 only: tells the client to leave. `is_final`: requests after those that were received
+     * are not taken. */
+    void (*drain)(struct http_connection *connection, bool is_final);
+    /* HTTP/2 only: writes what waits. May free the connection. */
+    void (*flush)(struct http_connection *connection);
 };
 
 enum exchange_state {
@@ -214,14 +236,24 @@ static inline void http_server_go_online(struct http_server *server)
     server->online_mono_us = clock_mono_us();
 }
 
-/* server.c: HTTP/2 connections in `unflushed` are written in this turn. */
-void http_server_want_flush(struct http_server *server);
+/* HTTP/2 connections in `unflushed` are written in this turn. */
+static inline void http_server_want_flush(struct http_server *server)
+{
+    if (!h2o_timeout_is_linked(&server->flush))
+        h2o_timeout_link(server->loop, &server->zero_timeout, &server->flush);
+}
+
+/* accept.c */
+void http_accept_begin(struct http_server *server);
+void http_accept_end(struct http_server *server);
 
 /* connection.c */
-void http_connections_begin(struct http_server *server);
+/* The address of the peer is read. */
+struct http_connection *http_connection_new(
+    struct http_server *server, h2o_socket_t *socket, bool is_tls);
 void http_connections_drain(struct http_server *server);
 void http_connections_sweep(struct http_server *server, int64_t now_mono_us);
-/* Stops accepting and closes every connection. */
+/* Closes every connection. */
 void http_connections_cut(struct http_server *server);
 /* Ends the connection. `connection` must not be used any more. With `is_cut` nothing is written to
  * the client any more, not even the end of TLS. */
@@ -230,17 +262,14 @@ void http_connection_close(struct http_connection *connection, bool is_cut);
 /* Gives back the memory of an empty input. Idle connections are many. */
 void http_connection_free_input(struct http_connection *connection);
 
-/* Detects the protocol. Call it when nothing comes before it any more. May free the connection. */
-void http_connection_detect(struct http_connection *connection);
-
 /* Returns NULL if the socket is not a client's connection. */
 struct http_connection *http_connection_of(h2o_socket_t *socket);
 
 /* connection_tls.c */
 void http_server_use_tls(struct http_server *server);
-/* Takes a new connection to the TLS listener, and calls http_connection_detect when the handshake
- * is complete. */
-void http_connection_handshake(struct http_connection *connection);
+/* Takes a new connection to the TLS listener, and calls `then` when the handshake is complete. */
+void http_connection_handshake(
+    struct http_connection *connection, void (*then)(struct http_connection *connection));
 void http_connection_handshake_late(struct http_connection *connection);
 void http_connection_end_tls(struct http_connection *connection);
 
@@ -251,13 +280,13 @@ void http_peer_set(struct http_peer *peer, const struct in6_addr *address, uint1
 
 /* connection_proxy.c */
 bool http_peer_is_proxy(struct http_server *server, const struct http_peer *peer);
-/* Reads the header of the PROXY protocol. Then calls http_connection_admit. */
-void http_connection_read_proxy(struct http_connection *connection);
+/* Reads the header of the PROXY protocol. Then calls `then`. */
+void http_connection_read_proxy(
+    struct http_connection *connection, void (*then)(struct http_connection *connection));
 /* Sets the peer of a request that a proxy has sent. */
 void http_exchange_read_forwarded(struct http_exchange *exchange);
 
-/* connection.c: the address of the peer is known. May close the connection. */
-void http_connection_admit(struct http_connection *connection);
+/* connection.c */
 /* Closes a connection, but not the newcomer (NULL: it is not accepted yet), to make room for it:
  * one that has never asked, then an idle one of a stranger. */
 void http_connections_make_room(struct http_server *server, const struct http_connection *newcomer);
@@ -267,32 +296,24 @@ void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer);
 
 /* http1.c: takes a connection whose first bytes are not HTTP/2's preface. May free it. */
 void http1_begin(struct http_connection *connection);
-void http1_free(struct http1 *http1);
-bool http1_is_idle(const struct http_connection *connection);
-void http1_answer(struct http_exchange *exchange, const struct http_reply *reply);
-void http1_set_exchange(struct http_exchange *exchange); /* in the place of the present one */
-/* A deadline has come. May free the connection. */
-void http1_late(struct http_connection *connection);
-
-/* http2.c: the same for HTTP/2. */
+/* http2.c: takes one whose first bytes are the preface. May free it. */
 void http2_begin(struct http_connection *connection);
-void http2_free(struct http2 *http2);
-bool http2_is_idle(const struct http_connection *connection);
-void http2_answer(struct http_exchange *exchange, const struct http_reply *reply);
-void http2_set_exchange(struct http_exchange *exchange);
-void http2_late(struct http_connection *connection);
-/* The deadline of one request or answer has come. */
-void http2_exchange_late(struct http_exchange *exchange);
-/* Tells the client to leave: `is_final`: requests after those that were received are not taken. */
-void http2_drain(struct http_connection *connection, bool is_final);
-/* Writes what waits. May free the connection. */
-void http2_flush(struct http_connection *connection);
 
 /* exchange.c */
 /* A part of this folder has the exchange now and answers it later, as a handler does. */
 void http_exchange_hold(struct http_exchange *exchange);
 /* `stream` 0: HTTP/1. Returns NULL without room. Its head is empty. */
 struct http_exchange *http_exchange_new(struct http_connection *connection, int32_t stream);
+/* The connection does not need it any more: it was answered, or the client has left. Frees it
+ * unless its handler has it. */
+void http_exchange_drop(struct http_exchange *exchange);
+void http_exchange_free(struct http_exchange *exchange);
+/* Head and body. The exchange itself stays, which is small. */
+void http_exchange_free_request(struct http_exchange *exchange);
+/* The head has grown. Returns false if there is no room for it. */
+bool http_exchange_head_has_room(struct http_exchange *exchange);
+
+/* request.c */
 /* The head is complete: finds the route, checks the head, and asks the route's `admit`. It may be
  * answered when this returns: then its state is EXCHANGE_ANSWERING. */
 void http_exchange_admit(struct http_exchange *exchange);
@@ -303,15 +324,9 @@ void http_exchange_receive(struct http_exchange *exchange, const void *data, siz
 /* The body is complete: calls the handler, which may answer at once. Does nothing after an
  * answer. */
 void http_exchange_handle(struct http_exchange *exchange);
-/* The connection does not need it any more: it was answered, or the client has left. Frees it
- * unless its handler has it. */
-void http_exchange_drop(struct http_exchange *exchange);
 /* Answers open exchanges with 503 if their client is still connected. After that only their holders
  * own them. */
 void http_exchanges_abandon(struct http_server *server);
-
-/* The head has grown. Returns false if there is no room for it. */
-bool http_exchange_head_has_room(struct http_exchange *exchange);
 
 /* room.c */
 /* Takes room. Returns false and takes nothing if there is not enough. */
@@ -339,11 +354,13 @@ void http_admission_close(struct http_connection *connection);
  * here, at once or later: with 429 or after a delay. Otherwise the caller answers it.
  */
 bool http_admission_takes(struct http_exchange *exchange, enum err error, const char *detail);
+/* Sends the answers that are due, or all. About every 100 ms. */
+void http_admission_tick(struct http_server *server, bool all);
+
+/* refusal_notes.c */
 /* Counts and logs a connection that is cut; status 0, or the one of its last answer. */
 void http_note_cut(
     const struct http_connection *connection, enum refusal_reason reason, int status);
-/* Sends the answers that are due, or all. About every 100 ms. */
-void http_admission_tick(struct http_server *server, bool all);
 
 /* set_header.c */
 bool http_has_set_header(const struct http_exchange *exchange, const char *name);

@@ -82,14 +82,11 @@ static void on_tick(h2o_timeout_entry_t *entry)
 static void on_flush(h2o_timeout_entry_t *entry)
 {
     struct http_server *server = CONTAINER_OF(entry, struct http_server, flush);
-    while (!list_is_empty(&server->unflushed))
-        http2_flush(CONTAINER_OF(server->unflushed.next, struct http_connection, in_unflushed));
-}
-
-void http_server_want_flush(struct http_server *server)
-{
-    if (!h2o_timeout_is_linked(&server->flush))
-        h2o_timeout_link(server->loop, &server->zero_timeout, &server->flush);
+    while (!list_is_empty(&server->unflushed)) {
+        struct http_connection *connection =
+            CONTAINER_OF(server->unflushed.next, struct http_connection, in_unflushed);
+        connection->protocol->flush(connection);
+    }
 }
 
 /* The last answers. They are written from the loop, as all others: h2o does not expect that a write
@@ -141,7 +138,9 @@ enum err http_server_new(const struct http_options *options, struct http_server 
     server->loop = h2o_evloop_create();
     h2o_timeout_init(server->loop, &server->zero_timeout, 0);
     h2o_timeout_init(server->loop, &server->hundred_ms_timeout, 100);
-    http_connections_begin(server);
+    list_init(&server->connections);
+    list_init(&server->unflushed);
+    http_accept_begin(server);
     server->tick = (h2o_timeout_entry_t){.cb = on_tick};
     server->flush = (h2o_timeout_entry_t){.cb = on_flush};
     server->end = (h2o_timeout_entry_t){.cb = on_end};
@@ -164,6 +163,7 @@ void http_server_drain(struct http_server *server)
         return;
     server->draining = true;
     server->drain_since_mono_us = clock_mono_us();
+    http_accept_end(server);
     http_connections_drain(server);
 }
 
@@ -183,6 +183,7 @@ static void close_connections(struct http_server *server)
 {
     h2o_timeout_link(server->loop, &server->zero_timeout, &server->end);
     h2o_evloop_run(server->loop, 0);
+    http_accept_end(server);
     http_connections_cut(server);
     for (int i = 0; i < TURNS_TO_CLOSE_MAX && server->connections_open > 0; i++)
         h2o_evloop_run(server->loop, TURN_TO_CLOSE_MS);
