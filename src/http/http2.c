@@ -24,6 +24,8 @@
 #define CONNECTION_WINDOW_BYTES (4 * 1024 * 1024)
 #define ANSWER_TABLE_BYTES 512 /* of HPACK: what all answers have in common takes 300 */
 #define ACKS_WAITING_MAX 100
+#define TURN_LONG_US (5 * US_PER_MS)
+#define SHARE_BYTES 1024 /* 10 to 20 small requests */
 #define LEAVE_US (2 * US_PER_SECOND)
 #define CONTINUATIONS_MAX 64    /* counted with partial reads; the bytes of a head bound them */
 #define LINGER_US US_PER_SECOND /* after an answer that was written before the end of the body */
@@ -289,30 +291,68 @@ void http2_flush(struct http_connection *connection)
 
 /* Reading. */
 
-static void on_bytes(h2o_socket_t *socket, const char *error)
+static void on_bytes(h2o_socket_t *socket, const char *error);
+
+/* A turn that is long already takes only a part of the input, so that others are not late because of
+ * a connection that has sent many requests, or because of many such connections. */
+static size_t share_of_turn(const struct http2 *http2)
 {
-    struct http_connection *connection = socket->data;
-    struct http2 *http2 = connection->http2;
-    const uint8_t *bytes = (const uint8_t *)socket->input->bytes;
-    if (error) {
-        http_connection_close(connection, true);
-        return;
+    const struct http_server *server = http2->connection->server;
+    size_t size = http2->connection->socket->input->size;
+    bool is_long = server->online && http2->now_mono_us - server->online_mono_us >= TURN_LONG_US;
+    return is_long && size > SHARE_BYTES ? SHARE_BYTES : size;
+}
+
+/* The rest of the input waits for the next turn. */
+static void update_reading(struct http_connection *connection)
+{
+    h2o_socket_t *socket = connection->socket;
+    if (socket->input->size > 0) {
+        h2o_socket_read_stop(socket);
+        list_add_tail(&connection->server->unread, &connection->in_unread);
+    } else if (!h2o_socket_is_reading(socket)) {
+        h2o_socket_read_start(socket, on_bytes);
     }
+}
+
+/* Returns false if the connection is closed. */
+static bool receive(struct http_connection *connection)
+{
+    struct http2 *http2 = connection->http2;
+    h2o_socket_t *socket = connection->socket;
+    const uint8_t *bytes = (const uint8_t *)socket->input->bytes;
     http2->now_mono_us = clock_mono_us();
-    http2_count_bytes(http2, bytes, socket->input->size);
-    ssize_t used = nghttp2_session_mem_recv(http2->session, bytes, socket->input->size);
+    size_t len = share_of_turn(http2);
+    http2_count_bytes(http2, bytes, len);
+    ssize_t used = nghttp2_session_mem_recv(http2->session, bytes, len);
     http2_set_deadline(http2);
-    h2o_buffer_consume(&socket->input, socket->input->size);
+    h2o_buffer_consume(&socket->input, len);
     http_connection_free_input(connection);
     bool is_paid = http2_pay_for_unseen(http2);
     if (http2->cut)
         http_note_cut(connection, REFUSAL_FLOOD, 0);
-    if (used < 0 || !is_paid)
+    if (used < 0 || !is_paid) {
         http_connection_close(connection, true);
-    else if (http2->has_refused) /* libnghttp2 keeps refused streams until then */
-        http2_flush(connection);
-    else
-        http2_want_flush(connection);
+        return false;
+    }
+    update_reading(connection);
+    http2_want_flush(connection);
+    return true;
+}
+
+static void on_bytes(h2o_socket_t *socket, const char *error)
+{
+    struct http_connection *connection = socket->data;
+    if (error)
+        http_connection_close(connection, true);
+    else if (receive(connection) && connection->http2->has_refused)
+        http2_flush(connection); /* libnghttp2 keeps refused streams until then */
+}
+
+static void resume(struct http_connection *connection)
+{
+    list_remove(&connection->in_unread);
+    (void)receive(connection);
 }
 
 /* client/unprocessed.c replaces this function of libnghttp2, for libcurl. This calls the one that
@@ -385,12 +425,14 @@ static void end(struct http_connection *connection)
 static bool is_idle(const struct http_connection *connection)
 {
     const struct http2 *http2 = connection->http2;
-    return list_is_empty(&http2->exchanges) && !http2->is_writing;
+    return list_is_empty(&http2->exchanges) && !http2->is_writing &&
+           list_is_empty(&connection->in_unread);
 }
 
 void http2_drain(struct http_connection *connection, bool is_final)
 {
     nghttp2_session *session = connection->http2->session;
+    connection->http2->goes_away |= is_final;
     if (is_final)
         nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE,
             nghttp2_session_get_last_proc_stream_id(session), NGHTTP2_NO_ERROR, NULL, 0);
@@ -421,7 +463,8 @@ static const struct http_protocol protocol = {.end = end,
     .late = late,
     .exchange_late = http2_exchange_late,
     .drain = http2_drain,
-    .flush = http2_flush};
+    .flush = http2_flush,
+    .resume = resume};
 
 void http2_begin(struct http_connection *connection)
 {
@@ -438,6 +481,5 @@ void http2_begin(struct http_connection *connection)
     }
     submit_settings(http2->session);
     http2_note_change(http2);
-    h2o_socket_read_start(connection->socket, on_bytes);
     on_bytes(connection->socket, NULL);
 }

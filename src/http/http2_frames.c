@@ -152,6 +152,8 @@ int http2_on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame
         if (is_old(http2, frame->stream_id))
             return count_old(http2, frame);
         begin_block(http2, frame->stream_id);
+        if (http2->goes_away && http2_spend(http2, PATIENCE_REFUSED))
+            return NGHTTP2_ERR_CALLBACK_FAILURE;
         if (http2_exchange_of(http2, frame->stream_id) && http2_spend(http2, PATIENCE_TRAILER))
             return NGHTTP2_ERR_CALLBACK_FAILURE;
         return count_block(http2, frame->length);

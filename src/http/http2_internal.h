@@ -33,6 +33,7 @@ struct http2 {
     struct buffer out;     /* frames being written */
     bool is_writing;
     bool has_refused; /* streams, since the last flush */
+    bool goes_away;   /* it has the final GOAWAY: libnghttp2 decodes new heads, and drops them */
     bool has_left;    /* it was idle for too long, and has the final GOAWAY */
 };
 

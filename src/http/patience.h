@@ -33,7 +33,7 @@
     X(PATIENCE_CANCEL, 4, "cancels",                                                               \
         "a known caller gives up: a proxy may do so for many at once")                             \
     X(PATIENCE_REFUSED, 2, "refused-streams",                                                      \
-        "above the limit, which the client may not know yet")                                      \
+        "above the limit, or after GOAWAY: the client may not know yet")                           \
     X(PATIENCE_TRAILER, 8, "trailers", "a trailer is dropped: as much as its answer gives back")   \
     X(PATIENCE_INVALID, 50, "invalid-frames", "the protocol does not allow the frame")             \
     X(PATIENCE_LARGE_HEAD, 500, "large-heads", "above the limit of a head, as no client sends it")

@@ -221,3 +221,26 @@ Test(http2, wrong_content_length_is_rejected)
     }
     cr_assert_eq(fixture.requests, taken);
 }
+
+#define MANY 90
+
+static int busy_fd, many_fd;
+
+/* On the server's thread, so that it finds all of them in its next turn. */
+static void send_busy_and_many(struct fixture *unused)
+{
+    h2_send_request(busy_fd, 1, "GET", "/busy", false);
+    for (unsigned i = 0; i < MANY; i++)
+        h2_send_request(many_fd, 2 * i + 1, "GET", "/now", false);
+}
+
+/* Another connection has made the turn long. Then many requests take several turns. */
+Test(http2, many_requests_share_the_turns_after_a_long_one)
+{
+    AUTO_CLOSE int busy = busy_fd = h2_connect(&fixture), many = many_fd = h2_connect(&fixture);
+    fixture_call(&fixture, send_busy_and_many);
+    for (unsigned i = 0; i < MANY; i++)
+        cr_assert_eq(h2_read_status(many, 2 * i + 1), 200, "%u", i);
+    cr_assert_eq(h2_read_status(busy, 1), 200);
+    cr_assert_geq(fixture.turns_with_requests, 3);
+}
