@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Accepts connections, and takes each through what comes before its protocol: a header of the PROXY
- * protocol (connection_proxy.c), the handshake of TLS (connection_tls.c), and the first bytes, which
- * say whether it is HTTP/2.
+ * Accepts connections, and takes each through the stages before its protocol: a header of the PROXY
+ * protocol (connection_proxy.c), the handshake of TLS (connection_tls.c), and the first bytes,
+ * which show whether it is HTTP/2.
  *
  * HTTP/2 begins with its preface, over TLS as well. An offer to upgrade with `Upgrade: h2c` is
  * ignored: RFC 9113 has removed it, and it would bypass a proxy (h2c smuggling).

@@ -68,7 +68,7 @@ void http_connection_close(struct http_connection *connection, bool is_cut)
     connection->stage = CONNECTION_CLOSING;
     list_remove(&connection->in_unflushed);
     list_remove(&connection->in_unread);
-    (void)http_room_hold_input(connection, 0);
+    (void)http_room_hold_input(connection, 0, 0);
     if (connection->protocol)
         TAKE(connection->protocol)->end(connection);
     connection->deadline_mono_us = clock_mono_us() + CLOSING_US;

@@ -60,6 +60,7 @@ static void on_lingering(h2o_socket_t *socket, const char *error)
         set_deadline(connection, LINGER_US);
     h2o_buffer_consume(&socket->input, socket->input->size);
     http_connection_free_input(connection);
+    (void)http_room_hold_input(connection, 0, 0);
     if (error || http1->lingered_bytes > LINGER_BYTES_MAX)
         http_connection_close(connection, true);
 }
@@ -418,8 +419,7 @@ static bool keep_input(struct http_connection *connection)
     if (http1->is_broken)
         h2o_buffer_consume(input, (*input)->size);
     http_connection_free_input(connection);
-    size_t bytes = (*input)->size > 0 ? (*input)->capacity : 0;
-    if (http_room_hold_input(connection, bytes))
+    if (http_room_hold_input(connection, (*input)->size, (*input)->capacity))
         return true;
     http_note_cut(connection, REFUSAL_NO_ROOM, 0);
     if (!http1->exchange) {

@@ -24,7 +24,6 @@
 #define CONNECTION_WINDOW_BYTES (4 * 1024 * 1024)
 #define ANSWER_TABLE_BYTES 512 /* of HPACK: what all answers have in common takes 300 */
 #define ACKS_WAITING_MAX 100
-#define TURN_LONG_US (5 * US_PER_MS)
 #define SHARE_BYTES 1024 /* 10 to 20 small requests */
 #define LEAVE_US (2 * US_PER_SECOND)
 #define CONTINUATIONS_MAX 64    /* counted with partial reads; the bytes of a head bound them */
@@ -215,8 +214,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
 {
     struct http2 *http2 = context;
     struct http_exchange *exchange = http2_exchange_of(http2, stream);
-    if (stream == http2->block_stream)
-        http2->block_stream = 0;
+    if (stream == http2->block_stream) /* it was refused: its head has no other end */
+        http2_end_head(http2);
     if (!exchange)
         return 0;
     if (exchange->caller[0] && error == NGHTTP2_NO_ERROR)
@@ -293,14 +292,22 @@ void http2_flush(struct http_connection *connection)
 
 static void on_bytes(h2o_socket_t *socket, const char *error);
 
-/* A turn that is long already takes only a part of the input, so that others are not late because of
- * a connection that has sent many requests, or because of many such connections. */
+/* A turn that is long already takes only a part of the input. So others are not late because of a
+ * connection that has sent many requests, or because of many such connections. Without room for the
+ * rest, it takes all. */
 static size_t share_of_turn(const struct http2 *http2)
 {
-    const struct http_server *server = http2->connection->server;
-    size_t size = http2->connection->socket->input->size;
-    bool is_long = server->online && http2->now_mono_us - server->online_mono_us >= TURN_LONG_US;
-    return is_long && size > SHARE_BYTES ? SHARE_BYTES : size;
+    struct http_connection *connection = http2->connection;
+    struct http_server *server = connection->server;
+    const h2o_buffer_t *input = connection->socket->input;
+    if (server->turn_since_mono_us == 0)
+        server->turn_since_mono_us = http2->now_mono_us;
+    int64_t passed_us = http2->now_mono_us - server->turn_since_mono_us;
+    bool is_long = passed_us >= server->options.limits.turn_us;
+    if (!is_long || input->size <= SHARE_BYTES)
+        return input->size;
+    return http_room_hold_input(connection, input->size, input->capacity) ? SHARE_BYTES
+                                                                          : input->size;
 }
 
 /* The rest of the input waits for the next turn. */
@@ -310,9 +317,11 @@ static void update_reading(struct http_connection *connection)
     if (socket->input->size > 0) {
         h2o_socket_read_stop(socket);
         list_add_tail(&connection->server->unread, &connection->in_unread);
-    } else if (!h2o_socket_is_reading(socket)) {
-        h2o_socket_read_start(socket, on_bytes);
+        return;
     }
+    (void)http_room_hold_input(connection, 0, 0);
+    if (!h2o_socket_is_reading(socket))
+        h2o_socket_read_start(socket, on_bytes);
 }
 
 /* Returns false if the connection is closed. */
@@ -444,7 +453,12 @@ void http2_drain(struct http_connection *connection, bool is_final)
 static void late(struct http_connection *connection)
 {
     struct http2 *http2 = connection->http2;
-    if (http2_is_receiving(http2)) {
+    if (!list_is_empty(&connection->in_unread))
+        return; /* we are late, not the client */
+    bool is_ignored = http2->block_stream && !http2_exchange_of(http2, http2->block_stream);
+    if (is_ignored && !list_is_empty(&http2->exchanges)) {
+        http2_end_head(http2); /* after GOAWAY, a head ends without a call */
+    } else if (http2_is_receiving(http2)) {
         http_note_cut(connection, REFUSAL_DEADLINE, 0);
         http_connection_close(connection, true);
     } else if (http2->has_left) {
@@ -481,5 +495,6 @@ void http2_begin(struct http_connection *connection)
     }
     submit_settings(http2->session);
     http2_note_change(http2);
+    h2o_socket_read_start(connection->socket, on_bytes);
     on_bytes(connection->socket, NULL);
 }

@@ -82,9 +82,10 @@ struct http_server {
     unsigned tls_unlogged;     /* handshakes that have failed since the last line */
     int64_t proxy_log_mono_us; /* the same for a header of the PROXY protocol that is wrong */
 
-    uint64_t turns;         /* see http_turn */
-    bool online;            /* for RCU, in this turn */
-    int64_t online_mono_us; /* the time of that */
+    uint64_t turns;             /* see http_turn */
+    int64_t turn_since_mono_us; /* of its first input for HTTP/2; 0: none yet */
+    bool online;                /* for RCU, in this turn */
+    int64_t online_mono_us;     /* the time of that */
     bool draining;
     int64_t drain_since_mono_us;
     bool drain_is_final; /* HTTP/2 clients have the final GOAWAY */
@@ -130,7 +131,8 @@ struct http_connection {
     struct in6_addr known_client; /* of a proxy: the last client that was authenticated */
     enum connection_stage stage;
     size_t room[HTTP_ROOMS];     /* bytes of its exchanges and of its input */
-    size_t input_bytes;          /* of these, those of the input that waits (HTTP/1) */
+    size_t input_bytes;          /* of these, those of the input that waits */
+    enum http_room input_room;   /* where they are taken */
     bool has_authenticated;      /* a caller with the right credentials has used it */
     unsigned caller_bucket;      /* of its last caller; see room.c */
     unsigned refused_in_a_row;   /* over the limit of its address, since then */
@@ -140,7 +142,7 @@ struct http_connection {
     const struct http_protocol *protocol; /* NULL before it is known, and while CLOSING */
     struct http1 *http1;                  /* of http1.c; NULL in other stages */
     struct http2 *http2;                  /* of http2.c; the same */
-    /* What comes after this stage, for connection_proxy.c and connection_tls.c. */
+    /* The next stage, for connection_proxy.c and connection_tls.c. */
     void (*then)(struct http_connection *connection);
 
     /* TLS, owned by connection_tls.c */
@@ -340,9 +342,9 @@ void http_room_give(struct http_exchange *exchange, enum http_room room, size_t 
 void http_room_give_all(struct http_exchange *exchange);
 /* The caller is known: what the exchange has, and takes later, counts for it. */
 void http_room_set_caller(struct http_exchange *exchange);
-/* So many bytes of the connection's input wait now, instead of as many as before. Returns false if
- * there is no room for them: then none count. */
-bool http_room_hold_input(struct http_connection *connection, size_t bytes);
+/* The input of the connection has `size` bytes now that wait, and takes `capacity` bytes of memory,
+ * instead of as many as before. Returns false if there is no room for it: then none count. */
+bool http_room_hold_input(struct http_connection *connection, size_t size, size_t capacity);
 /* The exchange leaves its connection, and keeps what it has. */
 void http_room_leave(struct http_exchange *exchange);
 

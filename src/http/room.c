@@ -7,8 +7,8 @@
  * others theirs. Bytes are taken as they arrive, not as they are announced. Each connection has
  * HEAD_ALWAYS_BYTES for a head, whatever others have taken, so that every caller can say who it is.
  *
- * The input of an HTTP/1 connection that stays between two turns counts as a head: an incomplete
- * one, or requests that wait for the answer before them.
+ * Input that waits counts as heads do: an incomplete head of HTTP/1, requests that wait for the
+ * answer before them, and what a long turn has left. h2o's smallest input has 8 KiB.
  *
  * Callers are counted by a hash of their name: two of them may share their part. Until the caller
  * of a request is known, it is the last one of the connection.
@@ -48,7 +48,8 @@ static bool has_room(const struct http_server *server, const struct http_connect
     size_t limit = server->options.room_bytes / 100 * shares[room].percent;
     size_t of_connection = limit / 100 * shares[room].connection_percent;
     size_t taken = connection ? connection->room[room] : 0;
-    if (room == HTTP_ROOM_HEADS && connection && taken + bytes <= HEAD_ALWAYS_BYTES)
+    size_t input = connection && connection->input_room == room ? connection->input_bytes : 0;
+    if (room == HTTP_ROOM_HEADS && connection && taken - input + bytes <= HEAD_ALWAYS_BYTES)
         return true;
     return bytes <= limit && server->room_taken[room] <= limit - bytes &&
            (taken == 0 || taken + bytes <= of_connection);
@@ -67,17 +68,21 @@ bool http_room_take(struct http_exchange *exchange, enum http_room room, size_t 
     return true;
 }
 
-bool http_room_hold_input(struct http_connection *connection, size_t bytes)
+bool http_room_hold_input(struct http_connection *connection, size_t size, size_t capacity)
 {
     struct http_server *server = connection->server;
-    server->room_taken[HTTP_ROOM_HEADS] -= connection->input_bytes;
-    connection->room[HTTP_ROOM_HEADS] -= connection->input_bytes;
+    server->room_taken[connection->input_room] -= connection->input_bytes;
+    connection->room[connection->input_room] -= connection->input_bytes;
     connection->input_bytes = 0;
-    if (!has_room(server, connection, HTTP_ROOM_HEADS, bytes))
+    if (size == 0)
+        return true;
+    enum http_room room = connection->has_authenticated ? HTTP_ROOM_BODIES : HTTP_ROOM_HEADS;
+    if (size > HEAD_ALWAYS_BYTES && !has_room(server, connection, room, capacity))
         return false;
-    server->room_taken[HTTP_ROOM_HEADS] += bytes;
-    connection->room[HTTP_ROOM_HEADS] += bytes;
-    connection->input_bytes = bytes;
+    server->room_taken[room] += capacity;
+    connection->room[room] += capacity;
+    connection->input_bytes = capacity;
+    connection->input_room = room;
     return true;
 }
 

@@ -31,16 +31,18 @@
  *   handshake  two round trips and a signature; three retransmissions of each
  *   first   a client speaks at once; a TCP connection without a byte is a scan or a spare one
  *   head    one or two packets; 5 s are three retransmissions
- *   body    10 s, and 1 s for each 64 KiB: half a megabit per second
+ *   body    10 s, and 1 s for each 64 KiB that has arrived: half a megabit per second
  *   answer  the client has this for each 64 KiB of the answer
  *   idle    load balancers keep connections for a minute, so it must be longer
+ *   turn    as long as the reads of some busy connections take
  */
 static const struct http_limits default_limits = {.handshake_ms = 5000,
     .first_ms = 5000,
     .head_ms = 5000,
     .body_ms = 10000,
     .answer_ms = 10000,
-    .idle_ms = 75000};
+    .idle_ms = 75000,
+    .turn_us = 5 * US_PER_MS};
 
 #define ROOM_BYTES ((size_t)24 * 1024 * 1024)
 #define RESUME_US (5 * US_PER_MS)
@@ -52,6 +54,7 @@ static void go_offline(struct http_server *server)
     if (server->online)
         rcu_go_offline();
     server->online = false;
+    server->turn_since_mono_us = 0;
     server->turns++;
 }
 
@@ -115,6 +118,8 @@ static void fill_in(struct http_limits *limits)
         limits->answer_ms = default_limits.answer_ms;
     if (!limits->idle_ms)
         limits->idle_ms = default_limits.idle_ms;
+    if (!limits->turn_us)
+        limits->turn_us = default_limits.turn_us;
 }
 
 enum err http_server_new(const struct http_options *options, struct http_server **ret_server)

@@ -42,15 +42,6 @@ static void handle_now(struct http_exchange *exchange, void *context)
     answer_text(exchange, SLICE_LITERAL("now"));
 }
 
-/* So that this turn of the loop is a long one. */
-static void handle_busy(struct http_exchange *exchange, void *context)
-{
-    int64_t until_us = clock_mono_us() + 10 * US_PER_MS;
-    while (clock_mono_us() < until_us)
-        ;
-    handle_now(exchange, context);
-}
-
 static void handle_echo(struct http_exchange *exchange, void *context)
 {
     count_request(context);
@@ -178,7 +169,6 @@ static const struct http_route routes[] = {
     {"POST", "/friend/huge", handle_now, .admit = admit_friend,
         .body_bytes_max = FIXTURE_HUGE_BODY_BYTES_MAX},
     {"GET", "/now", handle_now},
-    {"GET", "/busy", handle_busy},
     {"POST", "/echo", handle_echo},
     {"GET", "/parts/{a}/then/{b}", handle_parts},
     {"POST", "/parts/{a}/then/{b}", handle_parts},
