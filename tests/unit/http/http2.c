@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 
 static struct fixture fixture;
@@ -226,11 +227,18 @@ Test(http2, wrong_content_length_is_rejected)
 
 static int many_fd;
 
-/* On the server's thread, so that it finds all of them in its next turn. */
+static void set_cork(int fd, int on)
+{
+    cr_assert_eq(setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on), 0);
+}
+
+/* On the server's thread and in few packets, so that it finds all of them in its next turn. */
 static void send_many(struct fixture *unused)
 {
+    set_cork(many_fd, 1);
     for (unsigned i = 0; i < MANY; i++)
         h2_send_request(many_fd, 2 * i + 1, "GET", "/now", false);
+    set_cork(many_fd, 0);
 }
 
 Test(http2, many_requests_take_several_turns_that_are_long)
