@@ -45,7 +45,6 @@ struct http_connection *http_connection_new(
         .is_tls = is_tls,
         .write_since_mono_us = HTTP_NEVER};
     list_init(&connection->in_unflushed);
-    list_init(&connection->in_unread);
     http_peer_read(socket, &connection->peer);
     list_add_tail(&server->connections, &connection->link);
     server->connections_open++;
@@ -67,7 +66,6 @@ void http_connection_close(struct http_connection *connection, bool is_cut)
         return;
     connection->stage = CONNECTION_CLOSING;
     list_remove(&connection->in_unflushed);
-    list_remove(&connection->in_unread);
     (void)http_room_hold_input(connection, 0, 0);
     if (connection->protocol)
         TAKE(connection->protocol)->end(connection);

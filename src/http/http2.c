@@ -24,7 +24,6 @@
 #define CONNECTION_WINDOW_BYTES (4 * 1024 * 1024)
 #define ANSWER_TABLE_BYTES 512 /* of HPACK: what all answers have in common takes 300 */
 #define ACKS_WAITING_MAX 100
-#define SHARE_BYTES 1024 /* 10 to 20 small requests */
 #define LEAVE_US (2 * US_PER_SECOND)
 #define CONTINUATIONS_MAX 64    /* counted with partial reads; the bytes of a head bound them */
 #define LINGER_US US_PER_SECOND /* after an answer that was written before the end of the body */
@@ -290,78 +289,30 @@ void http2_flush(struct http_connection *connection)
 
 /* Reading. */
 
-static void on_bytes(h2o_socket_t *socket, const char *error);
-
-/* A turn that is long already takes only a part of the input. So others are not late because of a
- * connection that has sent many requests, or because of many such connections. Without room for the
- * rest, it takes all. */
-static size_t share_of_turn(const struct http2 *http2)
+static void on_bytes(h2o_socket_t *socket, const char *error)
 {
-    struct http_connection *connection = http2->connection;
-    struct http_server *server = connection->server;
-    const h2o_buffer_t *input = connection->socket->input;
-    if (server->turn_since_mono_us == 0)
-        server->turn_since_mono_us = http2->now_mono_us;
-    int64_t passed_us = http2->now_mono_us - server->turn_since_mono_us;
-    bool is_long = passed_us >= server->options.limits.turn_us;
-    if (!is_long || input->size <= SHARE_BYTES)
-        return input->size;
-    return http_room_hold_input(connection, input->size, input->capacity) ? SHARE_BYTES
-                                                                          : input->size;
-}
-
-/* The rest of the input waits for the next turn. */
-static void update_reading(struct http_connection *connection)
-{
-    h2o_socket_t *socket = connection->socket;
-    if (socket->input->size > 0) {
-        h2o_socket_read_stop(socket);
-        list_add_tail(&connection->server->unread, &connection->in_unread);
+    struct http_connection *connection = socket->data;
+    struct http2 *http2 = connection->http2;
+    const uint8_t *bytes = (const uint8_t *)socket->input->bytes;
+    if (error) {
+        http_connection_close(connection, true);
         return;
     }
-    (void)http_room_hold_input(connection, 0, 0);
-    if (!h2o_socket_is_reading(socket))
-        h2o_socket_read_start(socket, on_bytes);
-}
-
-/* Returns false if the connection is closed. */
-static bool receive(struct http_connection *connection)
-{
-    struct http2 *http2 = connection->http2;
-    h2o_socket_t *socket = connection->socket;
-    const uint8_t *bytes = (const uint8_t *)socket->input->bytes;
     http2->now_mono_us = clock_mono_us();
-    size_t len = share_of_turn(http2);
-    http2_count_bytes(http2, bytes, len);
-    ssize_t used = nghttp2_session_mem_recv(http2->session, bytes, len);
+    http2_count_bytes(http2, bytes, socket->input->size);
+    ssize_t used = nghttp2_session_mem_recv(http2->session, bytes, socket->input->size);
     http2_set_deadline(http2);
-    h2o_buffer_consume(&socket->input, len);
+    h2o_buffer_consume(&socket->input, socket->input->size);
     http_connection_free_input(connection);
     bool is_paid = http2_pay_for_unseen(http2);
     if (http2->cut)
         http_note_cut(connection, REFUSAL_FLOOD, 0);
-    if (used < 0 || !is_paid) {
+    if (used < 0 || !is_paid)
         http_connection_close(connection, true);
-        return false;
-    }
-    update_reading(connection);
-    http2_want_flush(connection);
-    return true;
-}
-
-static void on_bytes(h2o_socket_t *socket, const char *error)
-{
-    struct http_connection *connection = socket->data;
-    if (error)
-        http_connection_close(connection, true);
-    else if (receive(connection) && connection->http2->has_refused)
-        http2_flush(connection); /* libnghttp2 keeps refused streams until then */
-}
-
-static void resume(struct http_connection *connection)
-{
-    list_remove(&connection->in_unread);
-    (void)receive(connection);
+    else if (http2->has_refused) /* libnghttp2 keeps refused streams until then */
+        http2_flush(connection);
+    else
+        http2_want_flush(connection);
 }
 
 /* client/unprocessed.c replaces this function of libnghttp2, for libcurl. This calls the one that
@@ -434,8 +385,7 @@ static void end(struct http_connection *connection)
 static bool is_idle(const struct http_connection *connection)
 {
     const struct http2 *http2 = connection->http2;
-    return list_is_empty(&http2->exchanges) && !http2->is_writing &&
-           list_is_empty(&connection->in_unread);
+    return list_is_empty(&http2->exchanges) && !http2->is_writing;
 }
 
 void http2_drain(struct http_connection *connection, bool is_final)
@@ -453,8 +403,6 @@ void http2_drain(struct http_connection *connection, bool is_final)
 static void late(struct http_connection *connection)
 {
     struct http2 *http2 = connection->http2;
-    if (!list_is_empty(&connection->in_unread))
-        return; /* we are late, not the client */
     bool is_ignored = http2->block_stream && !http2_exchange_of(http2, http2->block_stream);
     if (is_ignored && !list_is_empty(&http2->exchanges)) {
         http2_end_head(http2); /* after GOAWAY, a head ends without a call */
@@ -477,8 +425,7 @@ static const struct http_protocol protocol = {.end = end,
     .late = late,
     .exchange_late = http2_exchange_late,
     .drain = http2_drain,
-    .flush = http2_flush,
-    .resume = resume};
+    .flush = http2_flush};
 
 void http2_begin(struct http_connection *connection)
 {

@@ -98,8 +98,6 @@ void http2_exchange_late(struct http_exchange *exchange)
 {
     struct http_connection *connection = exchange->connection;
     nghttp2_session *session = connection->http2->session;
-    if (!list_is_empty(&connection->in_unread))
-        return; /* we are late, not the client */
     bool is_slow = exchange->state == EXCHANGE_RECEIVING;
     bool is_answered = nghttp2_session_get_stream_local_close(session, exchange->stream) == 1;
     if (!is_answered)

@@ -67,7 +67,6 @@ struct http_server {
     struct list exchanges; /* of struct http_exchange: a handler has them */
     struct list timed;     /* of struct http_exchange: HTTP/2, with a deadline */
     struct list unflushed; /* of struct http_connection: HTTP/2, with frames to write */
-    struct list unread;    /* the same: with input that waits for the next turn */
     struct list delayed;   /* of answers that admission.c sends later, the first one first */
     unsigned delayed_count;
 
@@ -82,10 +81,9 @@ struct http_server {
     unsigned tls_unlogged;     /* handshakes that have failed since the last line */
     int64_t proxy_log_mono_us; /* the same for a header of the PROXY protocol that is wrong */
 
-    uint64_t turns;             /* see http_turn */
-    int64_t turn_since_mono_us; /* of its first input for HTTP/2; 0: none yet */
-    bool online;                /* for RCU, in this turn */
-    int64_t online_mono_us;     /* the time of that */
+    uint64_t turns;         /* see http_turn */
+    bool online;            /* for RCU, in this turn */
+    int64_t online_mono_us; /* the time of that */
     bool draining;
     int64_t drain_since_mono_us;
     bool drain_is_final; /* HTTP/2 clients have the final GOAWAY */
@@ -120,7 +118,6 @@ enum http_alpn { HTTP_ALPN_NONE, HTTP_ALPN_1, HTTP_ALPN_2 };
 struct http_connection {
     struct list link;
     struct list in_unflushed; /* in server->unflushed */
-    struct list in_unread;    /* in server->unread */
     struct http_server *server;
     h2o_socket_t *socket;
     struct http_peer peer;
@@ -171,8 +168,6 @@ struct http_protocol {
     void (*drain)(struct http_connection *connection, bool is_final);
     /* HTTP/2 only: writes what waits. May free the connection. */
     void (*flush)(struct http_connection *connection);
-    /* HTTP/2 only: takes some of the input that waits, outside of h2o's loop. The same. */
-    void (*resume)(struct http_connection *connection);
 };
 
 enum exchange_state {

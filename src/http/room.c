@@ -7,8 +7,8 @@
  * others theirs. Bytes are taken as they arrive, not as they are announced. Each connection has
  * HEAD_ALWAYS_BYTES for a head, whatever others have taken, so that every caller can say who it is.
  *
- * Input that waits counts as heads do: an incomplete head of HTTP/1, requests that wait for the
- * answer before them, and what a long turn has left. h2o's smallest input has 8 KiB.
+ * Input that waits counts as heads do: an incomplete head of HTTP/1, and requests that wait for the
+ * answer before them. h2o's smallest input has 8 KiB.
  *
  * Callers are counted by a hash of their name: two of them may share their part. Until the caller
  * of a request is known, it is the last one of the connection.

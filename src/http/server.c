@@ -5,8 +5,7 @@
  * One turn is one h2o_evloop_run. It waits once, at its beginning, and then runs callbacks. So the
  * thread is offline for RCU when the turn begins. The first handler or mail sets it online, and it
  * is set offline after the turn. At the end of a turn, the frames of HTTP/2 connections are
- * written. After a long turn, input of some connections is left, and they get their share of the
- * next ones.
+ * written.
  *
  * Memory. Heads, bodies and answers of all connections share the room (http_options.room_bytes).
  * Without room, a new request is refused (REFUSED_STREAM, or the connection ends), and a body is
@@ -34,18 +33,15 @@
  *   body    10 s, and 1 s for each 64 KiB that has arrived: half a megabit per second
  *   answer  the client has this for each 64 KiB of the answer
  *   idle    load balancers keep connections for a minute, so it must be longer
- *   turn    as long as the reads of some busy connections take
  */
 static const struct http_limits default_limits = {.handshake_ms = 5000,
     .first_ms = 5000,
     .head_ms = 5000,
     .body_ms = 10000,
     .answer_ms = 10000,
-    .idle_ms = 75000,
-    .turn_us = 5 * US_PER_MS};
+    .idle_ms = 75000};
 
 #define ROOM_BYTES ((size_t)24 * 1024 * 1024)
-#define RESUME_US (5 * US_PER_MS)
 #define TURNS_TO_CLOSE_MAX 200
 #define TURN_TO_CLOSE_MS 5
 
@@ -54,7 +50,6 @@ static void go_offline(struct http_server *server)
     if (server->online)
         rcu_go_offline();
     server->online = false;
-    server->turn_since_mono_us = 0;
     server->turns++;
 }
 
@@ -118,8 +113,6 @@ static void fill_in(struct http_limits *limits)
         limits->answer_ms = default_limits.answer_ms;
     if (!limits->idle_ms)
         limits->idle_ms = default_limits.idle_ms;
-    if (!limits->turn_us)
-        limits->turn_us = default_limits.turn_us;
 }
 
 enum err http_server_new(const struct http_options *options, struct http_server **ret_server)
@@ -147,7 +140,6 @@ enum err http_server_new(const struct http_options *options, struct http_server 
     h2o_timeout_init(server->loop, &server->hundred_ms_timeout, 100);
     list_init(&server->connections);
     list_init(&server->unflushed);
-    list_init(&server->unread);
     http_accept_begin(server);
     server->tick = (h2o_timeout_entry_t){.cb = on_tick};
     server->flush = (h2o_timeout_entry_t){.cb = on_flush};
@@ -215,27 +207,10 @@ static void shut(struct http_server *server)
     go_offline(server);
 }
 
-/* Each connection once, for some milliseconds. If some are left, the next turn comes at once. */
-static void resume_unread(struct http_server *server)
-{
-    const struct list *last = server->unread.prev;
-    int64_t until_us = clock_mono_us() + RESUME_US;
-    for (bool is_last = false; !is_last && !list_is_empty(&server->unread);) {
-        struct list *first = server->unread.next;
-        struct http_connection *connection = CONTAINER_OF(first, struct http_connection, in_unread);
-        is_last = first == last || clock_mono_us() >= until_us;
-        connection->protocol->resume(connection);
-    }
-    if (!list_is_empty(&server->unread))
-        http_server_want_flush(server);
-}
-
 void http_server_run(struct http_server *server)
 {
     while (!server->stopping) {
         h2o_evloop_run(server->loop, INT32_MAX);
-        if (!list_is_empty(&server->unread))
-            resume_unread(server);
         end_turn(server);
     }
     shut(server);

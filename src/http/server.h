@@ -46,7 +46,6 @@ struct http_limits {
     unsigned body_ms;      /* the same for a body (10 s); 1 s more for each 64 KiB */
     unsigned answer_ms;    /* in which some of a waiting answer must be read (10 s) */
     unsigned idle_ms;      /* without an open request (75 s) */
-    int64_t turn_us; /* a turn is long from then on, and takes parts only; below 0: every turn */
 };
 
 struct http_options {

@@ -41,12 +41,10 @@ struct fixture {
     /* owned by the server's thread while that runs */
     struct http_exchange *held[FIXTURE_BROKER_OWNED_MAX];
     unsigned held_count;
-    uint64_t last_turn; /* with a GET /now */
     /* shared: atomic */
     _Atomic unsigned heads;    /* that reached admit_friend */
     _Atomic unsigned requests; /* that reached a handler */
     _Atomic unsigned held_seen, ticks;
-    _Atomic unsigned turns_with_requests; /* GET /now */
     _Atomic unsigned answered_present, answered_gone;
     _Atomic bool was_offline_in_handler;
 };

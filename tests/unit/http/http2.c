@@ -4,7 +4,6 @@
 #include "base/cleanup.h"
 
 #include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 
 static struct fixture fixture;
@@ -221,34 +220,4 @@ Test(http2, wrong_content_length_is_rejected)
         taken += cases[i].is_taken;
     }
     cr_assert_eq(fixture.requests, taken);
-}
-
-#define MANY 90
-
-static int many_fd;
-
-static void set_cork(int fd, int on)
-{
-    cr_assert_eq(setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on), 0);
-}
-
-/* On the server's thread and in few packets, so that it finds all of them in its next turn. */
-static void send_many(struct fixture *unused)
-{
-    set_cork(many_fd, 1);
-    for (unsigned i = 0; i < MANY; i++)
-        h2_send_request(many_fd, 2 * i + 1, "GET", "/now", false);
-    set_cork(many_fd, 0);
-}
-
-Test(http2, many_requests_take_several_turns_that_are_long)
-{
-    fixture_stop(&fixture);
-    fixture = (struct fixture){.limits.turn_us = -1};
-    fixture_start(&fixture);
-    AUTO_CLOSE int fd = many_fd = h2_connect(&fixture);
-    fixture_call(&fixture, send_many);
-    for (unsigned i = 0; i < MANY; i++)
-        cr_assert_eq(h2_read_status(fd, 2 * i + 1), 200, "%u", i);
-    cr_assert_geq(fixture.turns_with_requests, 2);
 }
