@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "runtime/metrics.h"
 
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -33,6 +34,13 @@ static void on_close(void *data)
         h2o_timeout_unlink(&server->accept_pause);
         h2o_timeout_link(server->loop, &server->zero_timeout, &server->accept_pause);
     }
+}
+
+void http_connection_acknowledge(const struct http_connection *connection)
+{
+    const int on = 1;
+    (void)setsockopt(
+        h2o_socket_get_fd(connection->socket), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
 struct http_connection *http_connection_new(

@@ -295,10 +295,13 @@ static void ask_for_body(struct http_connection *connection)
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct http1 *http1 = connection->http1;
     struct slice expected = head_find(http1->exchange->head, "expect");
-    bool has_body = framing_body_length(&http1->framing) > 0;
-    if (has_body && !http1->framing.is_http_1_0 && connection->socket->input->size == 0 &&
-        expected.len == 12 && strncasecmp(expected.data, "100-continue", 12) == 0)
+    if (framing_body_length(&http1->framing) == 0 || connection->socket->input->size > 0)
+        return;
+    if (!http1->framing.is_http_1_0 && expected.len == 12 &&
+        strncasecmp(expected.data, "100-continue", 12) == 0)
         write_bytes(connection, go_on, sizeof go_on - 1);
+    else
+        http_connection_acknowledge(connection);
 }
 
 /* The head is complete: it is the first `len` bytes of the input. */

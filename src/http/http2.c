@@ -106,6 +106,7 @@ static void expect_body(struct http2 *http2, struct http_exchange *exchange)
         nghttp2_session_set_local_window_size(
             http2->session, NGHTTP2_FLAG_NONE, exchange->stream, (int32_t)bytes + 1);
     http2_set_body_deadline(exchange);
+    http2->awaits_body = true;
 }
 
 static int on_head(struct http2 *http2, struct http_exchange *exchange, bool is_end)
@@ -140,6 +141,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         if (failed)
             return failed;
     }
+    http2->awaits_body &= !is_end;
     if (exchange && is_end)
         http_exchange_handle(exchange);
     return 0;
@@ -302,6 +304,9 @@ static void on_bytes(h2o_socket_t *socket, const char *error)
     http2_count_bytes(http2, bytes, socket->input->size);
     ssize_t used = nghttp2_session_mem_recv(http2->session, bytes, socket->input->size);
     http2_set_deadline(http2);
+    if (http2->awaits_body)
+        http_connection_acknowledge(connection);
+    http2->awaits_body = false;
     h2o_buffer_consume(&socket->input, socket->input->size);
     http_connection_free_input(connection);
     bool is_paid = http2_pay_for_unseen(http2);

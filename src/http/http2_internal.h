@@ -32,6 +32,7 @@ struct http2 {
     struct list exchanges; /* of struct http_exchange: one for each open stream */
     struct buffer out;     /* frames being written */
     bool is_writing;
+    bool awaits_body; /* of the last request, in this read */
     bool has_refused; /* streams, since the last flush */
     bool goes_away;   /* it has the final GOAWAY: libnghttp2 decodes new heads, and drops them */
     bool has_left;    /* it was idle for too long, and has the final GOAWAY */

@@ -263,6 +263,10 @@ void http_connection_close(struct http_connection *connection, bool is_cut);
 /* Gives back the memory of an empty input. Idle connections are many. */
 void http_connection_free_input(struct http_connection *connection);
 
+/* Sends the acknowledgement that TCP delays. A client that writes head and body separately, and has
+ * Nagle's algorithm, sends the body only then: 40 ms later. */
+void http_connection_acknowledge(const struct http_connection *connection);
+
 /* Returns NULL if the socket is not a client's connection. */
 struct http_connection *http_connection_of(h2o_socket_t *socket);
 
