@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The aims of the delivery engine and of TLS, beside what a run has measured: one row for each aim, with the
+"""The aims of the delivery engine, of TLS and of limits, beside what a run has measured: one row for each aim, with the
 command that repeats it. A row shows the median of the rounds, and the least and the most of them.
 The median decides, except where a row says that all rounds count."""
 import math
@@ -13,6 +13,7 @@ WAITING_BYTES_MAX = 100
 FLAT_MAX = 1.2  # CPU of an event that passes those that wait, against that with none
 FULL_LOAD_CPU_MAX, CPU_MAX, SYNCS_MAX = 0.8, 0.5, 1.0
 TLS_RATE_MIN = 0.8
+LIMIT_SHARE_MAX = 0.02  # of a limit: what is accepted may differ by so much
 
 
 @dataclass
@@ -163,7 +164,15 @@ def _of_edge(found, command):
                       command)]
 
 
-ROWS = {"edge": _of_edge, "hung": _of_cases, "failing": _of_cases, "recovery": _of_recovery,
+def _of_limit(found, command):
+    shares = [each["accepted"] / each["limit"] for each in found["rounds"]]
+    is_met = all(abs(share - 1) <= LIMIT_SHARE_MAX for share in shares)
+    return [Row("accepted of a partner at ten times its limit / the limit",
+                f"{1 - LIMIT_SHARE_MAX:.2f} to {1 + LIMIT_SHARE_MAX:.2f}",
+                spread(shares, lambda value: f"{value:.3f}"), "", is_met, command)]
+
+
+ROWS = {"edge": _of_edge, "limit": _of_limit, "hung": _of_cases, "failing": _of_cases, "recovery": _of_recovery,
         "peak": _of_peak, "queues": _of_queues, "waiting": _of_waiting, "versus": _of_versus, "cost": _of_cost}
 
 

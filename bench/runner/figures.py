@@ -13,6 +13,7 @@ from runner.ceilings import measure_broker, measure_ceilings
 from runner.cost import measure_cost
 from runner.deliveries import measure_backlog, measure_delivered
 from runner.edge import measure_edge
+from runner.limit import measure_limit
 from runner.outages import measure_failing, measure_hung, measure_recovery
 from runner.plan import PlanWrong, load_plan
 from runner.process import RunFailed
@@ -75,7 +76,7 @@ PARTS = {"accuracy": measure_accuracy, "ceilings": measure_ceilings, "broker": m
 
 
 # Only when they are named: they take long, or need a second build (--against).
-MORE_PARTS = {"versus": measure_versus, "cost": measure_cost, "hung": measure_hung, "failing": measure_failing,
+MORE_PARTS = {"versus": measure_versus, "limit": measure_limit, "cost": measure_cost, "hung": measure_hung, "failing": measure_failing,
               "waiting": measure_waiting, "queues": measure_queues, "peak": measure_peak, "recovery": measure_recovery}
 ALL_PARTS = {**PARTS, **MORE_PARTS}
 NEEDS_AGAINST = {"versus"}

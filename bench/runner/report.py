@@ -90,6 +90,15 @@ def _print_edge(found):
     _print_ratios(found)
 
 
+def _print_limit(found):
+    print("| posted per second | accepted | limit | neighbour's p99 alone | beside it |\n"
+          "|---|---|---|---|---|")
+    for each in found["rounds"]:
+        print(f"| {each['posted']:,.0f} | **{each['accepted']:.1f}** | {each['limit']} | "
+              f"{_ms(each['alone_p99_us'])} | {_ms(each['beside_p99_us'])} |")
+    print(f"\np99 of the neighbour, beside / alone: **{found['p99 of the neighbour']:.2f}**\n")
+
+
 def _print_profile(found):
     print(f"{found['rate']:,.0f} delivered per second, {found['cpu_us']:.1f} us of the gateway's CPU for each ({found['samples']} samples):\n")
     print("| thread: where | us per event | share |\n|---|---|---|")
@@ -206,7 +215,7 @@ def _print_peak(found):
     print()
 
 
-PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "publishing": _print_publishing, "delivered": _print_delivered, "edge": _print_edge, "profile": _print_profile,
+PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "publishing": _print_publishing, "delivered": _print_delivered, "edge": _print_edge, "limit": _print_limit, "profile": _print_profile,
             "backlog": _print_backlog, "steady": _print_steady, "versus": _print_versus, "cost": _print_cost, "hung": _print_cases,
             "failing": _print_cases, "recovery": _print_recovery, "waiting": _print_waiting, "queues": _print_queues, "peak": _print_peak}
 
