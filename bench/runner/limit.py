@@ -16,7 +16,7 @@ NEIGHBOUR_ID = "partner_neighbour"
 def post(bench, gateway, key, rate, account):
     return bench.load(gateway.ingress, "--api-key", key, "--accounts", account, "--timetable",
                       f"constant:{rate}:{bench.seconds}s", "--warm-up", f"{bench.warm_up_ms}ms",
-                      "--connections", 8)
+                      "--connections", 8, "--resends", 0)
 
 
 def add_neighbour(gateway, account):

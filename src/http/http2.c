@@ -215,7 +215,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
 {
     struct http2 *http2 = context;
     struct http_exchange *exchange = http2_exchange_of(http2, stream);
-    if (stream == http2->block_stream) /* it was refused: its head has no other end */
+    if (stream == http2->block_stream && http2->block_is_complete) /* it was refused */
         http2_end_head(http2);
     if (!exchange)
         return 0;
@@ -408,7 +408,8 @@ void http2_drain(struct http_connection *connection, bool is_final)
 static void late(struct http_connection *connection)
 {
     struct http2 *http2 = connection->http2;
-    bool is_ignored = http2->block_stream && !http2_exchange_of(http2, http2->block_stream);
+    bool is_ignored = http2->block_stream && http2->block_is_complete &&
+                      !http2_exchange_of(http2, http2->block_stream);
     if (is_ignored && !list_is_empty(&http2->exchanges)) {
         http2_end_head(http2); /* after GOAWAY, a head ends without a call */
     } else if (http2_is_receiving(http2)) {

@@ -145,6 +145,7 @@ int http2_on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame
     http2->unseen_bytes -= FRAME_HEAD_BYTES + (int64_t)frame->length;
     if (http2->block_stream && frame->type != NGHTTP2_CONTINUATION)
         http2_end_head(http2); /* libnghttp2 has rejected the head without telling */
+    http2->block_is_complete = frame->flags & NGHTTP2_FLAG_END_HEADERS;
     switch (frame->type) {
     case NGHTTP2_DATA:
         return count_data(http2, frame);

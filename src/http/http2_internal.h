@@ -23,6 +23,7 @@ struct http2 {
     const char *cut;            /* why the connection is to be cut; NULL: it is not */
     int32_t last_stream;        /* the highest that a head was for */
     int32_t block_stream;       /* whose head is being received; 0: none */
+    bool block_is_complete;     /* with the frame that is being received */
     size_t block_bytes;         /* of that head, before decoding */
     size_t block_decoded_bytes; /* the same, after decoding */
     unsigned block_fields;
