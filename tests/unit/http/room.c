@@ -120,3 +120,23 @@ Test(room, few_requests_behind_an_unanswered_one_wait)
     client_read_answer(fd, &answer);
     cr_assert_eq(answer.status, 200);
 }
+
+/* The second stream of the connection is refused in the middle of its head, which never ends. */
+Test(room, refused_head_that_does_not_end_is_cut)
+{
+    fixture = (struct fixture){.room_bytes = 512 * 1024, .limits.head_ms = 500};
+    fixture_start(&fixture);
+    /* GET http://a/ with the field "b" of 1024 bytes. */
+    static const unsigned char start[] = {0x82, 0x86, 0x84, 0x41, 1, 'a', 0, 1, 'b', 0x7f, 0x81, 7};
+    unsigned char block[sizeof start + 1024];
+    memcpy(block, start, sizeof start);
+    memset(block + sizeof start, 'y', 1024);
+    AUTO_CLOSE int fd = h2_connect(&fixture);
+    h2_send_request(fd, 1, "POST", "/echo", true); /* its body never comes */
+    h2_send_frame(fd, H2_HEADERS, 0, 3, block, sizeof block);
+    struct h2_frame frame;
+    cr_assert(h2_read_until(fd, H2_RST_STREAM, 3, &frame));
+    cr_assert_eq(frame.payload[3], 7, "REFUSED_STREAM");
+    cr_assert_not(h2_read_until(fd, H2_GOAWAY, 0, &frame), "the connection has ended");
+    cr_assert_eq(metrics_read(METRIC_REFUSED_DEADLINE), 1);
+}
