@@ -86,8 +86,9 @@ def test_all_goes_through_a_broker_with_a_good_certificate(own_broker, brokered,
         load.more(200)
         assert brokered.metric("penstock_broker_publishers_open") == brokered.options["ingress.threads"]
         said = json.loads(own_broker.ctl("list_connections", "vhost", "ssl", "peer_cert_subject", "--formatter", "json"))
-        assert len(said) >= 2 * brokered.options["ingress.threads"], "publishers and consumers"
-        assert all(connection == {"vhost": own_broker.name, "ssl": True, "peer_cert_subject": subject} for connection in said), said
+        ready = [connection for connection in said if connection["vhost"]]  # one that is being made has none yet
+        assert len(ready) >= 2 * brokered.options["ingress.threads"], "publishers and consumers"
+        assert all(connection == {"vhost": own_broker.name, "ssl": True, "peer_cert_subject": subject} for connection in ready), said
     report = check(load, capsys, f"{name} node", own_broker, brokered)
     direct = brokered.metric("penstock_broker_direct_total")  # on a busy machine: confirmed too late
     assert brokered.publishes("acked") >= report.accepted - direct > report.accepted / 2

@@ -2,6 +2,7 @@
 #include "unit/client/h2_server.h"
 
 #include "base/cleanup.h"
+#include "support/wait_until.h"
 #include "unit/client/certificates.h"
 
 #include <criterion/criterion.h>
@@ -15,13 +16,14 @@
 
 #define PROGRAM PENSTOCK_SOURCE_DIR "/tests/support/h2_server.py"
 #define ARGUMENTS_MAX 24
+#define MARK "mark\n"
 
 static void take_line(struct h2_server *server, const char *line)
 {
     static const char *const words[] = {
-        "connection\n", "http_1\n", "plaintext\n", "handled ", "refused ", "ignored "};
+        "connection\n", "http_1\n", "plaintext\n", "handled ", "refused ", "ignored ", MARK};
     _Atomic unsigned *const counters[] = {&server->connections, &server->http_1, &server->plaintext,
-        &server->handled, &server->refused, &server->ignored};
+        &server->handled, &server->refused, &server->ignored, &server->marks};
     unsigned id;
     if (sscanf(line, "handled %u", &id) == 1 && id < H2_SERVER_IDS_MAX)
         server->handled_of[id]++;
@@ -77,7 +79,7 @@ void h2_server_start(struct h2_server *server, const char *const *options)
     int fds[2];
     cr_assert(pipe2(fds, O_CLOEXEC) == 0);
     server->pid = run((char *const *)arguments, fds[1]);
-    close(fds[1]);
+    server->mark_fd = fds[1];
     server->output = fdopen(fds[0], "r");
     cr_assert(
         fgets(line, sizeof line, server->output) && sscanf(line, "port %u", &server->port) == 1,
@@ -86,10 +88,18 @@ void h2_server_start(struct h2_server *server, const char *const *options)
     cr_assert(pthread_create(&server->thread, NULL, read_output, server) == 0);
 }
 
+void h2_server_settle(struct h2_server *server)
+{
+    unsigned marks = server->marks + 1;
+    cr_assert(write(server->mark_fd, MARK, strlen(MARK)) == (ssize_t)strlen(MARK));
+    WAIT_UNTIL(server->marks == marks);
+}
+
 void h2_server_stop(struct h2_server *server)
 {
     kill(server->pid, SIGKILL);
     waitpid(server->pid, NULL, 0);
+    close(server->mark_fd); /* the last writer: the thread ends */
     pthread_join(server->thread, NULL);
     fclose(server->output);
     unlink(server->certificate);

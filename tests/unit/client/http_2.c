@@ -482,6 +482,7 @@ Test(http_2, window_of_zero_ends_with_a_timeout)
         cr_expect_not(request->evidence.request_complete);
     }
     cr_expect_lt(cpu_seconds() - before, 0.3, "%f s of CPU", cpu_seconds() - before);
+    h2_server_settle(&server);
     cr_expect_eq(server.handled, 1);
     send_many(1, false);
     bench_run(&bench);
@@ -523,6 +524,7 @@ Test(http_2, connection_that_answers_nothing_is_not_used_again)
             bench_send(&bench, exchange, NAME, server.port);
         }
         bench_run(&bench);
+        h2_server_settle(&server);
         cr_expect_eq(server.connections, round, "%u", server.connections);
     }
     for (unsigned i = 0; i < count; i++)

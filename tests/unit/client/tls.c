@@ -413,6 +413,7 @@ Test(tls, slow_handshake_does_not_make_its_address_silent)
         exchange.request.once = true;
         bench_exchange(&bench, &exchange, NAME, h2.port);
         expect_success();
+        h2_server_settle(&h2);
         cr_expect_eq(h2.connections, i, "%u connections", h2.connections);
     }
     cr_expect_geq(
