@@ -53,6 +53,7 @@ struct http_connection *http_connection_new(
         .is_tls = is_tls,
         .write_since_mono_us = HTTP_NEVER};
     list_init(&connection->in_unflushed);
+    list_init(&connection->in_waiting);
     http_peer_read(socket, &connection->peer);
     list_add_tail(&server->connections, &connection->link);
     server->connections_open++;
@@ -74,6 +75,7 @@ void http_connection_close(struct http_connection *connection, bool is_cut)
         return;
     connection->stage = CONNECTION_CLOSING;
     list_remove(&connection->in_unflushed);
+    http2_read_end(connection);
     (void)http_room_hold_input(connection, 0, 0);
     if (connection->protocol)
         TAKE(connection->protocol)->end(connection);
@@ -183,6 +185,8 @@ void http_connections_sweep(struct http_server *server, int64_t now_mono_us)
         if (is_stuck) {
             http_note_cut(connection, REFUSAL_UNREAD, 0);
             http_connection_close(connection, true);
+        } else if (http_connection_waits(connection)) {
+            continue; /* for us: its deadlines move */
         } else if (now_mono_us >= connection->deadline_mono_us) {
             end_late(connection);
         } else if (server->draining) {
@@ -192,7 +196,8 @@ void http_connections_sweep(struct http_server *server, int64_t now_mono_us)
     server->drain_is_final |= is_final;
     list_for_each_safe (link, following, &server->timed) {
         struct http_exchange *exchange = CONTAINER_OF(link, struct http_exchange, in_timed);
-        if (now_mono_us >= exchange->deadline_mono_us)
+        if (now_mono_us >= exchange->deadline_mono_us &&
+            !http_connection_waits(exchange->connection))
             exchange->connection->protocol->exchange_late(exchange);
     }
 }

@@ -65,6 +65,7 @@ bool http_exchange_head_has_room(struct http_exchange *exchange)
     if (bytes <= taken || http_room_take(exchange, exchange->head_room, bytes - taken))
         return true;
     http_note_cut(exchange->connection, REFUSAL_NO_ROOM, 0);
+    http_connection_note_refused(exchange->connection);
     return false;
 }
 
@@ -198,6 +199,7 @@ static void send_answer(struct http_exchange *exchange, const struct http_reply 
     bool is_large = reply->body.len > LARGE_ANSWER_BYTES;
     if (is_large && !http_room_take(exchange, HTTP_ROOM_BODIES, reply->body.len)) {
         http_note_cut(exchange->connection, REFUSAL_NO_ROOM, no_room.status);
+        http_connection_note_refused(exchange->connection);
         reply = &no_room;
         is_large = false;
     }

@@ -289,37 +289,6 @@ void http2_flush(struct http_connection *connection)
         http_connection_close(connection, false);
 }
 
-/* Reading. */
-
-static void on_bytes(h2o_socket_t *socket, const char *error)
-{
-    struct http_connection *connection = socket->data;
-    struct http2 *http2 = connection->http2;
-    const uint8_t *bytes = (const uint8_t *)socket->input->bytes;
-    if (error) {
-        http_connection_close(connection, true);
-        return;
-    }
-    http2->now_mono_us = clock_mono_us();
-    http2_count_bytes(http2, bytes, socket->input->size);
-    ssize_t used = nghttp2_session_mem_recv(http2->session, bytes, socket->input->size);
-    http2_set_deadline(http2);
-    if (http2->awaits_body)
-        http_connection_acknowledge(connection);
-    http2->awaits_body = false;
-    h2o_buffer_consume(&socket->input, socket->input->size);
-    http_connection_free_input(connection);
-    bool is_paid = http2_pay_for_unseen(http2);
-    if (http2->cut)
-        http_note_cut(connection, REFUSAL_FLOOD, 0);
-    if (used < 0 || !is_paid)
-        http_connection_close(connection, true);
-    else if (http2->has_refused) /* libnghttp2 keeps refused streams until then */
-        http2_flush(connection);
-    else
-        http2_want_flush(connection);
-}
-
 /* client/unprocessed.c replaces this function of libnghttp2, for libcurl. This calls the one that
  * was replaced. */
 static void set_on_stream_close(void)
@@ -390,7 +359,8 @@ static void end(struct http_connection *connection)
 static bool is_idle(const struct http_connection *connection)
 {
     const struct http2 *http2 = connection->http2;
-    return list_is_empty(&http2->exchanges) && !http2->is_writing;
+    return list_is_empty(&http2->exchanges) && !http2->is_writing &&
+           !http_connection_waits(connection);
 }
 
 void http2_drain(struct http_connection *connection, bool is_final)
@@ -448,6 +418,5 @@ void http2_begin(struct http_connection *connection)
     }
     submit_settings(http2->session);
     http2_note_change(http2);
-    h2o_socket_read_start(connection->socket, on_bytes);
-    on_bytes(connection->socket, NULL);
+    http2_read_begin(connection);
 }

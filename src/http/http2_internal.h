@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by the files of HTTP/2: http2.c, http2_frames.c, http2_answer.c. */
+/* Shared by the files of HTTP/2: http2.c, http2_read.c, http2_frames.c, http2_answer.c. */
 #ifndef PENSTOCK_HTTP_HTTP2_INTERNAL_H
 #define PENSTOCK_HTTP_HTTP2_INTERNAL_H
 
@@ -70,6 +70,10 @@ bool http2_is_receiving(const struct http2 *http2);
 void http2_set_deadline(struct http2 *http2);
 /* The same, when a request has begun or ended: the time of being idle begins. */
 void http2_note_change(struct http2 *http2);
+
+/* http2_read.c */
+/* Reads what the client has sent, now and later. May free the connection. */
+void http2_read_begin(struct http_connection *connection);
 
 /* http2_answer.c */
 void http2_set_exchange_deadline(struct http_exchange *exchange, int64_t after_us);

@@ -67,7 +67,11 @@ struct http_server {
     struct list exchanges; /* of struct http_exchange: a handler has them */
     struct list timed;     /* of struct http_exchange: HTTP/2, with a deadline */
     struct list unflushed; /* of struct http_connection: HTTP/2, with frames to write */
-    struct list delayed;   /* of answers that admission.c sends later, the first one first */
+    struct list waiting;   /* of struct http_connection: see http2_read.c */
+    uint64_t ticks;
+    size_t waiting_bytes; /* of their input */
+    unsigned refused;     /* requests, since the last tick */
+    struct list delayed;  /* of answers that admission.c sends later, the first one first */
     unsigned delayed_count;
 
     size_t room_taken[HTTP_ROOMS];        /* bytes */
@@ -118,6 +122,7 @@ enum http_alpn { HTTP_ALPN_NONE, HTTP_ALPN_1, HTTP_ALPN_2 };
 struct http_connection {
     struct list link;
     struct list in_unflushed; /* in server->unflushed */
+    struct list in_waiting;   /* in server->waiting */
     struct http_server *server;
     h2o_socket_t *socket;
     struct http_peer peer;
@@ -133,6 +138,10 @@ struct http_connection {
     bool has_authenticated;      /* a caller with the right credentials has used it */
     unsigned caller_bucket;      /* of its last caller; see room.c */
     unsigned refused_in_a_row;   /* over the limit of its address, since then */
+    uint64_t refused_tick;       /* of server->ticks: the last one in which a request was refused */
+    unsigned refused_in_tick;    /* requests of this connection, in that one */
+    int64_t waits_since_mono_us; /* while it is in server->waiting */
+    size_t waits_with_bytes;     /* of input, in server->waiting_bytes */
     bool has_asked;              /* a whole head was received */
     int64_t deadline_mono_us;    /* of the phase that it is in; HTTP_NEVER: none */
     int64_t write_since_mono_us; /* HTTP/2: of the write that is in progress; HTTP_NEVER: none */
@@ -206,6 +215,7 @@ struct http_exchange {
     struct http_set_header *set_headers;
     int64_t deadline_mono_us; /* HTTP/2 */
     int64_t received_mono_us;
+    int64_t waited_us; /* HTTP/2: in which its connection was not read; see http2_read.c */
 
     const struct http_route *route; /* NULL: none matches */
     struct slice parts[HTTP_PATH_PARTS_MAX];
@@ -263,6 +273,12 @@ void http_connection_close(struct http_connection *connection, bool is_cut);
 /* Gives back the memory of an empty input. Idle connections are many. */
 void http_connection_free_input(struct http_connection *connection);
 
+/* It is not read: see http2_read.c. */
+static inline bool http_connection_waits(const struct http_connection *connection)
+{
+    return !list_is_empty(&connection->in_waiting);
+}
+
 /* Sends the acknowledgement that TCP delays. A client that writes head and body separately, and has
  * Nagle's algorithm, sends the body only then: 40 ms later. */
 void http_connection_acknowledge(const struct http_connection *connection);
@@ -303,6 +319,13 @@ void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer);
 void http1_begin(struct http_connection *connection);
 /* http2.c: takes one whose first bytes are the preface. May free it. */
 void http2_begin(struct http_connection *connection);
+/* http2_read.c */
+/* A request of this connection (NULL: it is gone) was refused. With HTTP/1 it counts as well. */
+void http_connection_note_refused(struct http_connection *connection);
+/* A tick has come: connections that wait go on, in their order. */
+void http2_read_tick(struct http_server *server);
+/* The connection is closed. */
+void http2_read_end(struct http_connection *connection);
 
 /* exchange.c */
 /* A part of this folder has the exchange now and answers it later, as a handler does. */

@@ -65,6 +65,7 @@ void http_answer_problem_with(struct http_exchange *exchange, enum err error, co
     if (extra)
         reply.headers[reply.headers_count++] = *extra;
     http_note_refusal(exchange, error);
+    http_connection_note_refused(exchange->connection);
 
     http_answer(exchange, &reply);
     buffer_done(&body);

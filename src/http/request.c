@@ -116,7 +116,8 @@ void http_exchange_admit(struct http_exchange *exchange)
 
 int64_t http_exchange_body_deadline(const struct http_exchange *exchange)
 {
-    return exchange->received_mono_us + exchange->server->options.limits.body_ms * US_PER_MS +
+    return exchange->received_mono_us + exchange->waited_us +
+           exchange->server->options.limits.body_ms * US_PER_MS +
            (int64_t)(exchange->body_len / HTTP_STEP_BYTES) * US_PER_SECOND;
 }
 

@@ -9,8 +9,8 @@
  *
  * Memory. Heads, bodies and answers of all connections share the room (http_options.room_bytes).
  * Without room, a new request is refused (REFUSED_STREAM, or the connection ends), and a body is
- * answered with 503. The rest of a connection is small: the socket's buffers in the kernel, and 13
- * KiB for HTTP/2, or 28 KiB with TLS.
+ * answered with 503. Input that waits is bounded too (http2_read.c). The rest of a connection is
+ * small: the socket's buffers in the kernel, and 13 KiB for HTTP/2, or 28 KiB with TLS.
  *
  * When a server is freed, h2o 2.2.5 does not return the descriptor of its epoll and a few recycled
  * blocks of the thread.
@@ -72,6 +72,7 @@ static void on_tick(h2o_timeout_entry_t *entry)
     struct http_server *server = CONTAINER_OF(entry, struct http_server, tick);
     h2o_timeout_link(server->loop, &server->hundred_ms_timeout, &server->tick);
     http_connections_sweep(server, clock_mono_us());
+    http2_read_tick(server);
     if (!server->options.on_tick || server->closing)
         return;
     http_server_go_online(server);
@@ -140,6 +141,8 @@ enum err http_server_new(const struct http_options *options, struct http_server 
     h2o_timeout_init(server->loop, &server->hundred_ms_timeout, 100);
     list_init(&server->connections);
     list_init(&server->unflushed);
+    list_init(&server->waiting);
+    server->ticks = 1; /* a connection that was never refused has 0 */
     http_accept_begin(server);
     server->tick = (h2o_timeout_entry_t){.cb = on_tick};
     server->flush = (h2o_timeout_entry_t){.cb = on_flush};

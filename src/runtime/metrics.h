@@ -111,6 +111,8 @@
         "")                                                                                        \
     X(METRIC_HTTP_SILENT_CLOSED, counter, "penstock_http_silent_connections_closed_total", "",     \
         "Idle connections closed to make room for new ones")                                       \
+    X(METRIC_HTTP_WAITS, counter, "penstock_http_input_waits_total", "",                           \
+        "Times that an HTTP/2 connection was not read, since masses of requests were refused")     \
     X(METRIC_ANSWERS_ORPHANED, counter, "penstock_answers_orphaned_total", "",                     \
         "Answers whose client had disconnected; the events are stored")                            \
     X(METRIC_BYTES_IN_FLIGHT, gauge, "penstock_bytes_in_flight", "",                               \

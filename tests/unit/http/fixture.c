@@ -134,6 +134,10 @@ static void handle_key(struct http_exchange *exchange, void *context)
 static void on_tick(void *context)
 {
     struct fixture *fixture = context;
+    unsigned refused = (unsigned)metrics_read(METRIC_REFUSED_NOT_FOUND);
+    if (refused - fixture->refused_before > fixture->refused_most)
+        fixture->refused_most = refused - fixture->refused_before;
+    fixture->refused_before = refused;
     atomic_fetch_add(&fixture->ticks, 1);
     if (!rcu_read_ongoing())
         atomic_store(&fixture->was_offline_in_handler, true);

@@ -41,10 +41,12 @@ struct fixture {
     /* owned by the server's thread while that runs */
     struct http_exchange *held[FIXTURE_BROKER_OWNED_MAX];
     unsigned held_count;
+    unsigned refused_before; /* requests that were not found, at the last tick */
     /* shared: atomic */
     _Atomic unsigned heads;    /* that reached admit_friend */
     _Atomic unsigned requests; /* that reached a handler */
     _Atomic unsigned held_seen, ticks;
+    _Atomic unsigned refused_most; /* the same, between two ticks */
     _Atomic unsigned answered_present, answered_gone;
     _Atomic bool was_offline_in_handler;
 };

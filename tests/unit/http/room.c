@@ -140,3 +140,107 @@ Test(room, refused_head_that_does_not_end_is_cut)
     cr_assert_not(h2_read_until(fd, H2_GOAWAY, 0, &frame), "the connection has ended");
     cr_assert_eq(metrics_read(METRIC_REFUSED_DEADLINE), 1);
 }
+
+/* Requests that are refused in masses (http2_read.c). */
+
+#define FLOODS 120
+#define FLOOD_REQUESTS 100 /* as many as a connection may have at once */
+#define FEW_REQUESTS 5
+
+static int flood_fds[FLOODS];
+static int few_fd, good_fd;
+
+static void begin_floods(size_t room_bytes)
+{
+    fixture =
+        (struct fixture){.room_bytes = room_bytes, .limits.body_ms = 900, .connections_max = 200};
+    fixture_start(&fixture);
+    for (unsigned i = 0; i < FLOODS; i++)
+        flood_fds[i] = h2_connect(&fixture);
+    few_fd = h2_connect(&fixture);
+    good_fd = h2_connect(&fixture);
+}
+
+static void end_floods(void)
+{
+    for (unsigned i = 0; i < FLOODS; i++)
+        close(flood_fds[i]);
+    close(few_fd);
+    close(good_fd);
+}
+
+/* On the server's thread, so that it reads them in one turn. */
+static void send_floods(struct fixture *unused)
+{
+    for (unsigned i = 0; i < FLOODS; i++) {
+        h2_send_request(flood_fds[i], 1, "POST", "/echo", true);
+        for (unsigned n = 1; n < FLOOD_REQUESTS; n++)
+            h2_send_request(flood_fds[i], 1 + 2 * n, "GET", "/nowhere", false);
+    }
+    for (unsigned n = 0; n < FEW_REQUESTS; n++) {
+        h2_send_request(few_fd, 1 + 2 * n, "GET", "/nowhere", false);
+        h2_send_request(good_fd, 1 + 2 * n, "GET", "/now", false);
+    }
+}
+
+/* Reads until so many streams are answered or refused, or the connection ends. Returns how many. */
+static unsigned read_answers(int fd, unsigned requests)
+{
+    struct h2_frame frame;
+    unsigned answers = 0;
+    while (answers < requests && h2_read_frame(fd, &frame))
+        answers += frame.type == H2_HEADERS || frame.type == H2_RST_STREAM;
+    return answers;
+}
+
+static unsigned count_created(void)
+{
+    struct h2_frame frame;
+    unsigned created = 0;
+    for (unsigned i = 0; i < FLOODS; i++)
+        h2_send_data(flood_fds[i], 1, "x", 1, true);
+    for (unsigned i = 0; i < FLOODS; i++) {
+        do
+            cr_assert(h2_read_frame(flood_fds[i], &frame));
+        while (frame.type != H2_HEADERS && frame.type != H2_RST_STREAM);
+        created += frame.type == H2_HEADERS && frame.status == 201;
+    }
+    return created;
+}
+
+/* 11,880 requests are refused, about 1000 in a tick. So some connections wait for longer than a
+ * body may take. The bodies come only then: those that have waited are not too late. */
+Test(room, connections_wait_whose_requests_are_refused_in_masses)
+{
+    begin_floods(0);
+    fixture_call(&fixture, send_floods);
+    cr_assert_eq(read_answers(good_fd, FEW_REQUESTS), FEW_REQUESTS);
+    cr_assert_eq(read_answers(few_fd, FEW_REQUESTS), FEW_REQUESTS);
+    for (unsigned i = 0; i < FLOODS; i++)
+        cr_assert_eq(read_answers(flood_fds[i], FLOOD_REQUESTS - 1), FLOOD_REQUESTS - 1);
+    unsigned ticks = fixture.ticks;
+    WAIT_UNTIL(fixture.ticks >= ticks + 2);
+    cr_assert_geq(count_created(), 8);
+    cr_assert_geq(metrics_read(METRIC_HTTP_WAITS), FLOODS / 2);
+    /* Between two ticks: what is left of one, and the whole of the next; and in each the rest of a
+     * piece, and the first requests of each connection. */
+    unsigned most = 2 * (1000 + FLOOD_REQUESTS + FLOODS);
+    cr_assert_leq(fixture.refused_most, most, "%u", fixture.refused_most);
+    cr_assert_eq(metrics_read(METRIC_REFUSED_FLOOD), 0);
+    end_floods();
+}
+
+/* 8 % of the room are 160 KB: enough for the input of 10 connections. */
+Test(room, connections_without_room_to_wait_are_cut)
+{
+    begin_floods(2 * 1024 * 1024);
+    fixture_call(&fixture, send_floods);
+    cr_assert_eq(read_answers(few_fd, FEW_REQUESTS), FEW_REQUESTS, "a few are no flood");
+    cr_assert_eq(read_answers(good_fd, FEW_REQUESTS), FEW_REQUESTS);
+    unsigned cut = 0;
+    for (unsigned i = 0; i < FLOODS; i++)
+        cut += read_answers(flood_fds[i], FLOOD_REQUESTS - 1) < FLOOD_REQUESTS - 1;
+    cr_assert(cut >= FLOODS / 3 && cut < FLOODS, "%u", cut);
+    cr_assert_eq(metrics_read(METRIC_REFUSED_FLOOD), cut);
+    end_floods();
+}
