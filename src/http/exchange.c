@@ -199,7 +199,6 @@ static void send_answer(struct http_exchange *exchange, const struct http_reply 
     bool is_large = reply->body.len > LARGE_ANSWER_BYTES;
     if (is_large && !http_room_take(exchange, HTTP_ROOM_BODIES, reply->body.len)) {
         http_note_cut(exchange->connection, REFUSAL_NO_ROOM, no_room.status);
-        http_connection_note_refused(exchange->connection);
         reply = &no_room;
         is_large = false;
     }

@@ -6,27 +6,34 @@
  * once on each of thousands of connections. To refuse them all takes the thread half a second, and
  * others would wait for it. So a thread that has refused REFUSED_PER_TICK requests in a tick lets
  * the connections wait whose requests it refuses: it does not read them, and their input stays
- * where it is. With the next tick they go on, the one first that waits longest. Others are read as
- * ever, and so are the connections of proxies, which speak for many.
+ * where it is. With each tick some of them go on for a while, the one first that waits longest.
  *
- * The input that waits is bounded. A connection for which there is no room is cut, if many of its
- * requests were refused in this tick.
+ * Not affected are connections with few refused requests in the tick, and those of proxies, which
+ * speak for many. Requests that are refused for lack of resources (5xx) do not count.
+ *
+ * The input that waits is bounded, for all and for one caller. A connection for which there is no
+ * room is cut, if too many of its requests were refused in this tick.
  */
 #include "http/http2_internal.h"
 
 #include "runtime/metrics.h"
 
+#include <limits.h>
+
 #define REFUSED_PER_TICK 1000 /* each takes about 5 us: a twentieth of the time */
-#define WAITING_PERCENT 8     /* of room_bytes; h2o's smallest input has 8 KiB */
-#define CUT_REFUSED 16        /* requests of one connection in a tick, without room to wait */
-/* The input that libnghttp2 gets at once, and the same when it must be seen soon whether a request
- * is refused: a usual head has 100 bytes, and a short one 20. */
-#define PIECE_BYTES 4096
+#define REFUSED_PER_TURN 16   /* requests of a connection that has waited, while others wait */
+#define FEW_REFUSED 4         /* requests of a connection in a tick; above twice the masses: 1 */
+#define CUT_FACTOR 4          /* it is cut with so many times as many, without room to wait */
+#define WAITING_PERCENT 8     /* of room_bytes */
+#define CALLER_PERCENT 46     /* of that */
+#define PIECE_BYTES 4096      /* that libnghttp2 gets at once */
+/* The same, when it must be seen soon whether a request is refused: a usual head has 100 bytes, and
+ * a short one 20. */
 #define SMALL_PIECE_BYTES 64
 
 void http_connection_note_refused(struct http_connection *connection)
 {
-    if (!connection)
+    if (!connection || connection->stage != CONNECTION_HTTP2 || connection->is_of_proxy)
         return;
     struct http_server *server = connection->server;
     server->refused++;
@@ -36,16 +43,33 @@ void http_connection_note_refused(struct http_connection *connection)
     connection->refused_in_tick++;
 }
 
-static bool refuses_masses(const struct http_server *server)
+/* Requests of this connection that were refused in this tick. */
+static unsigned count_refused(const struct http_connection *connection)
 {
-    return server->refused >= REFUSED_PER_TICK;
+    return connection->refused_tick == connection->server->ticks ? connection->refused_in_tick : 0;
+}
+
+/* With so many, it waits. */
+static unsigned count_allowed(const struct http_server *server)
+{
+    if (server->refused >= 2 * REFUSED_PER_TICK)
+        return 1;
+    if (server->refused >= REFUSED_PER_TICK)
+        return FEW_REFUSED;
+    return server->resumes ? REFUSED_PER_TURN : UINT_MAX;
 }
 
 static bool must_wait(const struct http_connection *connection)
 {
-    const struct http_server *server = connection->server;
-    return refuses_masses(server) && connection->refused_tick == server->ticks &&
-           !connection->is_of_proxy;
+    return count_refused(connection) >= count_allowed(connection->server);
+}
+
+static size_t piece_of(const struct http_connection *connection)
+{
+    if (connection->is_of_proxy || count_allowed(connection->server) == UINT_MAX)
+        return PIECE_BYTES;
+    size_t rest = connection->http2->walker.left; /* of a frame */
+    return rest < SMALL_PIECE_BYTES ? SMALL_PIECE_BYTES : rest < PIECE_BYTES ? rest : PIECE_BYTES;
 }
 
 /* Returns false if the connection was closed. */
@@ -66,29 +90,34 @@ static bool take(struct http_connection *connection, size_t len)
     return false;
 }
 
-static bool has_room_to_wait(const struct http_connection *connection)
+/* Returns false without room for its input. With TLS, h2o may have as much that is encrypted. */
+static bool begin_to_wait(struct http_connection *connection)
 {
-    const struct http_server *server = connection->server;
-    return server->waiting_bytes + connection->socket->input->capacity <=
-           server->options.room_bytes / 100 * WAITING_PERCENT;
-}
-
-static void begin_to_wait(struct http_connection *connection)
-{
-    h2o_socket_read_stop(connection->socket);
+    struct http_server *server = connection->server;
+    size_t *of_caller = &server->waiting_bytes_of_callers[connection->caller_bucket];
+    size_t limit = server->options.room_bytes / 100 * WAITING_PERCENT;
+    size_t bytes = connection->socket->input->capacity * (connection->is_tls ? 2 : 1);
+    if (server->waiting_bytes + bytes > limit || *of_caller + bytes > limit / 100 * CALLER_PERCENT)
+        return false;
+    server->waiting_bytes += bytes;
+    *of_caller += bytes;
+    connection->waits_with_bytes = bytes;
+    connection->waits_as_caller = connection->caller_bucket;
     connection->waits_since_mono_us = connection->http2->now_mono_us;
-    connection->waits_with_bytes = connection->socket->input->capacity;
-    connection->server->waiting_bytes += connection->waits_with_bytes;
-    list_add_tail(&connection->server->waiting, &connection->in_waiting);
+    list_add_tail(&server->waiting, &connection->in_waiting);
+    h2o_socket_read_stop(connection->socket);
     metrics_add(METRIC_HTTP_WAITS, 1);
+    return true;
 }
 
 void http2_read_end(struct http_connection *connection)
 {
+    struct http_server *server = connection->server;
     if (!http_connection_waits(connection))
         return;
     list_remove(&connection->in_waiting);
-    connection->server->waiting_bytes -= connection->waits_with_bytes;
+    server->waiting_bytes -= connection->waits_with_bytes;
+    server->waiting_bytes_of_callers[connection->waits_as_caller] -= connection->waits_with_bytes;
 }
 
 /* Returns false if the connection was closed. */
@@ -97,17 +126,15 @@ static bool take_input(struct http_connection *connection)
     h2o_socket_t *socket = connection->socket;
     for (size_t left = socket->input->size; left > 0; left = socket->input->size) {
         if (must_wait(connection)) {
-            if (has_room_to_wait(connection)) {
-                begin_to_wait(connection);
+            if (begin_to_wait(connection))
                 break;
-            }
-            if (connection->refused_in_tick >= CUT_REFUSED) {
+            if (count_refused(connection) / CUT_FACTOR >= count_allowed(connection->server)) {
                 http_note_cut(connection, REFUSAL_FLOOD, 0);
                 http_connection_close(connection, true);
                 return false;
             }
         }
-        size_t piece = refuses_masses(connection->server) ? SMALL_PIECE_BYTES : PIECE_BYTES;
+        size_t piece = piece_of(connection);
         if (!take(connection, left < piece ? left : piece))
             return false;
     }
@@ -166,11 +193,14 @@ void http2_read_tick(struct http_server *server)
 {
     server->ticks++;
     server->refused = 0;
-    while (!refuses_masses(server) && !list_is_empty(&server->waiting)) {
+    server->resumes = true;
+    while (server->refused < REFUSED_PER_TICK && !list_is_empty(&server->waiting)) {
         struct http_connection *connection =
             CONTAINER_OF(server->waiting.next, struct http_connection, in_waiting);
         http2_read_end(connection);
+        connection->refused_in_tick = 0; /* its next turn, so that it comes forward */
         move_deadlines(connection);
         http2_read_begin(connection);
     }
+    server->resumes = false;
 }

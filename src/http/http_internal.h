@@ -67,12 +67,15 @@ struct http_server {
     struct list exchanges; /* of struct http_exchange: a handler has them */
     struct list timed;     /* of struct http_exchange: HTTP/2, with a deadline */
     struct list unflushed; /* of struct http_connection: HTTP/2, with frames to write */
-    struct list waiting;   /* of struct http_connection: see http2_read.c */
-    uint64_t ticks;
-    size_t waiting_bytes; /* of their input */
-    unsigned refused;     /* requests, since the last tick */
-    struct list delayed;  /* of answers that admission.c sends later, the first one first */
+    struct list waiting;   /* of struct http_connection: http2_read.c */
+    struct list delayed;   /* of answers that admission.c sends later, the first one first */
     unsigned delayed_count;
+
+    /* Requests that are refused in masses: http2_read.c */
+    unsigned refused; /* since the last tick */
+    uint64_t ticks;
+    size_t waiting_bytes;                          /* of the input of `waiting` */
+    size_t waiting_bytes_of_callers[HTTP_CALLERS]; /* the same, by caller; see room.c */
 
     size_t room_taken[HTTP_ROOMS];        /* bytes */
     size_t room_of_callers[HTTP_CALLERS]; /* see room.c */
@@ -87,6 +90,7 @@ struct http_server {
 
     uint64_t turns;         /* see http_turn */
     bool online;            /* for RCU, in this turn */
+    bool resumes;           /* connections that have waited are read now */
     int64_t online_mono_us; /* the time of that */
     bool draining;
     int64_t drain_since_mono_us;
@@ -142,6 +146,7 @@ struct http_connection {
     unsigned refused_in_tick;    /* requests of this connection, in that one */
     int64_t waits_since_mono_us; /* while it is in server->waiting */
     size_t waits_with_bytes;     /* of input, in server->waiting_bytes */
+    unsigned waits_as_caller;    /* of waiting_bytes_of_callers */
     bool has_asked;              /* a whole head was received */
     int64_t deadline_mono_us;    /* of the phase that it is in; HTTP_NEVER: none */
     int64_t write_since_mono_us; /* HTTP/2: of the write that is in progress; HTTP_NEVER: none */
@@ -320,11 +325,11 @@ void http1_begin(struct http_connection *connection);
 /* http2.c: takes one whose first bytes are the preface. May free it. */
 void http2_begin(struct http_connection *connection);
 /* http2_read.c */
-/* A request of this connection (NULL: it is gone) was refused. With HTTP/1 it counts as well. */
+/* A request of this connection (NULL: it is gone) was refused. */
 void http_connection_note_refused(struct http_connection *connection);
 /* A tick has come: connections that wait go on, in their order. */
 void http2_read_tick(struct http_server *server);
-/* The connection is closed. */
+/* It does not wait any more. */
 void http2_read_end(struct http_connection *connection);
 
 /* exchange.c */

@@ -65,7 +65,8 @@ void http_answer_problem_with(struct http_exchange *exchange, enum err error, co
     if (extra)
         reply.headers[reply.headers_count++] = *extra;
     http_note_refusal(exchange, error);
-    http_connection_note_refused(exchange->connection);
+    if (err_http_status(error) < 500) /* otherwise it is not the client's fault */
+        http_connection_note_refused(exchange->connection);
 
     http_answer(exchange, &reply);
     buffer_done(&body);
