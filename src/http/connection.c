@@ -54,6 +54,7 @@ struct http_connection *http_connection_new(
         .write_since_mono_us = HTTP_NEVER};
     list_init(&connection->in_unflushed);
     list_init(&connection->in_waiting);
+    list_init(&connection->in_greeting);
     http_peer_read(socket, &connection->peer);
     list_add_tail(&server->connections, &connection->link);
     server->connections_open++;
@@ -75,6 +76,7 @@ void http_connection_close(struct http_connection *connection, bool is_cut)
         return;
     connection->stage = CONNECTION_CLOSING;
     list_remove(&connection->in_unflushed);
+    list_remove(&connection->in_greeting);
     http2_read_end(connection);
     (void)http_room_hold_input(connection, 0, 0);
     if (connection->protocol)
@@ -173,12 +175,6 @@ static void sweep_draining(struct http_connection *connection, bool is_final)
     }
 }
 
-/* The time for what the client is to send: it does not pass while the connection is not read. */
-static int64_t client_time(const struct http_connection *connection, int64_t now_mono_us)
-{
-    return http_connection_waits(connection) ? connection->waits_since_mono_us : now_mono_us;
-}
-
 void http_connections_sweep(struct http_server *server, int64_t now_mono_us)
 {
     int64_t write_us = server->options.limits.answer_ms * US_PER_MS;
@@ -191,7 +187,8 @@ void http_connections_sweep(struct http_server *server, int64_t now_mono_us)
         if (is_stuck) {
             http_note_cut(connection, REFUSAL_UNREAD, 0);
             http_connection_close(connection, true);
-        } else if (client_time(connection, now_mono_us) >= connection->deadline_mono_us) {
+        } else if (now_mono_us - http2_read_waits_us(connection, now_mono_us) >=
+                   connection->deadline_mono_us) {
             end_late(connection);
         } else if (server->draining) {
             sweep_draining(connection, is_final);
@@ -200,10 +197,8 @@ void http_connections_sweep(struct http_server *server, int64_t now_mono_us)
     server->drain_is_final |= is_final;
     list_for_each_safe (link, following, &server->timed) {
         struct http_exchange *exchange = CONTAINER_OF(link, struct http_exchange, in_timed);
-        bool is_received = exchange->state == EXCHANGE_RECEIVING;
-        int64_t time_us =
-            is_received ? client_time(exchange->connection, now_mono_us) : now_mono_us;
-        if (time_us >= exchange->deadline_mono_us)
+        if (now_mono_us - http2_read_waits_us_of(exchange, now_mono_us) >=
+            exchange->deadline_mono_us)
             exchange->connection->protocol->exchange_late(exchange);
     }
 }

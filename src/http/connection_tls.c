@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#define HANDSHAKES_PER_TURN 8
 #define KEY_UPDATES_MAX 16
 #define KEY_UPDATES_BYTES (1024 * 1024)
 
@@ -136,6 +137,46 @@ static void on_handshake(h2o_socket_t *socket, const char *error)
     connection->then(connection);
 }
 
+static void begin_handshake(struct http_connection *connection)
+{
+    connection->server->handshakes++;
+    h2o_socket_read_stop(connection->socket);
+    h2o_socket_ssl_handshake(connection->socket, connection->context, NULL, on_handshake);
+}
+
+static void on_greet(h2o_timeout_entry_t *entry)
+{
+    struct http_server *server = CONTAINER_OF(entry, struct http_server, greet);
+    while (!list_is_empty(&server->greeting) && server->handshakes < HANDSHAKES_PER_TURN) {
+        struct http_connection *connection =
+            CONTAINER_OF(server->greeting.next, struct http_connection, in_greeting);
+        list_remove(&connection->in_greeting);
+        begin_handshake(connection);
+    }
+    if (!list_is_empty(&server->greeting))
+        h2o_timeout_link(server->loop, &server->one_ms_timeout, &server->greet);
+}
+
+/* The first bytes are here. A handshake takes up to a millisecond, and many may begin at once. So a
+ * turn has a few of them, and the rest waits for the next turns. */
+static void on_greeting(h2o_socket_t *socket, const char *error)
+{
+    struct http_connection *connection = socket->data;
+    struct http_server *server = connection->server;
+    if (error) {
+        end_badly(connection, error);
+        return;
+    }
+    if (list_is_empty(&server->greeting) && server->handshakes < HANDSHAKES_PER_TURN) {
+        begin_handshake(connection);
+        return;
+    }
+    h2o_socket_read_stop(socket);
+    list_add_tail(&server->greeting, &connection->in_greeting);
+    if (!h2o_timeout_is_linked(&server->greet))
+        h2o_timeout_link(server->loop, &server->one_ms_timeout, &server->greet);
+}
+
 void http_connection_handshake(
     struct http_connection *connection, void (*then)(struct http_connection *connection))
 {
@@ -148,7 +189,9 @@ void http_connection_handshake(
     connection->context = http_tls_take_context(server->options.tls);
     connection->deadline_mono_us =
         clock_mono_us() + server->options.limits.handshake_ms * US_PER_MS;
-    h2o_socket_ssl_handshake(connection->socket, connection->context, NULL, on_handshake);
+    h2o_socket_read_start(connection->socket, on_greeting);
+    if (connection->socket->input->size > 0) /* behind a header of the PROXY protocol */
+        on_greeting(connection->socket, NULL);
 }
 
 /* The socket is closed, and its SSL is freed. */
@@ -161,6 +204,7 @@ void http_connection_end_tls(struct http_connection *connection)
 
 void http_server_use_tls(struct http_server *server)
 {
+    server->greet = (h2o_timeout_entry_t){.cb = on_greet};
     server->options.tls->on_begin = on_begin;
     server->options.tls->on_end = on_end;
     server->options.tls->on_key_update = on_key_update;

@@ -65,7 +65,8 @@ bool http_exchange_head_has_room(struct http_exchange *exchange)
     if (bytes <= taken || http_room_take(exchange, exchange->head_room, bytes - taken))
         return true;
     http_note_cut(exchange->connection, REFUSAL_NO_ROOM, 0);
-    http_connection_note_refused(exchange->connection);
+    if (http_room_exceeds_share(exchange, exchange->head_room, bytes - taken))
+        http_connection_note_refused(exchange->connection);
     return false;
 }
 

@@ -198,9 +198,10 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         struct http_exchange *exchange = http2_exchange_of(http2, frame->hd.stream_id);
         if (!exchange || exchange->is_complete)
             return 0;
-        if (exchange->body_told < HTTP2_WINDOW_BYTES)
+        if (exchange->body_told < HTTP2_WINDOW_BYTES) {
+            exchange->lingers = true;
             http2_set_exchange_deadline(exchange, LINGER_US);
-        else
+        } else
             nghttp2_submit_rst_stream(
                 session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
         return 0;

@@ -23,10 +23,12 @@
 #define REFUSED_PER_TICK 1000 /* each takes about 5 us: a twentieth of the time */
 #define REFUSED_PER_TURN 16   /* requests of a connection that has waited, while others wait */
 #define FEW_REFUSED 4         /* requests of a connection in a tick; above twice the masses: 1 */
-#define CUT_FACTOR 4          /* it is cut with so many times as many, without room to wait */
-#define WAITING_PERCENT 8     /* of room_bytes */
-#define CALLER_PERCENT 46     /* of that */
-#define PIECE_BYTES 4096      /* that libnghttp2 gets at once */
+#define CUT_FACTOR \
+    4                     /* it is cut with so many times as many, without room to wait: or with as
+                              * many, if its caller has all of its share */
+#define WAITING_PERCENT 8 /* of room_bytes */
+#define CALLER_PERCENT 46 /* of that */
+#define PIECE_BYTES 4096  /* that libnghttp2 gets at once */
 /* The same, when it must be seen soon whether a request is refused: a usual head has 100 bytes, and
  * a short one 20. */
 #define SMALL_PIECE_BYTES 64
@@ -90,17 +92,48 @@ static bool take(struct http_connection *connection, size_t len)
     return false;
 }
 
-/* Returns false without room for its input. With TLS, h2o may have as much that is encrypted. */
+/* A small rest of a large input takes less memory. */
+static void shrink_input(struct http_connection *connection)
+{
+    h2o_buffer_t **input = &connection->socket->input, *small;
+    if ((*input)->size > (*input)->capacity / 4)
+        return;
+    h2o_buffer_init(&small, &h2o_socket_buffer_prototype);
+    h2o_iovec_t place = h2o_buffer_reserve(&small, (*input)->size);
+    memcpy(place.base, (*input)->bytes, (*input)->size);
+    small->size = (*input)->size;
+    h2o_buffer_dispose(input);
+    *input = small;
+}
+
+static size_t bytes_to_wait(const struct http_connection *connection)
+{
+    size_t capacity = connection->socket->input->capacity;
+    return connection->is_tls ? 2 * capacity : capacity; /* h2o may have as much encrypted */
+}
+
+static size_t room_to_wait(const struct http_server *server)
+{
+    return server->options.room_bytes / 100 * WAITING_PERCENT;
+}
+
+static bool exceeds_share(const struct http_connection *connection)
+{
+    const struct http_server *server = connection->server;
+    return server->waiting_bytes_of_callers[connection->caller_bucket] + bytes_to_wait(connection) >
+           room_to_wait(server) / 100 * CALLER_PERCENT;
+}
+
+/* Returns false without room for its input. */
 static bool begin_to_wait(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
-    size_t *of_caller = &server->waiting_bytes_of_callers[connection->caller_bucket];
-    size_t limit = server->options.room_bytes / 100 * WAITING_PERCENT;
-    size_t bytes = connection->socket->input->capacity * (connection->is_tls ? 2 : 1);
-    if (server->waiting_bytes + bytes > limit || *of_caller + bytes > limit / 100 * CALLER_PERCENT)
+    shrink_input(connection);
+    size_t bytes = bytes_to_wait(connection);
+    if (server->waiting_bytes + bytes > room_to_wait(server) || exceeds_share(connection))
         return false;
     server->waiting_bytes += bytes;
-    *of_caller += bytes;
+    server->waiting_bytes_of_callers[connection->caller_bucket] += bytes;
     connection->waits_with_bytes = bytes;
     connection->waits_as_caller = connection->caller_bucket;
     connection->waits_since_mono_us = connection->http2->now_mono_us;
@@ -108,6 +141,14 @@ static bool begin_to_wait(struct http_connection *connection)
     h2o_socket_read_stop(connection->socket);
     metrics_add(METRIC_HTTP_WAITS, 1);
     return true;
+}
+
+/* There is no room for it to wait. A caller who has all of its share gets no more patience. */
+static bool must_be_cut(const struct http_connection *connection)
+{
+    bool is_own_fault = connection->caller_bucket && exceeds_share(connection);
+    return count_refused(connection) / (is_own_fault ? 1 : CUT_FACTOR) >=
+           count_allowed(connection->server);
 }
 
 void http2_read_end(struct http_connection *connection)
@@ -128,7 +169,7 @@ static bool take_input(struct http_connection *connection)
         if (must_wait(connection)) {
             if (begin_to_wait(connection))
                 break;
-            if (count_refused(connection) / CUT_FACTOR >= count_allowed(connection->server)) {
+            if (must_be_cut(connection)) {
                 http_note_cut(connection, REFUSAL_FLOOD, 0);
                 http_connection_close(connection, true);
                 return false;
@@ -173,16 +214,28 @@ void http2_read_begin(struct http_connection *connection)
     read_input(connection);
 }
 
-/* The client is not late for the time in which we did not read. */
+int64_t http2_read_waits_us(const struct http_connection *connection, int64_t now_mono_us)
+{
+    return http_connection_waits(connection) ? now_mono_us - connection->waits_since_mono_us : 0;
+}
+
+int64_t http2_read_waits_us_of(const struct http_exchange *exchange, int64_t now_mono_us)
+{
+    if (exchange->state != EXCHANGE_RECEIVING && !exchange->lingers)
+        return 0;
+    int64_t waits_us = http2_read_waits_us(exchange->connection, now_mono_us);
+    int64_t left_us = exchange->server->options.limits.body_ms * US_PER_MS - exchange->waited_us;
+    return waits_us < left_us ? waits_us : left_us;
+}
+
 static void move_deadlines(struct http_connection *connection)
 {
-    int64_t waited_us = clock_mono_us() - connection->waits_since_mono_us;
+    int64_t now_us = clock_mono_us();
     if (connection->deadline_mono_us != HTTP_NEVER)
-        connection->deadline_mono_us += waited_us;
+        connection->deadline_mono_us += http2_read_waits_us(connection, now_us);
     list_for_each (link, &connection->http2->exchanges) {
         struct http_exchange *exchange = CONTAINER_OF(link, struct http_exchange, in_connection);
-        if (exchange->state != EXCHANGE_RECEIVING)
-            continue;
+        int64_t waited_us = http2_read_waits_us_of(exchange, now_us);
         exchange->waited_us += waited_us;
         if (exchange->deadline_mono_us != HTTP_NEVER)
             exchange->deadline_mono_us += waited_us;
@@ -197,9 +250,9 @@ void http2_read_tick(struct http_server *server)
     while (server->refused < REFUSED_PER_TICK && !list_is_empty(&server->waiting)) {
         struct http_connection *connection =
             CONTAINER_OF(server->waiting.next, struct http_connection, in_waiting);
+        move_deadlines(connection);
         http2_read_end(connection);
         connection->refused_in_tick = 0; /* its next turn, so that it comes forward */
-        move_deadlines(connection);
         http2_read_begin(connection);
     }
     server->resumes = false;

@@ -52,7 +52,7 @@ struct http_server {
     size_t body_bytes_max;       /* of the largest route */
 
     h2o_evloop_t *loop;
-    h2o_timeout_t zero_timeout, hundred_ms_timeout;
+    h2o_timeout_t zero_timeout, one_ms_timeout, hundred_ms_timeout;
     h2o_socket_t *listener;       /* NULL without one, and once it drains */
     h2o_socket_t *tls_listener;   /* the same */
     h2o_socket_t *mailbox_socket; /* a dup of the mailbox's eventfd; NULL without a mailbox */
@@ -60,6 +60,7 @@ struct http_server {
     h2o_timeout_entry_t accept_pause; /* linked: full or out of descriptors, retries when due */
     h2o_timeout_entry_t tick;         /* linked: every 100 ms */
     h2o_timeout_entry_t flush;        /* linked: HTTP/2 connections have frames to write */
+    h2o_timeout_entry_t greet;        /* linked: connections are in `greeting` */
     h2o_timeout_entry_t end;          /* linked: the loop ends, and the last answers are written */
 
     struct list connections; /* of struct http_connection */
@@ -68,11 +69,13 @@ struct http_server {
     struct list timed;     /* of struct http_exchange: HTTP/2, with a deadline */
     struct list unflushed; /* of struct http_connection: HTTP/2, with frames to write */
     struct list waiting;   /* of struct http_connection: http2_read.c */
+    struct list greeting;  /* of struct http_connection: TLS, a handshake is to begin */
     struct list delayed;   /* of answers that admission.c sends later, the first one first */
     unsigned delayed_count;
 
     /* Requests that are refused in masses: http2_read.c */
-    unsigned refused; /* since the last tick */
+    unsigned refused;    /* since the last tick */
+    unsigned handshakes; /* begun in this turn */
     uint64_t ticks;
     size_t waiting_bytes;                          /* of the input of `waiting` */
     size_t waiting_bytes_of_callers[HTTP_CALLERS]; /* the same, by caller; see room.c */
@@ -127,6 +130,7 @@ struct http_connection {
     struct list link;
     struct list in_unflushed; /* in server->unflushed */
     struct list in_waiting;   /* in server->waiting */
+    struct list in_greeting;  /* in server->greeting */
     struct http_server *server;
     h2o_socket_t *socket;
     struct http_peer peer;
@@ -209,6 +213,7 @@ struct http_exchange {
     bool is_complete;  /* the body is complete */
     bool handler_runs; /* so it must not be freed */
     bool closes;       /* the connection ends with the answer */
+    bool lingers;      /* HTTP/2: answered, and the rest of the body may still arrive */
     bool is_judged;    /* its problem was counted against its address (admission.c) */
     /* The limit of its address that it is refused for; REFUSAL_OTHER: none. */
     enum refusal_reason over_limit;
@@ -329,6 +334,11 @@ void http2_begin(struct http_connection *connection);
 void http_connection_note_refused(struct http_connection *connection);
 /* A tick has come: connections that wait go on, in their order. */
 void http2_read_tick(struct http_server *server);
+/* Since when the connection waits; 0: it does not. The client is not late for this time. */
+int64_t http2_read_waits_us(const struct http_connection *connection, int64_t now_mono_us);
+/* The same for a request. In all, it is at most as long as a body may take. 0 as well while it is
+ * not the client's turn. */
+int64_t http2_read_waits_us_of(const struct http_exchange *exchange, int64_t now_mono_us);
 /* It does not wait any more. */
 void http2_read_end(struct http_connection *connection);
 
@@ -364,6 +374,10 @@ void http_exchanges_abandon(struct http_server *server);
 /* room.c */
 /* Takes room. Returns false and takes nothing if there is not enough. */
 bool http_room_take(struct http_exchange *exchange, enum http_room room, size_t bytes);
+/* Whether so many bytes more would be above the share of the connection or of the caller: then the
+ * lack of room is the caller's fault. */
+bool http_room_exceeds_share(
+    const struct http_exchange *exchange, enum http_room room, size_t bytes);
 void http_room_force(struct http_exchange *exchange, enum http_room room, size_t bytes);
 void http_room_give(struct http_exchange *exchange, enum http_room room, size_t bytes);
 void http_room_give_all(struct http_exchange *exchange);

@@ -41,28 +41,54 @@ static void add(struct http_exchange *exchange, enum http_room room, size_t byte
     }
 }
 
+static size_t limit_of(const struct http_server *server, enum http_room room)
+{
+    return server->options.room_bytes / 100 * shares[room].percent;
+}
+
+/* Whether a connection (NULL: it is gone) would have more than its share with so many more bytes. */
+static bool exceeds_share(const struct http_server *server,
+    const struct http_connection *connection, enum http_room room, size_t bytes)
+{
+    size_t taken = connection ? connection->room[room] : 0;
+    return taken > 0 &&
+           taken + bytes > limit_of(server, room) / 100 * shares[room].connection_percent;
+}
+
+/* The same for the caller of an exchange. */
+static bool exceeds_share_of_caller(
+    const struct http_exchange *exchange, enum http_room room, size_t bytes)
+{
+    const struct http_server *server = exchange->server;
+    return room == HTTP_ROOM_BODIES && exchange->caller_bucket &&
+           server->room_of_callers[exchange->caller_bucket] + bytes >
+               limit_of(server, room) / 100 * CALLER_PERCENT;
+}
+
 /* Whether a connection (NULL: it is gone) may have so many bytes more. */
 static bool has_room(const struct http_server *server, const struct http_connection *connection,
     enum http_room room, size_t bytes)
 {
-    size_t limit = server->options.room_bytes / 100 * shares[room].percent;
-    size_t of_connection = limit / 100 * shares[room].connection_percent;
+    size_t limit = limit_of(server, room);
     size_t taken = connection ? connection->room[room] : 0;
     size_t input = connection && connection->input_room == room ? connection->input_bytes : 0;
     if (room == HTTP_ROOM_HEADS && connection && taken - input + bytes <= HEAD_ALWAYS_BYTES)
         return true;
     return bytes <= limit && server->room_taken[room] <= limit - bytes &&
-           (taken == 0 || taken + bytes <= of_connection);
+           !exceeds_share(server, connection, room, bytes);
+}
+
+bool http_room_exceeds_share(
+    const struct http_exchange *exchange, enum http_room room, size_t bytes)
+{
+    return exceeds_share(exchange->server, exchange->connection, room, bytes) ||
+           exceeds_share_of_caller(exchange, room, bytes);
 }
 
 bool http_room_take(struct http_exchange *exchange, enum http_room room, size_t bytes)
 {
-    const struct http_server *server = exchange->server;
-    size_t bodies = server->options.room_bytes / 100 * shares[HTTP_ROOM_BODIES].percent;
-    if (!has_room(server, exchange->connection, room, bytes))
-        return false;
-    if (room == HTTP_ROOM_BODIES && exchange->caller_bucket &&
-        *room_of_caller(exchange) + bytes > bodies / 100 * CALLER_PERCENT)
+    if (!has_room(exchange->server, exchange->connection, room, bytes) ||
+        exceeds_share_of_caller(exchange, room, bytes))
         return false;
     add(exchange, room, bytes);
     return true;

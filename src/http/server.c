@@ -50,6 +50,7 @@ static void go_offline(struct http_server *server)
     if (server->online)
         rcu_go_offline();
     server->online = false;
+    server->handshakes = 0;
     server->turns++;
 }
 
@@ -138,10 +139,12 @@ enum err http_server_new(const struct http_options *options, struct http_server 
     list_init(&server->delayed);
     server->loop = h2o_evloop_create();
     h2o_timeout_init(server->loop, &server->zero_timeout, 0);
+    h2o_timeout_init(server->loop, &server->one_ms_timeout, 1);
     h2o_timeout_init(server->loop, &server->hundred_ms_timeout, 100);
     list_init(&server->connections);
     list_init(&server->unflushed);
     list_init(&server->waiting);
+    list_init(&server->greeting);
     server->ticks = 1; /* a connection that was never refused has 0 */
     http_accept_begin(server);
     server->tick = (h2o_timeout_entry_t){.cb = on_tick};
@@ -205,6 +208,7 @@ static void shut(struct http_server *server)
         h2o_socket_close(server->mailbox_socket);
     close_connections(server);
     h2o_timeout_unlink(&server->tick);
+    h2o_timeout_unlink(&server->greet);
     h2o_timeout_unlink(&server->flush);
     h2o_timeout_unlink(&server->end);
     go_offline(server);
@@ -225,6 +229,7 @@ void http_server_free(struct http_server *server)
         return;
     shut(server);
     h2o_timeout_dispose(server->loop, &server->zero_timeout);
+    h2o_timeout_dispose(server->loop, &server->one_ms_timeout);
     h2o_timeout_dispose(server->loop, &server->hundred_ms_timeout);
     h2o_evloop_destroy(server->loop);
     free(server);

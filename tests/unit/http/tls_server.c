@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <signal.h>
@@ -48,7 +49,7 @@ struct talk {
     int fd;
 };
 
-static struct talk talk_begin(int version)
+static struct talk talk_open(int version)
 {
     struct talk talk = {
         .context = SSL_CTX_new(TLS_client_method()), .fd = client_connect(&fixture)};
@@ -56,6 +57,12 @@ static struct talk talk_begin(int version)
     SSL_CTX_set_max_proto_version(talk.context, version);
     talk.ssl = SSL_new(talk.context);
     SSL_set_fd(talk.ssl, talk.fd);
+    return talk;
+}
+
+static struct talk talk_begin(int version)
+{
+    struct talk talk = talk_open(version);
     cr_assert_eq(SSL_connect(talk.ssl), 1);
     return talk;
 }
@@ -89,6 +96,36 @@ static void update_keys(struct talk *talk, unsigned times)
         if (SSL_key_update(talk->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1 ||
             SSL_do_handshake(talk->ssl) != 1)
             return;
+}
+
+#define MANY 60
+
+static struct talk many[MANY];
+
+/* On the server's thread, so that it reads them in one turn. */
+static void send_hellos(struct fixture *unused)
+{
+    for (unsigned i = 0; i < MANY; i++) {
+        fcntl(many[i].fd, F_SETFL, O_NONBLOCK);
+        cr_assert_eq(SSL_connect(many[i].ssl), -1);
+        fcntl(many[i].fd, F_SETFL, 0);
+    }
+}
+
+/* A turn has a few of them. Half of the clients leave before their turn. */
+Test(tls_server, handshakes_that_begin_at_once_are_all_made)
+{
+    for (unsigned i = 0; i < MANY; i++)
+        many[i] = talk_open(i % 4 < 2 ? TLS1_2_VERSION : TLS1_3_VERSION);
+    fixture_call(&fixture, send_hellos);
+    for (unsigned i = 1; i < MANY; i += 2)
+        talk_end(&many[i]);
+    for (unsigned i = 0; i < MANY; i += 2) {
+        cr_assert_eq(SSL_connect(many[i].ssl), 1, "%u", i);
+        cr_assert(is_served(&many[i]), "%u", i);
+        talk_end(&many[i]);
+    }
+    WAIT_UNTIL(fixture_is_idle(&fixture));
 }
 
 Test(tls_server, keys_may_be_updated_sometimes)
