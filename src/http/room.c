@@ -46,7 +46,7 @@ static size_t limit_of(const struct http_server *server, enum http_room room)
     return server->options.room_bytes / 100 * shares[room].percent;
 }
 
-/* Whether a connection (NULL: it is gone) would have more than its share with so many more bytes. */
+/* Whether a connection (NULL: it is gone) would exceed its share with so many bytes more. */
 static bool exceeds_share(const struct http_server *server,
     const struct http_connection *connection, enum http_room room, size_t bytes)
 {
