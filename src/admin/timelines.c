@@ -82,6 +82,20 @@ static void add_evidence(json_t *view, const struct attempt *attempt)
     json_object_set_new(view, "rule", text_or_null(attempt->rule));
 }
 
+/* Why it did not deliver; nothing if it did. */
+static void add_cause(json_t *view, const struct attempt *attempt)
+{
+    const struct attempt_said said = attempt_said_of(attempt);
+    enum attempt_cause cause = attempt_cause_of(&said);
+    char what[CAUSE_TEXT_BYTES];
+    if (cause == CAUSE_NONE)
+        return;
+    attempt_cause_describe(&said, what);
+    json_object_set_new(view, "cause", json_string(attempt_cause_code(cause)));
+    json_object_set_new(view, "what", ascii_text(slice_from_string(what)));
+    json_object_set_new(view, "remedy", json_string(attempt_cause_remedy(cause)));
+}
+
 static json_t *attempt_view(const struct attempt *attempt)
 {
     json_t *view = json_object();
@@ -92,6 +106,7 @@ static json_t *attempt_view(const struct attempt *attempt)
         attempt->end.http_status ? json_integer(attempt->end.http_status) : json_null());
     json_object_set_new(view, "error",
         attempt->end.error == OK ? json_null() : json_string(err_name(attempt->end.error)));
+    add_cause(view, attempt);
     add_evidence(view, attempt);
     if (attempt->excerpt_len)
         json_object_set_new(

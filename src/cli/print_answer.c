@@ -82,22 +82,22 @@ static void print_evidence(const json_t *attempt)
         print_line(attempt, "tried to connect to", "peer");
     }
     print_steps(attempt);
-    print_line(attempt, "TLS", "tls_problem");
-    print_line(attempt, "redirects to", "location");
-    print_line(attempt, "success rule", "rule");
 }
 
 static void print_attempt(const json_t *attempt)
 {
     const json_t *status = json_object_get(attempt, "status");
-    char result[64];
+    const char *what = json_string_value(json_object_get(attempt, "what"));
+    char number[16];
     if (json_is_integer(status))
-        snprintf(result, sizeof result, "%lld", (long long)json_integer_value(status));
+        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(status));
     else
-        snprintf(result, sizeof result, "%s", show_text(attempt, "error"));
-    printf("    %s  attempt %lld: %s in %.1f ms\n", show_text(attempt, "started_at"),
-        show_number(attempt, "number"), result,
-        json_number_value(json_object_get(attempt, "duration_ms")));
+        snprintf(number, sizeof number, "failed");
+    printf("    %s  attempt %lld: %s in %.1f ms%s%s\n", show_text(attempt, "started_at"),
+        show_number(attempt, "number"), number,
+        json_number_value(json_object_get(attempt, "duration_ms")), what ? ": " : "",
+        what ? what : "");
+    print_line(attempt, "what to do", "remedy");
     print_evidence(attempt);
     const char *answer = json_string_value(json_object_get(attempt, "answer"));
     if (answer)

@@ -4,6 +4,7 @@
 #define PENSTOCK_CLIENT_ADDRESS_SET_H
 
 #include "base/err.h"
+#include "model/attempt_cause.h"
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -29,7 +30,8 @@ static inline bool address_equal(const union address *a, const union address *b)
 }
 
 struct address_set {
-    enum err error; /* for example ERR_NAME_LOOKUP: then there are no addresses */
+    enum err error;           /* for example ERR_NAME_LOOKUP: then there are no addresses */
+    enum attempt_cause cause; /* of ERR_NAME_LOOKUP; otherwise CAUSE_NONE */
     /* Changes when an address is removed from the name. Connections made before are not used
      * then. */
     uint64_t route;

@@ -195,8 +195,10 @@ static enum err enter(struct client_transfer *transfer)
 
 static enum err start(struct client_transfer *transfer, const struct address_set *addresses)
 {
-    if (addresses->error != OK)
+    if (addresses->error != OK) {
+        transfer->request->evidence.cause = addresses->cause;
         return addresses->error;
+    }
     if (addresses->count > 1)
         transfer->address_us =
             resolver_address_us(transfer->client->resolver, transfer->target.host);

@@ -153,16 +153,41 @@ static enum err explain(struct client_transfer *transfer, CURLcode code)
     return transfer->address_refused ? ERR_ADDRESS_REFUSED : explain_not_begun(code);
 }
 
+static enum attempt_cause cause_of_connect(const struct client_transfer *transfer)
+{
+    long error = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &error);
+    switch (error) {
+    case ECONNREFUSED:
+        return CAUSE_CONNECT_REFUSED;
+    case ECONNRESET:
+    case ECONNABORTED:
+    case EPIPE:
+        return CAUSE_CONNECT_RESET;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+        return CAUSE_CONNECT_NO_ROUTE;
+    case ETIMEDOUT:
+        return CAUSE_CONNECT_TIMEOUT;
+    default:
+        return CAUSE_CONNECT_FAILED;
+    }
+}
+
 enum err explain_result(struct client_transfer *transfer, CURLcode code)
 {
     enum err error = explain(transfer, code);
     transfer->stream_failed = code == CURLE_HTTP2_STREAM;
     if (error == ERR_TLS) {
-        tls_explain(&transfer->tls, code, transfer->request->evidence.tls_problem);
+        transfer->request->evidence.cause =
+            tls_explain(&transfer->tls, code, transfer->request->evidence.tls_problem);
         /* Settings that cannot be used: TCP is connected, and the handshake was about to begin. */
         if (transfer->tls.begun_mono_us == 0)
             transfer->tls.begun_mono_us = clock_mono_us();
     }
+    if (error == ERR_CONNECT)
+        transfer->request->evidence.cause = cause_of_connect(transfer);
     bool is_whole = code == CURLE_OK || transfer->request->answer_cut;
     return transfer->answered && is_whole ? OK : error;
 }

@@ -209,12 +209,33 @@ static bool copy_address(const struct ares_addrinfo_node *node, union address *r
     return true;
 }
 
+static enum attempt_cause cause_of(int status)
+{
+    switch (status) {
+    case ARES_ENOTFOUND:
+    case ARES_EBADNAME:
+        return CAUSE_DNS_NO_NAME;
+    case ARES_ENODATA:
+    case ARES_SUCCESS:
+        return CAUSE_DNS_NO_ADDRESS;
+    case ARES_EFORMERR:
+    case ARES_ESERVFAIL:
+    case ARES_ENOTIMP:
+    case ARES_EREFUSED:
+    case ARES_EBADRESP:
+        return CAUSE_DNS_FAILED;
+    default:
+        return CAUSE_DNS_NO_ANSWER;
+    }
+}
+
 /* Reads c-ares's answer. Returns the seconds for which it may be kept. */
 static int read_answer(
     int status, const struct ares_addrinfo *result, struct address_set *ret_answer)
 {
-    *ret_answer =
-        (struct address_set){.error = status == ARES_ENOMEM ? ERR_NO_MEMORY : ERR_NAME_LOOKUP};
+    *ret_answer = (struct address_set){.error = ERR_NAME_LOOKUP, .cause = cause_of(status)};
+    if (status == ARES_ENOMEM)
+        *ret_answer = (struct address_set){.error = ERR_NO_MEMORY};
     if (status == ARES_ENOTFOUND || status == ARES_ENODATA)
         return TTL_SECONDS_NO_SUCH_NAME;
     if (status != ARES_SUCCESS || !result)
@@ -231,6 +252,7 @@ static int read_answer(
     if (ret_answer->count == 0)
         return TTL_SECONDS_NO_SUCH_NAME;
     ret_answer->error = OK;
+    ret_answer->cause = CAUSE_NONE;
     return ttl < TTL_SECONDS_MIN ? TTL_SECONDS_MIN : ttl;
 }
 
@@ -299,7 +321,7 @@ static void on_ares_answer(void *context, int status, int timeouts, struct ares_
         note_heard(resolver, status);
         if (answer.error == ERR_NAME_LOOKUP && status > ARES_EREFUSED && status != ARES_EBADRESP &&
             status != ARES_EBADNAME && is_silent_since(resolver, name->asked_mono_us))
-            answer.error = ERR_SHORTAGE;
+            answer = no_room;
         set_answer(name, &answer);
         name->expires_mono_us = clock_mono_us() + ttl * US_PER_SECOND;
         name->asking = false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/tls.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 
 #include <ctype.h>
@@ -239,7 +240,64 @@ bool tls_was_rejected(const struct tls_notes *notes)
            memmem(rest.data, rest.len, "unknown ca", strlen("unknown ca"));
 }
 
-void tls_explain(
+static enum attempt_cause cause_of_certificate(int verify_error)
+{
+    switch (verify_error) {
+    case NO_NAME:
+        return CAUSE_TLS_NO_NAME;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        return CAUSE_TLS_EXPIRED;
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return CAUSE_TLS_NOT_YET_VALID;
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+        return CAUSE_TLS_SELF_SIGNED;
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_UNTRUSTED:
+        return CAUSE_TLS_UNKNOWN_CA;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return CAUSE_TLS_WRONG_NAME;
+    default:
+        return CAUSE_TLS_CERTIFICATE;
+    }
+}
+
+/* By OpenSSL's words, since libcurl does not pass its number on. */
+static enum attempt_cause cause_of_words(struct slice words)
+{
+    static const struct {
+        const char *part;
+        enum attempt_cause cause;
+    } known[] = {
+        {"wrong version number", CAUSE_TLS_NOT_TLS},
+        {"http request", CAUSE_TLS_NOT_TLS},
+        {"packet length too long", CAUSE_TLS_NOT_TLS},
+        {"protocol version", CAUSE_TLS_VERSION},
+        {"unsupported protocol", CAUSE_TLS_VERSION},
+        {"version too low", CAUSE_TLS_VERSION},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(known); i++)
+        if (memmem(words.data, words.len, known[i].part, strlen(known[i].part)))
+            return known[i].cause;
+    return CAUSE_TLS_FAILED;
+}
+
+static enum attempt_cause cause_of(const struct tls_notes *notes, CURLcode code)
+{
+    if (notes->verify_error != 0)
+        return cause_of_certificate(notes->verify_error);
+    if (code == CURLE_PEER_FAILED_VERIFICATION && *notes->subject)
+        return CAUSE_TLS_WRONG_NAME;
+    if (code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CACERT_BADFILE)
+        return CAUSE_TLS_OUR_SETTINGS;
+    return tls_was_rejected(notes) ? CAUSE_TLS_OUR_CERTIFICATE
+                                   : cause_of_words(essence_of(notes->said));
+}
+
+enum attempt_cause tls_explain(
     const struct tls_notes *notes, CURLcode code, char ret_problem[EVIDENCE_TLS_PROBLEM_BYTES])
 {
     struct slice essence = essence_of(notes->said);
@@ -260,4 +318,5 @@ void tls_explain(
         snprintf(ret_problem, EVIDENCE_TLS_PROBLEM_BYTES, "CA certificates cannot be read");
     else
         copy_printable(ret_problem, EVIDENCE_TLS_PROBLEM_BYTES, essence.data, essence.len);
+    return cause_of(notes, code);
 }

@@ -44,8 +44,8 @@ bool tls_note_connected(CURL *easy, bool made, char ret_version[EVIDENCE_TLS_BYT
 
 /* Returns whether the peer rejected our certificate, or asks for one. */
 bool tls_was_rejected(const struct tls_notes *notes);
-/* Says what is wrong. `code` is libcurl's result. */
-void tls_explain(
+/* Says what is wrong, and returns the cause. `code` is libcurl's result. */
+enum attempt_cause tls_explain(
     const struct tls_notes *notes, CURLcode code, char ret_problem[EVIDENCE_TLS_PROBLEM_BYTES]);
 
 #endif

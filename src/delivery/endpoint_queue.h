@@ -56,6 +56,9 @@ struct endpoint_queue {
     struct probe_search probe;
     struct probe_doubt doubt;
 
+    int64_t dead_logged_mono_us; /* the last line about a dead delivery; 0: none */
+    unsigned dead_unlogged;      /* deliveries that died since then */
+
     /* Its pace: attempts that ended in this half second and in the one before it. */
     int64_t pace_interval;
     unsigned ended, ended_before;

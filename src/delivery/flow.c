@@ -310,10 +310,13 @@ static void on_opened(struct endpoint_queue *queue, const struct attempt_run *ru
     flow->is_logged = flow->logged_mono_us == 0 || now_of(queue) - flow->logged_mono_us >= LOG_US;
     if (!flow->is_logged)
         return;
-    log_warn("an endpoint fails: its events wait, and one at a time tests whether it is back "
-             "account=%.*s endpoint=%s error=%s status=%d times=%u",
-        SLICE_ARGS(run->job->delivery.event->parts.account), id, err_name(run->client.end.error),
-        run->client.end.http_status, flow->openings);
+    char what[CAUSE_TEXT_BYTES];
+    const struct attempt_said said = attempt_said_of(&run->record.attempt);
+    attempt_cause_describe(&said, what);
+    log_warn("an endpoint fails: its events wait, and one at a time tests whether it is back. %s "
+             "account=%.*s endpoint=%s cause=%s times=%u",
+        what, SLICE_ARGS(run->job->delivery.event->parts.account), id,
+        attempt_cause_code(run->record.attempt.evidence.cause), flow->openings);
     flow->logged_mono_us = now_of(queue);
     flow->openings = 0;
 }

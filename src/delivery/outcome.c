@@ -13,6 +13,7 @@
 #include "base/failpoint.h"
 #include "base/memory.h"
 #include "delivery/attempt.h"
+#include "delivery/end_log.h"
 #include "delivery/endpoint_queue.h"
 #include "delivery/flow.h"
 #include "delivery/job.h"
@@ -149,13 +150,16 @@ static void fill_attempt(struct attempt_run *run)
 
 /* Counts the end of a delivery that is not tried again. A forced replay that fails stays
  * delivered. */
-static void end_without_success(const struct job *job, enum metric metric)
+static void end_without_success(const struct attempt_run *run, enum metric metric)
 {
+    const struct job *job = run->job;
     metrics_add(job->delivery.was_delivered ? METRIC_ATTEMPTS_REPLAY_FAILED : metric, 1);
     if (job->delivery.was_delivered)
         log_warn("a forced replay failed: the delivery stays delivered, as it was before shard=%u "
                  "delivery=%lld",
             job->queue->shard->taker.shard, (long long)job->delivery.id);
+    else if (run->record.to == DELIVERY_DEAD)
+        end_log_dead(job, &run->record.attempt);
 }
 
 /*
@@ -251,7 +255,7 @@ static void record_as_failed(struct attempt_run *run)
     } else {
         run->record.failures = failure.step;
         run->record.to = DELIVERY_DEAD;
-        end_without_success(job, METRIC_ATTEMPTS_DEAD);
+        end_without_success(run, METRIC_ATTEMPTS_DEAD);
     }
 }
 
@@ -461,6 +465,8 @@ void outcome_of_attempt(struct attempt_run *run)
     fill_attempt(run);
     metrics_add(METRIC_SENDS_REPEATED, run->client.unprocessed_sends);
     enum verdict verdict = failpoint_verdict(run, judge(run));
+    const struct attempt_said said = attempt_said_of(&run->record.attempt);
+    run->record.attempt.evidence.cause = attempt_cause_of(&said);
     if (!verdict_is_ambiguous(&run->client.end))
         probe_doubt_note_certain_end(job);
     bool repeats = verdict == VERDICT_RETRY && was_lost_with_kept_connection(&run->client) &&
@@ -481,21 +487,18 @@ void outcome_of_attempt(struct attempt_run *run)
         break;
     case VERDICT_DEAD:
         run->record.to = DELIVERY_DEAD;
-        end_without_success(job, METRIC_ATTEMPTS_DEAD);
+        end_without_success(run, METRIC_ATTEMPTS_DEAD);
         break;
     case VERDICT_PARK_AMBIGUOUS:
         run->record.to = DELIVERY_PARKED;
         run->record.reason = PARK_AMBIGUOUS;
-        end_without_success(job, METRIC_ATTEMPTS_PARKED);
-        log_warn("a guarded delivery ended ambiguously%s delivery=%lld error=%s status=%d",
-            job->delivery.was_delivered ? "" : " and is parked until an operator resolves it",
-            (long long)job->delivery.id, err_name(run->client.end.error),
-            run->client.end.http_status);
+        end_without_success(run, METRIC_ATTEMPTS_PARKED);
+        end_log_in_doubt(job, &run->record.attempt);
         break;
     case VERDICT_DISABLE_ENDPOINT:
         run->record.to = DELIVERY_PARKED;
         run->record.reason = PARK_DISABLED;
-        end_without_success(job, METRIC_ATTEMPTS_PARKED);
+        end_without_success(run, METRIC_ATTEMPTS_PARKED);
         disable_endpoint(job->queue, &event->parts);
         break;
     }

@@ -19,6 +19,7 @@
  *   attempt.c          one HTTP request
  *   request_headers.c  its headers, and the signature
  *   outcome.c          judge the answer, record it
+ *   end_log.c          what the log says of deliveries that end without success
  *   unrouted.c         finds an endpoint for what is unrouted
  *   decision.c         moves one delivery as an operator or a status probe has decided
  *   operator_action.c  what operators do to one delivery

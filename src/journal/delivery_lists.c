@@ -98,6 +98,7 @@ static void choose_interrupted(
         .number = row->attempts + 1,
         .started_us = row->changed_us,
         .end = {.error = ERR_INTERRUPTED, .request_begun = true},
+        .evidence.cause = CAUSE_INTERRUPTED,
     };
     *move = (struct delivery_move){.to = DELIVERY_PARKED,
         .reason = PARK_AMBIGUOUS,

@@ -141,7 +141,8 @@ uint32_t attempt_row_checksum(int64_t delivery, const struct attempt *attempt)
         slice_of(attempt->excerpt, attempt->excerpt_len), slice_from_string(attempt->evidence.peer),
         slice_from_string(attempt->evidence.tls), slice_from_string(attempt->evidence.http),
         slice_from_string(attempt->evidence.tls_problem),
-        slice_from_string(attempt->evidence.location), slice_from_string(attempt->rule)};
+        slice_from_string(attempt->evidence.location), slice_from_string(attempt->rule),
+        slice_from_string(attempt_cause_code(attempt->evidence.cause))};
     return checksum_columns(numbers, ARRAY_LENGTH(numbers), texts, ARRAY_LENGTH(texts));
 }
 
@@ -199,7 +200,10 @@ bool attempt_row_take(const struct sql_use *use, int64_t *ret_delivery, struct a
     take_text(use, 19, evidence->tls_problem, sizeof evidence->tls_problem);
     take_text(use, 20, evidence->location, sizeof evidence->location);
     take_text(use, 21, ret_attempt->rule, sizeof ret_attempt->rule);
-    return attempt_row_checksum(*ret_delivery, ret_attempt) == sql_column_int(use, 22);
+    char cause[CAUSE_CODE_BYTES];
+    take_text(use, 22, cause, sizeof cause);
+    evidence->cause = attempt_cause_from_code(cause);
+    return attempt_row_checksum(*ret_delivery, ret_attempt) == sql_column_int(use, 23);
 }
 
 uint32_t action_row_checksum(const struct delivery_row *before, const struct delivery_row *after,

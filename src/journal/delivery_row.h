@@ -94,11 +94,11 @@ int64_t delivery_row_stored_reason(const struct delivery_row *row);
     "delivery, number, started_us, duration_us, http_status, error, request_begun, warm, " \
     "request_complete,"                                                                    \
     " request_bytes, answer_bytes, excerpt, dns_us, connect_us, tls_us, first_byte_us, "   \
-    "peer, tls, http, tls_problem, location, rule, crc"
+    "peer, tls, http, tls_problem, location, rule, cause, crc"
 /* The same of the attempt that is in the row of its delivery: it has no evidence. */
 #define DELIVERED_ATTEMPT_COLUMNS                                               \
     "id, attempts, started_us, duration_us, http_status, 'ok', 1, 0, 1, 0, 0, " \
-    "NULL, 0, 0, 0, 0, '', '', '', '', '', '', 0"
+    "NULL, 0, 0, 0, 0, '', '', '', '', '', '', 'none', 0"
 
 /* False when it is not what was written; it is filled all the same. */
 bool attempt_row_take(

@@ -34,7 +34,7 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
     [DELIVERIES_WRITE_BROKER_OWNED] =
         "UPDATE deliveries SET " SET_COLUMNS ", broker_owned = ?14, crc = ?16 WHERE id = ?1",
     [DELIVERIES_ADD_ATTEMPT] = "INSERT OR REPLACE INTO attempts(" ATTEMPT_COLUMNS
-                               ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                               ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [DELIVERIES_DROP_ATTEMPT] = "DELETE FROM attempts WHERE delivery = ? AND number = ?",
     [DELIVERIES_ADD_ACTIONS] = "INSERT INTO operator_actions(delivery, at_us, from_state, "
                                "to_state, generation, from_endpoint,"
@@ -253,6 +253,7 @@ static enum err add_attempt(
     sql_bind_string(&use, evidence->tls_problem);
     sql_bind_string(&use, evidence->location);
     sql_bind_string(&use, attempt->rule);
+    sql_bind_string(&use, attempt_cause_code(evidence->cause));
     sql_bind_int(&use, attempt_row_checksum(delivery, attempt));
     enum err result = sql_execute(&use);
     return result ? result : drop_attempt(rows, delivery, attempt->number);

@@ -72,6 +72,14 @@ struct attempt {
     char excerpt[ANSWER_EXCERPT_BYTES_MAX];
 };
 
+static inline struct attempt_said attempt_said_of(const struct attempt *attempt)
+{
+    return (struct attempt_said){.end = &attempt->end,
+        .evidence = &attempt->evidence,
+        .rule = attempt->rule,
+        .duration_us = attempt->duration_us};
+}
+
 #define ATTEMPTS_KEPT_FIRST 20 /* of a delivery, and */
 #define ATTEMPTS_KEPT_LAST 100
 #define JOURNAL_WAIT_US 10000   /* how long an outcome that may wait does so */

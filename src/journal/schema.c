@@ -60,7 +60,8 @@ static const char tables[] =
     " request_bytes INTEGER NOT NULL, answer_bytes INTEGER NOT NULL, excerpt BLOB NOT NULL,"
     " dns_us INTEGER NOT NULL, connect_us INTEGER NOT NULL, tls_us INTEGER NOT NULL,"
     " first_byte_us INTEGER NOT NULL, peer TEXT NOT NULL, tls TEXT NOT NULL, http TEXT NOT NULL,"
-    " tls_problem TEXT NOT NULL, location TEXT NOT NULL, rule TEXT NOT NULL, crc INTEGER NOT NULL,"
+    " tls_problem TEXT NOT NULL, location TEXT NOT NULL, rule TEXT NOT NULL, cause TEXT NOT NULL, "
+    "crc INTEGER NOT NULL,"
     " PRIMARY KEY(delivery, number)) WITHOUT ROWID;"
 
     "CREATE TABLE operator_actions(seq INTEGER PRIMARY KEY, delivery INTEGER NOT NULL, at_us "

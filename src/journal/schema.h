@@ -31,7 +31,7 @@
  * due as soon as it recovers.
  *
  * The file says what it is: application_id PNSJ and user_version. Migrations will lead forward
- * only, each in a transaction of its own. There is none yet: formats 1 to 6 were never released,
+ * only, each in a transaction of its own. There is none yet: formats 1 to 7 were never released,
  * and are refused. So is a file of another application or of another shard, and nothing in it is
  * touched.
  */
@@ -42,7 +42,7 @@
 #include "sqlite/database.h"
 
 #define SCHEMA_APPLICATION_ID 0x504e534a /* "PNSJ" */
-#define SCHEMA_VERSION 7
+#define SCHEMA_VERSION 8
 
 #define SCHEMA_DETAIL_BYTES SQL_REASON_BYTES
 

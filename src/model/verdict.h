@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "model/attempt_cause.h"
 #include "model/delivery_state.h"
 #include "model/success_rule.h"
 
@@ -45,6 +46,8 @@ struct attempt_end {
  * for a step that did not happen or did not end, and on a connection that had been used before.
  */
 struct attempt_evidence {
+    /* The exact cause if it is known (attempt_cause_of). CAUSE_NONE: see the end of the attempt. */
+    enum attempt_cause cause;
     bool warm;             /* the connection had been used before */
     bool request_complete; /* the kernel took the whole request */
     /* Headers and bodies: what the kernel took, and what was received. */

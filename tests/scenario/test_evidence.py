@@ -49,8 +49,8 @@ def check_times(attempt, **happened):
 def test_connection_that_is_refused(gateway, sink):
     sink.down()
     peer = f"127.0.0.1:{sink.port}"
-    attempt = check_last_attempt(Deployment(gateway, sink.url()), {**NOTHING_SENT, "error": "connect", "peer": peer, "tls": None},
-                                 [f"tried to connect to: {peer}\n"])
+    attempt = check_last_attempt(Deployment(gateway, sink.url()), {**NOTHING_SENT, "error": "connect", "cause": "connect-refused", "peer": peer, "tls": None},
+                                 [f": connection refused by {peer}\n", f"tried to connect to: {peer}\n"])
     check_times(attempt, dns=False, connect=False, tls=False, first_byte=False)
 
 
@@ -59,26 +59,27 @@ def test_answer_that_does_not_come(gateway, sink):
     peer = f"127.0.0.1:{sink.port}"
     attempt = check_last_attempt(
         Deployment(gateway, sink.url()),
-        {"status": None, "error": "answer-timeout", "peer": peer, "connection": "new", "request_complete": True, "answer_bytes": 0, "http": "1.1"},
+        {"status": None, "error": "answer-timeout", "cause": "answer-timeout", "peer": peer, "connection": "new", "request_complete": True, "answer_bytes": 0, "http": "1.1"},
         [f"over a new connection to {peer}, HTTP/1.1: ", "of the request were sent (all of it), 0 bytes of an answer were received\n"])
     check_times(attempt, connect=True, tls=False, first_byte=False)
 
 
-@pytest.mark.parametrize("name, problem", [("expired", "certificate has expired (CN=expired, "),
-                                           ("other", "certificate is for another name (CN=other)")])
-def test_certificate_that_is_wrong(gateway, certificates, name, problem):
+@pytest.mark.parametrize("name, cause, problem", [("expired", "tls-expired", "certificate has expired (CN=expired, "),
+                                                  ("other", "tls-wrong-name", "certificate is for another name (CN=other)")])
+def test_certificate_that_is_wrong(gateway, certificates, name, cause, problem):
     with contextlib.closing(Sink((*certificates.files(name), None))) as sink:
-        attempt = check_last_attempt(Deployment(gateway, sink.url()), {**NOTHING_SENT, "error": "tls", "peer": f"127.0.0.1:{sink.port}"},
-                                     [f"TLS: {problem}"])
+        attempt = check_last_attempt(Deployment(gateway, sink.url()),
+                                     {**NOTHING_SENT, "error": "tls", "cause": cause, "peer": f"127.0.0.1:{sink.port}"}, [f"TLS: {problem}"])
         assert attempt["tls_problem"].startswith(problem)
+        assert attempt["what"].startswith(f"TLS: {problem}") and attempt["remedy"].startswith("Ask the client")
         check_times(attempt, dns=False, connect=True, tls=False, first_byte=False)
         assert sink.count() == 0
 
 
 def test_redirect(gateway, sink):
     sink.behave(status=307, headers={"location": "https://elsewhere.test/in?a=b"})
-    attempt = check_last_attempt(Deployment(gateway, sink.url()), {"status": 307, "error": None, "location": "https://elsewhere.test/in?a=b"},
-                                 ["redirects to: https://elsewhere.test/in?a=b\n"])
+    attempt = check_last_attempt(Deployment(gateway, sink.url()), {"status": 307, "error": None, "cause": "http-redirect", "location": "https://elsewhere.test/in?a=b"},
+                                 ["redirected to https://elsewhere.test/in?a=b\n", "what to do: Ask the client for the new URL"])
     check_times(attempt, connect=True, first_byte=True)
 
 

@@ -260,7 +260,7 @@ def test_answer_that_breaks_the_rule_is_no_delivery_and_says_why(gateway, sink):
         attempt = first_attempt(deployment, event)
         assert (attempt["status"], attempt["rule"]) == (answer.get("status", 200), why), rule
         shown = gateway.tool("event", "show", event)
-        assert f"success rule: {why}\n" in shown.stdout, shown.stdout + shown.stderr
+        assert f"the answer is no success: {why}\n" in shown.stdout, shown.stdout + shown.stderr
 
 
 def test_payout_is_sent_again_if_the_rule_says_no_and_is_parked_if_nobody_knows(gateway, sink):

@@ -105,6 +105,7 @@ Test(client_names, request_fails_at_once_when_all_addresses_refuse)
     start("127.0.0.0/8", &ok_empty, 1);
     bench_exchange(&bench, &first, NAME, server.port);
     expect_end(&first, 0, ERR_CONNECT);
+    cr_expect_eq(first.request.evidence.cause, CAUSE_CONNECT_REFUSED);
     cr_expect_lt(first.request.duration_us, first.request.connect_timeout_us / 4);
     stop();
 }
@@ -115,6 +116,7 @@ Test(client_names, unknown_name_ends_with_name_lookup)
     start("127.0.0.0/8", &ok_empty, 1);
     bench_exchange(&bench, &first, NAME, server.port);
     expect_end(&first, 0, ERR_NAME_LOOKUP);
+    cr_expect_eq(first.request.evidence.cause, CAUSE_DNS_NO_NAME);
     cr_expect(!first.request.end.request_begun);
     unsigned queries = dns.queries;
     bench_exchange(&bench, &second, NAME, server.port);
@@ -169,6 +171,7 @@ Test(client_names, unanswered_name_is_distinguished_from_dead_name_servers)
     expect_end(&first, 0, ERR_NAME_LOOKUP);
     bench_exchange(&bench, &second, "http://nowhere.invalid", server.port);
     expect_end(&second, 0, ERR_NAME_LOOKUP);
+    cr_expect_eq(second.request.evidence.cause, CAUSE_DNS_NO_NAME);
     cr_expect_lt(second.request.duration_us, US_PER_SECOND, "names in .invalid are not asked for");
     stop();
 }

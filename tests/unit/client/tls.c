@@ -67,9 +67,34 @@ static void expect_success(void)
     cr_expect_str_eq(request->evidence.tls_problem, "");
 }
 
+/* The cause that belongs to a problem. */
+static enum attempt_cause cause_of(const char *problem)
+{
+    static const struct {
+        const char *part;
+        enum attempt_cause cause;
+    } causes[] = {{"unable to get local issuer", CAUSE_TLS_UNKNOWN_CA},
+        {"self-signed certificate", CAUSE_TLS_SELF_SIGNED}, {"has expired", CAUSE_TLS_EXPIRED},
+        {"not yet valid", CAUSE_TLS_NOT_YET_VALID}, {"for another name", CAUSE_TLS_WRONG_NAME},
+        {"no alternative name", CAUSE_TLS_NO_NAME}, {"wrong version number", CAUSE_TLS_NOT_TLS},
+        {"protocol", CAUSE_TLS_VERSION}, {"handshake failure", CAUSE_TLS_FAILED},
+        {"certificate required", CAUSE_TLS_OUR_CERTIFICATE},
+        {"unknown ca", CAUSE_TLS_OUR_CERTIFICATE},
+        {"CA certificates cannot be read", CAUSE_TLS_OUR_SETTINGS},
+        {"our certificate cannot be used", CAUSE_TLS_OUR_SETTINGS}};
+    for (size_t i = 0; i < ARRAY_LENGTH(causes); i++)
+        if (strstr(problem, causes[i].part))
+            return causes[i].cause;
+    cr_assert_fail("no cause for: %s", problem);
+    return CAUSE_OTHER;
+}
+
 static void expect_problem(const char *problem)
 {
     const struct client_request *request = &exchange.request;
+    cr_expect_str_eq(attempt_cause_code(request->evidence.cause),
+        attempt_cause_code(cause_of(problem)), "%s: %s", problem,
+        attempt_cause_code(request->evidence.cause));
     cr_expect_eq(request->end.error, ERR_TLS, "%s: %s", problem, err_name(request->end.error));
     cr_expect_not(request->end.request_begun);
     cr_expect(strstr(request->evidence.tls_problem, problem) != NULL, "\"%s\" is not in \"%s\"",
