@@ -13,7 +13,7 @@
  *   /api/v1/accounts, .../{a}/endpoints, .../{e}, .../secrets   accounts.c
  *   /api/v1/events/{id}, /api/v1/deliveries/{id}                timelines.c
  *   /api/v1/deliveries, /api/v1/conflicts, /api/v1/poison       lists.c
- *   /api/v1/deliveries/{id}/resolve, resend, discard, replay    operator_actions.c
+ *   /api/v1/deliveries/{id}/retry, discard, resolve             operator_actions.c
  *   /api/v1/audit                                               audit.c
  */
 #ifndef PENSTOCK_ADMIN_ADMIN_H

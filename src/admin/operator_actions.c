@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operator actions on one delivery: POST /api/v1/deliveries/{id}/resolve, resend, discard, replay.
- * Each names the state that the delivery is in (`expect`), and does nothing in another state. The
- * delivery keeps a record of the action with its note. The owner of the delivery runs the action,
- * and the answer follows its commit.
+ * Operator actions on one delivery: POST /api/v1/deliveries/{id}/retry, discard, resolve.
  *
- * Resend and replay may name another `endpoint` of the account, which gets the delivery from now
- * on. A delivery that could never be sent is refused, with the reason and the remedy.
+ *   retry     waiting, parked, dead -> pending, and with `force` also delivered. `endpoint` names
+ *             another endpoint of the account, which gets the delivery from now on. A delivery that
+ *             is in doubt needs `guarded` and a note, since the client may have done the work
+ *   discard   waiting, parked, dead -> discarded
+ *   resolve   parked -> delivered or discarded (`as`)
+ *
+ * With `expect` the action is done only in this state. The delivery keeps a record of the action
+ * with its note. The owner of the delivery runs the action, and the answer follows its commit. A
+ * delivery that could never be sent is refused, with the reason and the remedy.
  */
 #include "admin/admin_internal.h"
 
@@ -64,14 +68,23 @@ static void describe_refusal(
     case ACTION_ENDPOINT_HAS_IT:
         delivery_id_format(&action->event, action->ret_index, delivery);
         snprintf(ret_text, size,
-            "The endpoint %s already has a delivery of this event, %s: resend or replay that one, "
-            "and discard this one.",
+            "The endpoint %s already has a delivery of this event, %s: retry that one, and discard "
+            "this one.",
             endpoint, delivery);
         break;
     case ACTION_WAS_DELIVERED:
         snprintf(ret_text, size,
-            "A delivery that was delivered cannot change its endpoint: replay it without another "
+            "A delivery that was delivered cannot change its endpoint: retry it without another "
             "endpoint.");
+        break;
+    case ACTION_NEEDS_GUARDED:
+        snprintf(ret_text, size,
+            action->to == DELIVERY_PENDING
+                ? "The client may have the event already. Ask the client. If it does not have it, "
+                  "set guarded to true (--guarded), and say why in the note. If it has it, resolve "
+                  "or discard the delivery."
+                : "The delivery is in doubt: the client may have the event. Ask the client, and "
+                  "resolve the delivery; or discard it with expect set to parked.");
         break;
     case ACTION_NOT_REFUSED:
         snprintf(ret_text, size, "The delivery cannot be sent.");
@@ -79,23 +92,38 @@ static void describe_refusal(
     }
 }
 
+/* Writes that the delivery is in another state. */
+static void describe_state(
+    const struct journal_operator_action *action, char *ret_text, size_t size)
+{
+    const char *state = delivery_state_name(action->ret_state);
+    if (!action->from_any && action->ret_state != DELIVERY_SENDING)
+        snprintf(ret_text, size, "The state of the delivery is %s, not %s.", state,
+            delivery_state_name(action->from));
+    else if (action->ret_state == DELIVERY_DELIVERED && action->to == DELIVERY_PENDING)
+        snprintf(ret_text, size,
+            "The delivery is delivered. To send it again all the same, set force to true "
+            "(--force).");
+    else if (action->ret_state == DELIVERY_PENDING || action->ret_state == DELIVERY_SENDING)
+        snprintf(ret_text, size,
+            "The delivery is %s: it is sent without your help. Look at it again when the attempt "
+            "has ended.",
+            state);
+    else
+        snprintf(ret_text, size, "The delivery is %s: nothing can be done to it.", state);
+}
+
 static void answer_refusal(
     const struct journal_operator_action *action, struct http_exchange *exchange)
 {
     char detail[512];
     const char *text = "The action was not done. Try again later.";
-    bool is_replayed =
-        action->from == DELIVERY_DELIVERED && !delivery_state_is_final(action->ret_state);
     switch (action->ask.result) {
     case ERR_NOT_FOUND:
         text = "No journal has this delivery.";
         break;
     case ERR_MOVED_ON:
-        snprintf(detail, sizeof detail, "The state of the delivery is %s, not %s.%s",
-            delivery_state_name(action->ret_state), delivery_state_name(action->from),
-            is_replayed ? " If it was delivered before, a replay is in progress. Wait until it "
-                          "ends: GET /api/v1/deliveries/{id} shows the state."
-                        : "");
+        describe_state(action, detail, sizeof detail);
         text = detail;
         break;
     case ERR_INVALID:
@@ -144,20 +172,32 @@ static bool take_note(
 }
 
 /* Takes a state among `states` (bits); `rule` names them. */
-static bool take_state(struct http_exchange *exchange, const json_t *body, const char *name,
-    unsigned states, const char *rule, enum delivery_state *ret_state)
+static enum admin_member take_state(struct http_exchange *exchange, const json_t *body,
+    const char *name, bool required, unsigned states, const char *rule,
+    enum delivery_state *ret_state)
 {
     char text[16];
     enum delivery_state state;
-    enum admin_member taken = admin_take_text(exchange, body, name, true, text, sizeof text);
-    if (taken == ADMIN_MEMBER_ANSWERED)
-        return false;
+    enum admin_member taken = admin_take_text(exchange, body, name, required, text, sizeof text);
+    if (taken != ADMIN_MEMBER_TAKEN)
+        return taken;
     if (!delivery_state_from_name(text, &state) || !(states & 1u << state)) {
         admin_refuse_member(exchange, name, rule);
-        return false;
+        return ADMIN_MEMBER_ANSWERED;
     }
     *ret_state = state;
-    return true;
+    return taken;
+}
+
+/* The state in which the action is done; without the member `expect`, any of them. */
+static bool take_expect(struct http_exchange *exchange, const json_t *body, unsigned states,
+    const char *rule, struct journal_operator_action *action)
+{
+    enum admin_member taken =
+        take_state(exchange, body, "expect", false, states, rule, &action->from);
+    if (taken == ADMIN_MEMBER_ABSENT)
+        action->from_any = states;
+    return taken != ADMIN_MEMBER_ANSWERED;
 }
 
 /* Takes the id of the endpoint that is to get the delivery. */
@@ -175,6 +215,7 @@ static bool take_endpoint(
     return false;
 }
 
+#define WAITING (1u << DELIVERY_WAITING)
 #define PARKED (1u << DELIVERY_PARKED)
 #define DEAD (1u << DELIVERY_DEAD)
 #define DELIVERED (1u << DELIVERY_DELIVERED)
@@ -183,43 +224,37 @@ static bool take_endpoint(
 static bool take_resolve(
     struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
-    return take_state(exchange, body, "as", DELIVERED | DISCARDED, "must be delivered or discarded",
-               &action->to) &&
-           take_state(exchange, body, "expect", PARKED, "must be parked", &action->from);
-}
-
-static bool take_resend(
-    struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
-{
-    action->to = DELIVERY_PENDING;
-    return take_state(exchange, body, "expect", PARKED,
-               "must be parked. To send a dead delivery again, use replay", &action->from) &&
-           take_endpoint(exchange, body, action);
+    action->from = DELIVERY_PARKED;
+    return take_state(exchange, body, "as", true, DELIVERED | DISCARDED,
+               "must be delivered or discarded", &action->to) == ADMIN_MEMBER_TAKEN &&
+           take_state(exchange, body, "expect", false, PARKED, "must be parked", &action->from) !=
+               ADMIN_MEMBER_ANSWERED;
 }
 
 static bool take_discard(
     struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
     action->to = DELIVERY_DISCARDED;
-    return take_state(
-        exchange, body, "expect", PARKED | DEAD, "must be parked or dead", &action->from);
+    return take_expect(
+        exchange, body, WAITING | PARKED | DEAD, "must be waiting, parked or dead", action);
 }
 
-static bool take_replay(
+static bool take_retry(
     struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
     bool force = false;
     action->to = DELIVERY_PENDING;
-    if (!take_state(exchange, body, "expect", DEAD | DELIVERED,
-            "must be dead, or delivered if force is true. To send a parked delivery again, use "
-            "resend",
-            &action->from) ||
-        admin_take_flag(exchange, body, "force", &force) == ADMIN_MEMBER_ANSWERED ||
-        !take_endpoint(exchange, body, action))
+    if (admin_take_flag(exchange, body, "force", &force) == ADMIN_MEMBER_ANSWERED ||
+        admin_take_flag(exchange, body, "guarded", &action->allows_doubt) ==
+            ADMIN_MEMBER_ANSWERED ||
+        !take_expect(exchange, body, WAITING | PARKED | DEAD | (force ? DELIVERED : 0),
+            "must be waiting, parked or dead, or delivered if force is true", action) ||
+        !take_endpoint(exchange, body, action) || !take_note(exchange, body, action))
         return false;
-    if (action->from == DELIVERY_DELIVERED && !force) {
-        admin_refuse_member(exchange, "force",
-            "must be true for a delivered delivery, since the client gets it again");
+    if (action->allows_doubt && !*action->note) {
+        admin_refuse_member(exchange, "note",
+            "must say why a delivery in doubt is sent again: for example, who has asked the "
+            "client");
         return false;
     }
     return true;
@@ -254,20 +289,14 @@ void admin_resolve_delivery(struct http_exchange *exchange, void *context)
     do_action(exchange, context, known, take_resolve);
 }
 
-void admin_resend_delivery(struct http_exchange *exchange, void *context)
-{
-    static const char *const known[] = {"expect", "endpoint", "note", NULL};
-    do_action(exchange, context, known, take_resend);
-}
-
 void admin_discard_delivery(struct http_exchange *exchange, void *context)
 {
     static const char *const known[] = {"expect", "note", NULL};
     do_action(exchange, context, known, take_discard);
 }
 
-void admin_replay_delivery(struct http_exchange *exchange, void *context)
+void admin_retry_delivery(struct http_exchange *exchange, void *context)
 {
-    static const char *const known[] = {"expect", "force", "endpoint", "note", NULL};
-    do_action(exchange, context, known, take_replay);
+    static const char *const known[] = {"expect", "endpoint", "force", "guarded", "note", NULL};
+    do_action(exchange, context, known, take_retry);
 }

@@ -65,6 +65,8 @@ const struct flag flag_rows[FLAGS] = {
     [FLAG_NOTE] = {"--note", NULL, FLAG_KIND_TEXT, "TEXT", "note", "your reason; it is stored"},
     [FLAG_FORCE] = {"--force", NULL, FLAG_KIND_SWITCH, NULL, "force",
         "send a delivered delivery again: the client receives it once more"},
+    [FLAG_GUARDED] = {"--guarded", NULL, FLAG_KIND_SWITCH, NULL, "guarded",
+        "send a delivery that is in doubt: the client may receive it twice. Needs --note"},
     [FLAG_TAKE_OVER] = {"--take-over", NULL, FLAG_KIND_SWITCH, NULL, NULL,
         "take over delivery from a gateway that will never start again. Payouts that it may have "
         "sent are parked"},

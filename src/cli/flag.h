@@ -37,6 +37,7 @@ enum command_flag {
     FLAG_EXPECT,
     FLAG_NOTE,
     FLAG_FORCE,
+    FLAG_GUARDED,
     FLAG_TAKE_OVER,
     FLAG_TO_ENDPOINT,
     FLAG_ENDPOINT_ENABLED,

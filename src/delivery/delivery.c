@@ -274,6 +274,7 @@ enum err delivery_shard_new(
     fair_queue_init(&shard->fair);
     list_init(&shard->short_of_slots);
     list_init(&shard->touched);
+    list_init(&shard->deciding);
     list_init(&shard->unrecorded);
     backlog_init(shard);
     rule_changes_init(shard);

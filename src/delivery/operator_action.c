@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operator actions on one delivery: resolve, discard, resend, replay. They are sent to the shard
+/* Operator actions on one delivery: resolve, retry, discard. They are sent to the shard
  * that owns the delivery, so that memory and disk agree. */
 #include "delivery/delivery.h"
 

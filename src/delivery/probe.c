@@ -40,16 +40,16 @@ static void look_again_after(struct endpoint_queue *queue, int64_t delay_us)
     timer_arm(&queue->shard->loop, &queue->flow.probe_timer, delay_us);
 }
 
-/* Makes a job of a candidate, or finds it. NULL: it is on its way. Takes over the reference to its
- * event. */
+/* Makes a job of a candidate, or finds it. NULL: it is on its way, or is being decided. Takes over
+ * the reference to its event. */
 static struct job *job_of(struct endpoint_queue *queue, const struct delivery *candidate)
 {
     struct job *job = job_find(queue->shard, candidate->id);
-    if (!job)
+    if (!job && !shard_decides(queue->shard, candidate->id))
         return job_new(
             queue, candidate, candidate->state == DELIVERY_WAITING ? QUEUE_RETRY : QUEUE_UNSENT);
     event_unref(candidate->event);
-    return job->place == JOB_QUEUED ? job : NULL;
+    return job && job->place == JOB_QUEUED ? job : NULL;
 }
 
 /* Sent since the endpoint began to fail: another one is better, as this one may be the reason. */

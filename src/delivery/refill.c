@@ -164,6 +164,13 @@ void refill_expect_waiting(struct endpoint_queue *queue, const struct journal_re
     refill_queue(queue);
 }
 
+void refill_expect_again(struct endpoint_queue *queue, int64_t delivery)
+{
+    refill_expect_due(queue, INT64_MIN);
+    leave(&queue->refill.recovered, delivery);
+    refill_queue(queue);
+}
+
 static void leave_job(const struct job *job)
 {
     struct endpoint_queue *queue = job->queue;
@@ -237,7 +244,7 @@ static void take_loaded(struct endpoint_queue *queue, const struct journal_load 
 {
     for (unsigned i = 0; i < load->ret_count; i++) {
         const struct delivery *delivery = &load->ret_deliveries[i];
-        if (job_find(queue->shard, delivery->id))
+        if (job_find(queue->shard, delivery->id) || shard_decides(queue->shard, delivery->id))
             event_unref(delivery->event);
         else
             job_new(queue, delivery, lane_of(queue->refill.part));
@@ -466,16 +473,20 @@ void refill_take_handover(struct endpoint_queue *queue, const struct delivery *d
     refill_queue(queue);
 }
 
+void refill_unload_job(struct job *job)
+{
+    leave_job(job);
+    job_free(job);
+}
+
 void refill_unload(struct endpoint_queue *queue)
 {
     for (unsigned lane = 0; lane < QUEUE_LANES; lane++)
         for (unsigned i = 0; i < EVENT_CLASSES; i++)
             list_for_each_safe (node, next, &queue->lanes[lane][i]) {
                 struct job *job = CONTAINER_OF(node, struct job, in_lane);
-                if (job->sourced.event)
-                    continue; /* only the broker has it */
-                leave_job(job);
-                job_free(job);
+                if (!job->sourced.event) /* otherwise only the broker has it */
+                    refill_unload_job(job);
             }
     shard_touch(queue);
 }

@@ -7,6 +7,7 @@
 #include "runtime/timer.h"
 
 struct endpoint_queue;
+struct job;
 
 /* Deliveries of a queue that are in the journal but not in memory, in order of their numbers. */
 struct refill_cursor {
@@ -64,6 +65,10 @@ void refill_recover(struct endpoint_queue *queue);
 /* Makes a job of the delivery, or leaves it in the journal. Takes over the reference to its
  * event. */
 void refill_take_handover(struct endpoint_queue *queue, const struct delivery *delivery);
+/* A waiting delivery may be due, and was not loaded when it was. */
+void refill_expect_again(struct endpoint_queue *queue, int64_t delivery);
+/* Forgets a queued job whose delivery is in the journal as well. */
+void refill_unload_job(struct job *job);
 /* Forgets what waits in memory and is in the journal as well. It is loaded again later. */
 void refill_unload(struct endpoint_queue *queue);
 

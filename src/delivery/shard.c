@@ -8,6 +8,14 @@
 
 #define REFUSED_SAID_EVERY_US (60 * US_PER_SECOND)
 
+bool shard_decides(const struct delivery_shard *shard, int64_t delivery)
+{
+    list_for_each (link, &shard->deciding)
+        if (CONTAINER_OF(link, struct journal_operator_action, in_deciding)->deciding == delivery)
+            return true;
+    return false;
+}
+
 int64_t shard_wall_us(const struct delivery_shard *shard)
 {
     return clock_mono_us() + shard->wall_offset_us;

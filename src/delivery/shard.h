@@ -59,7 +59,8 @@ struct delivery_shard {
     struct fair_queue fair; /* the queues that have something to send and may send it */
     /* Of struct endpoint_queue: they would be ready, but other endpoints need the free slots. */
     struct list short_of_slots;
-    struct list touched; /* of struct endpoint_queue: something has changed in this turn */
+    struct list touched;  /* of struct endpoint_queue: something has changed in this turn */
+    struct list deciding; /* of struct journal_operator_action: see decision.c */
     struct rule_changes rule_changes;
     unsigned status_walks;         /* of all queues, see status_probe.c */
     struct list unrecorded;        /* of struct job: RECORDING, and the disk refused the outcome */
@@ -78,6 +79,9 @@ struct delivery_shard {
     uint64_t random_state;
 };
 
+/* Returns whether the journal has a decision about this waiting delivery (decision.c): it must not
+ * get a job. */
+bool shard_decides(const struct delivery_shard *shard, int64_t delivery);
 /* Something of the queue has changed: at the end of the turn it loads and sends what it may. */
 void shard_touch(struct endpoint_queue *queue);
 /* Returns whether the shard may send anything now: it has a free slot, and the journal takes

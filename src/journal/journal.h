@@ -23,6 +23,7 @@
 #define PENSTOCK_JOURNAL_JOURNAL_H
 
 #include "base/limits.h"
+#include "base/list.h"
 #include "journal/disk_board.h"
 #include "model/dedupe_key.h"
 #include "model/delivery_state.h"
@@ -287,14 +288,16 @@ struct journal_record {
 
 /*
  * An operator moves delivery number `index` of an event, which is expected to be in `from`: one of
- * the ways of delivery_state_may_move_by_operator. The request is sent to the owner of the delivery
+ * the ways of delivery_state_may_move_by_operator. With `from_any` (bits) it may be in any of these
+ * states, and the look sets `from`. The request is sent to the owner of the delivery
  * first (delivery_shard_operator_action). The owner submits it here and answers the operator. The
  * owner also submits it when a client has answered a status probe. A way to pending begins a new
  * round in the lane of replays. The action, its reason and its actor are kept.
  *
- * Before a way to pending, the owner asks with `looks`: nothing is changed, and the answer says
- * whether the delivery could be sent and whose event it is. So the owner can refuse what could
- * never be delivered. The action itself then holds only for `expected_endpoint`.
+ * Before a way to pending or out of waiting, the owner asks with `looks`: nothing is changed, and
+ * the answer says where the delivery is, whether it could be sent, and whose event it is. So the
+ * owner can refuse what could never be delivered, and can take the delivery out of its memory. The
+ * action itself then holds only for `expected_endpoint`.
  *
  * With `endpoint` a delivery that was not delivered is sent to another endpoint of its account from
  * now on, and the totals follow it.
@@ -310,7 +313,9 @@ enum operator_action_refusal {
     ACTION_ENDPOINT_DISABLED, /* or takes nothing */
     ACTION_ENDPOINT_FOREIGN,  /* or is of another account */
     ACTION_ENDPOINT_HAS_IT,   /* or has a delivery of the event already, number ret_index */
-    ACTION_WAS_DELIVERED      /* what an endpoint has had stays that endpoint's */
+    ACTION_WAS_DELIVERED,     /* what an endpoint has had stays that endpoint's */
+    /* The client may have done the work, or the event may be a duplicate; see allows_doubt. */
+    ACTION_NEEDS_GUARDED
 };
 
 /* Who moved the delivery; the numbers are stored in the file. */
@@ -322,9 +327,13 @@ struct journal_operator_action {
     struct event_id event;
     unsigned index;
     enum delivery_state from, to;
+    unsigned from_any; /* 0: `from` is given */
     enum action_actor actor;
     uint64_t endpoint; /* of a way to pending: where to; 0: to its own */
+    bool allows_doubt; /* it is sent although it is in doubt; for operators */
     bool looks;
+    struct list in_deciding;    /* the owner's, as the next one */
+    int64_t deciding;           /* the delivery, while it is kept out of memory */
     uint64_t expected_endpoint; /* unless it looks */
     /* The move is made only in this generation; ERR_MOVED_ON: it was sent again since. */
     bool expects_generation;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JOURNAL_OPERATOR_ACTION: an operator resolves, resends, discards or replays one delivery, or a
- * status probe resolves or resends it. The journal makes the move only if the delivery is in the
- * state that the operator or the probe has seen, and records in the same transaction who asked for
- * it. What could only be parked again is refused.
+ * JOURNAL_OPERATOR_ACTION: an operator resolves, retries or discards one delivery, or a status
+ * probe resolves or retries it. The journal makes the move only if the delivery is in the state
+ * that the operator or the probe has seen, and records in the same transaction who asked for it.
+ * What could only be parked again is refused.
  */
 #include "journal/store.h"
 
@@ -37,9 +37,9 @@ static enum err refuse_second(
     return result;
 }
 
-/* Whether there is something to send, and whose it is. */
+/* Whether there is something to send, whose it is, and whether it is guarded. */
 static enum err look_at_event(
-    struct store *store, struct journal_operator_action *action, int64_t seq)
+    struct store *store, struct journal_operator_action *action, int64_t seq, bool *ret_guarded)
 {
     struct event *event;
     bool has_body;
@@ -50,27 +50,44 @@ static enum err look_at_event(
         result = event_rows_read(&store->events, seq, &without_body, &event, NULL);
     if (result)
         return result == ERR_NOT_FOUND ? ERR_DAMAGED : result;
+    *ret_guarded = event->parts.guarded;
     snprintf(
         action->ret_account, sizeof action->ret_account, "%.*s", SLICE_ARGS(event->parts.account));
     event_unref(event);
     return OK;
 }
 
+/* Whether the client may have done the work already, or the event may be a duplicate. */
+static bool is_in_doubt(const struct delivery_row *row)
+{
+    return row->state == DELIVERY_PARKED &&
+           (row->reason == PARK_AMBIGUOUS || row->reason == PARK_TAKEN_OVER ||
+               row->reason == PARK_DOUBTFUL);
+}
+
 /* Whether the delivery can be sent (again), as far as the journal can tell. */
 static enum err check_sending(
     struct store *store, struct journal_operator_action *action, const struct delivery_row *row)
 {
-    bool moves = action->endpoint != 0 && action->endpoint != row->endpoint;
+    bool moves = action->endpoint != 0 && action->endpoint != row->endpoint, guarded = false;
+    bool needs_certainty = action->actor == ACTION_BY_OPERATOR && !action->allows_doubt;
     if (row->reason == PARK_DAMAGED)
         return ERR_DAMAGED;
     if (row->endpoint == 0 && action->endpoint == 0)
         return refuse(action, ACTION_UNROUTED);
-    if (moves && row->state == DELIVERY_DELIVERED)
+    if (is_in_doubt(row) && needs_certainty)
+        return refuse(action, ACTION_NEEDS_GUARDED);
+    if (moves && delivery_row_delivered_us(row) != 0)
         return refuse(action, ACTION_WAS_DELIVERED);
     if (!action->looks && row->endpoint != action->expected_endpoint)
         return ERR_MOVED_ON;
     enum err result = moves ? refuse_second(store, action, row) : OK;
-    return result ? result : look_at_event(store, action, placement_event(row->id));
+    if (!result)
+        result = look_at_event(store, action, placement_event(row->id), &guarded);
+    /* The first endpoint may have done the work, and the other one cannot recognize the event. */
+    if (!result && moves && guarded && row->attempts > 0 && needs_certainty)
+        result = refuse(action, ACTION_NEEDS_GUARDED);
+    return result;
 }
 
 /* Makes the operator's move if the row is in the state that the operator expects. */
@@ -80,11 +97,18 @@ static enum err action_on(
     action->ret_delivery = row->id;
     action->ret_endpoint = row->endpoint;
     action->ret_state = row->state;
+    if (action->looks && action->from_any & 1u << row->state)
+        action->from = row->state;
     bool is_other_round =
         action->expects_generation && row->generation != action->expected_generation;
     if (row->state != action->from || is_other_round)
         return ERR_MOVED_ON;
+    if (!delivery_state_may_move_by_operator(action->from, action->to))
+        return ERR_MOVED_ON;
     enum err result = action->to == DELIVERY_PENDING ? check_sending(store, action, row) : OK;
+    if (!result && action->from_any && action->to == DELIVERY_DISCARDED && is_in_doubt(row))
+        result =
+            refuse(action, ACTION_NEEDS_GUARDED); /* the operator may have seen another state */
     if (result || action->looks)
         return result;
     const struct delivery_row before = *row;
@@ -113,9 +137,10 @@ enum err store_action(struct store *store, struct request *request)
         CONTAINER_OF(request, struct journal_operator_action, request);
     struct delivery_row row;
     int64_t seq;
-    bool may_action = delivery_state_may_move_by_operator(action->from, action->to) &&
-                      action->index < ACCOUNT_ENDPOINTS_MAX &&
-                      (action->to == DELIVERY_PENDING || (action->endpoint == 0 && !action->looks));
+    bool may_action =
+        (action->from_any || delivery_state_may_move_by_operator(action->from, action->to)) &&
+        action->index < ACCOUNT_ENDPOINTS_MAX &&
+        (action->to == DELIVERY_PENDING || action->endpoint == 0);
     action->ret_refusal = ACTION_NOT_REFUSED;
     assert(may_action);
     if (!may_action)

@@ -11,7 +11,8 @@ static const unsigned moves[DELIVERY_STATES] = {
     [DELIVERY_PENDING] = TO(DELIVERY_SENDING) | TO(DELIVERY_WAITING) | TO(DELIVERY_PARKED),
     [DELIVERY_SENDING] =
         TO(DELIVERY_DELIVERED) | TO(DELIVERY_WAITING) | TO(DELIVERY_DEAD) | TO(DELIVERY_PARKED),
-    [DELIVERY_WAITING] = TO(DELIVERY_SENDING) | TO(DELIVERY_PARKED),
+    [DELIVERY_WAITING] =
+        TO(DELIVERY_SENDING) | TO(DELIVERY_PARKED) | TO(DELIVERY_PENDING) | TO(DELIVERY_DISCARDED),
     [DELIVERY_PARKED] = TO(DELIVERY_PENDING) | TO(DELIVERY_DELIVERED) | TO(DELIVERY_DISCARDED),
     [DELIVERY_DELIVERED] = TO(DELIVERY_PENDING),
     [DELIVERY_DEAD] = TO(DELIVERY_PENDING) | TO(DELIVERY_DISCARDED),
@@ -25,13 +26,16 @@ bool delivery_state_may_move(enum delivery_state from, enum delivery_state to)
 
 bool delivery_state_may_move_by_operator(enum delivery_state from, enum delivery_state to)
 {
+    if (from == DELIVERY_WAITING)
+        return to == DELIVERY_PENDING || to == DELIVERY_DISCARDED;
     bool is_theirs = from == DELIVERY_PARKED || from == DELIVERY_DEAD || from == DELIVERY_DELIVERED;
     return is_theirs && delivery_state_may_move(from, to);
 }
 
 enum delivery_state delivery_state_of_replay(enum delivery_state to)
 {
-    return to == DELIVERY_DEAD || to == DELIVERY_PARKED ? DELIVERY_DELIVERED : to;
+    bool is_end = to == DELIVERY_DEAD || to == DELIVERY_PARKED || to == DELIVERY_DISCARDED;
+    return is_end ? DELIVERY_DELIVERED : to;
 }
 
 const char *delivery_replay_name(enum delivery_replay replay)

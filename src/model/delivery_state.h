@@ -16,11 +16,12 @@
  *   parked --> pending                by itself when the cause is gone (unrouted, disabled, gone),
  *                                     otherwise by an operator
  *   parked --> delivered, discarded   an operator or the status probe resolves it
- *   dead ----> pending, discarded     an operator replays or discards it
+ *   dead ----> pending, discarded     an operator retries or discards it
+ *   waiting -> pending, discarded     the same
  *   delivered -> pending              forced replay
  *
- * A delivered event stays delivered. A forced replay uses the same changes. If it fails (would be
- * dead, or parked for another reason), the delivery returns to delivered
+ * A delivered event stays delivered. A forced replay uses the same changes. If it fails or is
+ * discarded (would be dead, or parked for another reason), the delivery returns to delivered
  * (delivery_state_of_replay). Its failed attempts stay in the history.
  *
  * On disk an unguarded delivery stays pending or waiting while it is sent. Only a guarded one needs
@@ -76,7 +77,8 @@ enum wait_cause { WAIT_NONE = 0, WAIT_ENDPOINT = 1, WAIT_EVENT = 2, WAIT_OURSELV
 enum delivery_lane { LANE_FRESH = 0, LANE_RETRY = 1, LANE_REPLAY = 2 };
 
 bool delivery_state_may_move(enum delivery_state from, enum delivery_state to);
-/* The changes that only an operator or a status probe makes: out of parked, dead and delivered. */
+/* The changes that only an operator or a status probe makes: out of parked, dead and delivered, and
+ * out of waiting to pending or discarded. */
 bool delivery_state_may_move_by_operator(enum delivery_state from, enum delivery_state to);
 
 /* The result of the last forced replay of a delivered event. */

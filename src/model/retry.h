@@ -2,7 +2,7 @@
 /*
  * When a failed delivery is retried: a schedule of steps with jitter, then the delivery is dead.
  *
- * The horizon counts from the acceptance of the event, or from the resend that began a new round.
+ * The horizon counts from the acceptance of the event, or from the retry that began a new round.
  * A client may ask for a longer delay (`Retry-After`), but this never extends the horizon: the
  * delay is limited, and the steps that it skips are used up. A step that leads beyond the horizon
  * ends at the horizon.
@@ -38,7 +38,7 @@ struct retry_schedule {
 
 struct retry_failure {
     unsigned step;              /* from 1: the steps that are used up, and this failure */
-    int64_t since_accepted_us;  /* 0 or less: unknown, as in a round that a resend began */
+    int64_t since_accepted_us;  /* 0 or less: unknown, as in a round that an operator began */
     int64_t horizon_us;         /* 0: the sum of the schedule */
     int64_t retry_after_us;     /* what the client asked for; 0: nothing */
     int64_t retry_after_us_max; /* limit for it, unless the step itself is longer */
@@ -58,7 +58,7 @@ bool retry_next(const struct retry_schedule *schedule, const struct retry_failur
 struct retry_wait {
     unsigned step; /* the step that it waits for: retry_next.steps_used */
     int64_t began_us, due_us;
-    int64_t accepted_us; /* 0 or less: unknown, as in a round that a resend began */
+    int64_t accepted_us; /* 0 or less: unknown, as in a round that an operator began */
 };
 
 /*

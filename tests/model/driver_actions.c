@@ -265,13 +265,13 @@ static uint64_t choose_endpoint(const struct model_delivery *delivery, bool move
 static void action_on_delivery(void)
 {
     static const enum delivery_state theirs[] = {
-        DELIVERY_PARKED, DELIVERY_DEAD, DELIVERY_DELIVERED};
+        DELIVERY_PARKED, DELIVERY_DEAD, DELIVERY_DELIVERED, DELIVERY_WAITING};
     bool moves = sim_chance(STREAM_DRIVER, 400);
     struct model_delivery *delivery = choose_delivery(moves);
     enum delivery_state from = delivery->state, to;
     if (!delivery_state_may_move_by_operator(from, DELIVERY_PENDING) ||
         sim_chance(STREAM_DRIVER, 100))
-        from = theirs[sim_below(STREAM_DRIVER, 3)];
+        from = theirs[sim_below(STREAM_DRIVER, 4)];
     do
         to = (enum delivery_state)sim_below(STREAM_DRIVER, DELIVERY_STATES);
     while (!delivery_state_may_move_by_operator(from, to) || (moves && to != DELIVERY_PENDING));

@@ -77,7 +77,10 @@ static bool is_of_row(const struct model_action *action, const struct model_acti
 {
     bool same_endpoint = action->endpoint ? action->endpoint == row->to_endpoint
                                           : row->from_endpoint == row->to_endpoint;
-    return action->from == row->from && action->to == row->to && same_endpoint;
+    /* A forced replay that is discarded ends, and the delivery stays delivered. */
+    bool ends_replay = action->to == DELIVERY_DISCARDED && row->to == DELIVERY_DELIVERED &&
+                       action->delivery->replayed;
+    return action->from == row->from && (action->to == row->to || ends_replay) && same_endpoint;
 }
 
 /* Returns the action that a row of the journal records. Each look matches each row with one
@@ -139,7 +142,7 @@ static bool may_be_refused(const struct model_action *action, enum operator_acti
     case ACTION_ENDPOINT_HAS_IT:
         return action->endpoint != 0 && has_sibling(action);
     case ACTION_WAS_DELIVERED:
-        return action->from == DELIVERY_DELIVERED && action->endpoint != 0;
+        return (action->from == DELIVERY_DELIVERED || delivery->replayed) && action->endpoint != 0;
     default:
         return false;
     }
@@ -200,6 +203,7 @@ void model_action_answered(struct model_action *action, enum err result, enum de
         action->state = model_journal_is_in_doubt() ? ACTION_IN_DOUBT : ACTION_REFUSED;
         break;
     case ERR_SHUTTING_DOWN:
+    case ERR_UNAVAILABLE: /* another action on the same delivery is in flight */
         break;
     default:
         fail("P2", "%s is answered %s", text, err_name(result));
@@ -227,6 +231,8 @@ void model_action_found(struct model_delivery *delivery, const struct model_acti
         delivery->moved_to = row->to_endpoint;
     trace("an operator action moved %s from %s to %s", name, delivery_state_name(row->from),
         delivery_state_name(row->to));
+    fail_unless(row->from != DELIVERY_WAITING || !(delivery->in_flight || delivery->seen_success),
+        "P4", "an action moved %s, which is being sent", name);
     if (row->to == DELIVERY_PENDING) {
         /* An order to send it permits one more send, whatever happened to earlier ones. */
         delivery->spent = false;

@@ -68,9 +68,12 @@ static bool may_step(const struct model_delivery *delivery, unsigned from, unsig
     case DELIVERY_PARKED:
         return to == DELIVERY_PENDING &&
                may_be_released(delivery, (enum park_reason)(from - DELIVERY_STATES));
+    case DELIVERY_WAITING:
+        if (delivery_state_may_move_by_operator(from_state, to_state))
+            return false; /* not without an order */
+        break;
     case DELIVERY_PENDING:
     case DELIVERY_SENDING:
-    case DELIVERY_WAITING:
         break;
     default:
         return false;

@@ -120,6 +120,24 @@ BUGS = {
         "src/journal/operator_actions.c",
         ("result = store_transfer_totals(\n            store, placement_event(row->id), row->endpoint, action->endpoint);",
          "result = OK;")),
+    "decides-beside-a-job": (
+        "a waiting delivery that an operator retries or discards stays in memory, and is sent as well",
+        "src/delivery/decision.c",
+        ("        refill_unload_job(job);", "")),
+    "decides-over-an-outcome": (
+        "a delivery is retried or discarded while its outcome is recorded",
+        "src/delivery/decision.c",
+        ("if (job && job->place != JOB_QUEUED) {", "if (job && job->place != JOB_QUEUED && job->place != JOB_RECORDING) {"),
+        ("    if (job) {\n        shard_touch", "    if (job && job->place == JOB_QUEUED) {\n        shard_touch")),
+    "loads-what-is-decided": (
+        "a load makes a job of a waiting delivery while an operator's decision is in the journal",
+        "src/delivery/refill.c",
+        ("if (job_find(queue->shard, delivery->id) || shard_decides(queue->shard, delivery->id))",
+         "if (job_find(queue->shard, delivery->id))")),
+    "refused-decision-forgets": (
+        "a waiting delivery is never sent after the disk has refused an operator's decision about it",
+        "src/delivery/decision.c",
+        ("    if (action->request.result != OK)\n        refill_expect_again(queues_get(shard, action->expected_endpoint), action->deciding);", "")),
     "sends-to-nowhere": (
         "a delivery without an endpoint is sent, and parked again",
         "src/delivery/decision.c",

@@ -174,6 +174,7 @@ void world_action(struct model_delivery *delivery, enum delivery_state from, enu
     action->from = from;
     action->to = to;
     action->endpoint = endpoint;
+    action->allows_doubt = true;
     snprintf(action->note, sizeof action->note, "ordered by the model");
     action->ask.reply_to = &gateway->ingress.mailbox;
     action->ask.on_done = on_acted;

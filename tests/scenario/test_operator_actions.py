@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators do to a delivery: resolve, resend, discard, replay. Done only where the delivery is believed to be, kept with it, and
+"""What operators do to a delivery: retry, discard, resolve. Done only where the delivery is believed to be, kept with it, and
 answered after the commit."""
 import pytest
 
@@ -94,27 +94,101 @@ def test_a_parked_payout_is_resolved_and_never_sent_again(gateway, sink, end):
 
 def test_a_parked_payout_is_sent_again_with_the_same_id(gateway, sink):
     event = park(gateway, sink)
-    answer = action(gateway, delivery_of(event), "resend", expect="parked", note="not there")
+    answer = action(gateway, delivery_of(event), "retry", guarded=True, note="not there")
     assert (answer.status_code, answer.json()["state"]) == (200, "pending"), answer.text
     wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
     assert [d.attempt for d in sink.of(event)] == [1, 2]
 
 
-def test_a_dead_delivery_is_replayed_or_discarded(gateway, sink):
+def test_a_dead_delivery_is_retried_or_discarded(gateway, sink):
     replayed, discarded = kill(gateway, sink, 1), kill(gateway, sink, 2)
-    assert action(gateway, delivery_of(replayed), "replay", expect="dead").status_code == 200
+    assert action(gateway, delivery_of(replayed), "retry").status_code == 200
     wait_for(lambda: gateway.states(replayed) == ["delivered"], "delivered")
     assert action(gateway, delivery_of(discarded), "discard", expect="dead", note="too late").status_code == 200
     assert gateway.states(discarded) == ["discarded"]
     assert gateway.tool("audit").returncode == 0
 
 
+def waits(gateway, sink, number=1, **fields):
+    """A delivery whose next attempt is an hour away."""
+    sink.behave(status=500)
+    event = post(gateway, number, **fields)
+    wait_for(lambda: gateway.states(event) == ["waiting"], "waiting")
+    sink.behave()
+    return event
+
+
+@pytest.fixture
+def slow_gateway(make_gateway, sink):
+    gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[1h]"})
+    gateway.point_endpoint_at(sink.url())
+    return gateway
+
+
+def test_a_waiting_delivery_is_sent_now_or_given_up(slow_gateway, sink):
+    gateway = slow_gateway
+    sent, given_up = waits(gateway, sink, 1), waits(gateway, sink, 2)
+    answer = action(gateway, delivery_of(sent), "retry", note="they are back")
+    assert (answer.status_code, answer.json()["from"], answer.json()["state"]) == (200, "waiting", "pending"), answer.text
+    wait_for(lambda: gateway.states(sent) == ["delivered"], "delivered")
+    shown = gateway.tool("delivery", "discard", delivery_of(given_up), "--note", "the order was cancelled")
+    assert shown.returncode == 0 and "waiting -> discarded" in shown.stdout, shown.stderr
+    for restarts in range(2):
+        assert gateway.states(given_up) == ["discarded"]
+        assert totals(gateway) == {"accepted": 2, "deliveries": 2, "delivered": 1, "discarded": 1}
+        gateway.restart()
+    marker = post(gateway, 3)
+    wait_for(lambda: gateway.states(marker) == ["delivered"], "a later event")
+    assert (len(sink.of(sent)), len(sink.of(given_up))) == (2, 1)
+
+
+def test_a_second_manual_retry_works(slow_gateway, sink):
+    gateway = slow_gateway
+    event = waits(gateway, sink)
+    sink.behave(status=503)
+    assert action(gateway, delivery_of(event), "retry").status_code == 200
+    wait_for(lambda: len(sink.of(event)) == 2 and gateway.states(event) == ["waiting"], "it has failed again")
+    sink.behave()
+    assert action(gateway, delivery_of(event), "retry", expect="waiting").status_code == 200
+    wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
+    assert [d.attempt for d in sink.of(event)] == [1, 2, 3]
+
+
+def test_what_is_being_sent_is_left_alone(make_gateway, sink):
+    gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[2s, 1h]"})
+    gateway.point_endpoint_at(sink.url())
+    event = waits(gateway, sink)
+    sink.behave(mode="hang")
+    wait_for(lambda: len(sink.of(event)) == 2, "the second attempt is in flight")
+    assert gateway.states(event) == ["waiting"]
+    for verb in ("retry", "discard"):
+        refused = action(gateway, delivery_of(event), verb)
+        assert refused.status_code == 409 and "is sent without your help" in refused.json()["detail"], refused.text
+    assert show(gateway, delivery_of(event))["operator_actions"] == []
+
+
+def test_a_payout_in_doubt_is_sent_again_only_on_purpose(gateway, sink):
+    event = park(gateway, sink)
+    refused = action(gateway, delivery_of(event), "retry", note="let us see")
+    assert refused.status_code == 422 and "may have the event already" in refused.json()["detail"], refused.text
+    refused = action(gateway, delivery_of(event), "discard")
+    assert refused.status_code == 422 and "is in doubt" in refused.json()["detail"], refused.text
+    refused = action(gateway, delivery_of(event), "retry", guarded=True)
+    assert refused.status_code == 422 and refused.json()["errors"][0]["pointer"] == "/note", refused.text
+    assert gateway.tool("delivery", "retry", delivery_of(event)).returncode == 65
+    assert len(sink.of(event)) == 1
+    assert gateway.tool("delivery", "retry", delivery_of(event), "--guarded", "--note", "asked them").returncode == 0
+    wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
+
+
 def test_what_was_delivered_is_sent_again_only_by_force(gateway, sink):
     event = post(gateway, 1)
     wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
-    refused = action(gateway, delivery_of(event), "replay", expect="delivered")
-    assert refused.status_code == 422 and refused.json()["errors"][0]["pointer"] == "/force"
-    assert action(gateway, delivery_of(event), "replay", expect="delivered", force=True).status_code == 200
+    refused = action(gateway, delivery_of(event), "retry", expect="delivered")
+    assert refused.status_code == 422 and refused.json()["errors"][0]["pointer"] == "/expect"
+    refused = action(gateway, delivery_of(event), "retry")
+    assert refused.status_code == 409 and "set force to true" in refused.json()["detail"], refused.text
+    assert action(gateway, delivery_of(event), "retry", force=True).status_code == 200
     wait_for(lambda: len(sink.of(event)) == 2, "the second one")
     wait_for(lambda: gateway.states(event) == ["delivered"], "delivered again")
     assert [attempt["number"] for attempt in show(gateway, delivery_of(event))["attempts"]] == [1, 2]
@@ -122,12 +196,12 @@ def test_what_was_delivered_is_sent_again_only_by_force(gateway, sink):
 
 def test_what_has_moved_on_stays_where_it_is(gateway, sink):
     event = kill(gateway, sink)
-    moved = action(gateway, delivery_of(event), "resend", expect="parked")
+    moved = action(gateway, delivery_of(event), "retry", expect="parked")
     assert moved.status_code == 409, moved.text
     assert (moved.json()["type"], moved.json()["detail"]) == ("urn:penstock:problem:moved-on", "The state of the delivery is dead, not parked.")
     assert gateway.states(event) == ["dead"] and show(gateway, delivery_of(event))["operator_actions"] == []
-    assert action(gateway, f"dlv_{event[4:]}-7", "resend", expect="parked").status_code == 404
-    assert action(gateway, "dlv_01890a5d-ac96-774b-bcce-b302099a8057-0", "resend", expect="parked").status_code == 404
+    assert action(gateway, f"dlv_{event[4:]}-7", "retry", expect="parked").status_code == 404
+    assert action(gateway, "dlv_01890a5d-ac96-774b-bcce-b302099a8057-0", "retry", expect="parked").status_code == 404
 
 
 def test_what_has_no_endpoint_can_be_discarded_but_not_sent(gateway, sink):
@@ -135,7 +209,7 @@ def test_what_has_no_endpoint_can_be_discarded_but_not_sent(gateway, sink):
         operator.patch(f"/api/v1/accounts/{gateway.ready['account']}/endpoints/{gateway.ready['endpoint']}", json={"types": ["lead"]})
     event = post(gateway, 1)
     wait_for(lambda: gateway.states(event) == ["parked"], "parked")
-    refused = action(gateway, delivery_of(event), "resend", expect="parked")
+    refused = action(gateway, delivery_of(event), "retry", expect="parked")
     assert refused.status_code == 422 and "no endpoint" in refused.json()["detail"]
     assert action(gateway, delivery_of(event), "discard", expect="parked").status_code == 200
     assert gateway.states(event) == ["discarded"]
@@ -145,16 +219,16 @@ def test_the_commands_do_the_same(gateway, sink):
     parked, dead = park(gateway, sink, 1), kill(gateway, sink, 2)
     shown = gateway.tool("delivery", "show", delivery_of(parked))
     assert shown.returncode == 0 and "parked: ambiguous" in shown.stdout, shown.stderr
-    assert gateway.tool("delivery", "resolve", delivery_of(parked), "--as", "delivered").returncode == 64
+    assert gateway.tool("delivery", "resolve", delivery_of(parked)).returncode == 64
     moved = gateway.tool("delivery", "discard", delivery_of(parked), "--expect", "dead")
     assert moved.returncode == 65 and "The state of the delivery is parked, not dead." in moved.stderr
     resolved = gateway.tool("delivery", "resolve", delivery_of(parked), "--as", "delivered", "--expect", "parked", "--note", "by phone")
     assert resolved.returncode == 0 and "parked -> delivered" in resolved.stdout, resolved.stderr
-    replayed = gateway.tool("delivery", "replay", delivery_of(dead), "--expect", "dead")
+    replayed = gateway.tool("delivery", "retry", delivery_of(dead))
     assert replayed.returncode == 0, replayed.stderr
     wait_for(lambda: gateway.states(dead) == ["delivered"], "delivered")
-    assert gateway.tool("delivery", "replay", delivery_of(dead), "--expect", "delivered").returncode == 65
-    assert gateway.tool("delivery", "replay", delivery_of(dead), "--expect", "delivered", "--force").returncode == 0
+    assert gateway.tool("delivery", "retry", delivery_of(dead)).returncode == 65
+    assert gateway.tool("delivery", "retry", delivery_of(dead), "--force").returncode == 0
     wait_for(lambda: len(sink.of(dead)) == 4, "sent again")
     shown = gateway.tool("event", "show", parked)
     assert "operator action, from parked to delivered: by phone" in shown.stdout
@@ -167,7 +241,7 @@ def deliver(gateway, number=1, **fields):
 
 
 def replay_by_force(gateway, event):
-    answer = action(gateway, delivery_of(event), "replay", expect="delivered", force=True, note="asked for")
+    answer = action(gateway, delivery_of(event), "retry", expect="delivered", force=True, note="asked for")
     assert answer.status_code == 200, answer.text
 
 
@@ -223,16 +297,18 @@ def test_while_a_forced_replay_is_in_flight_it_counts_as_delivered_and_nothing_e
         assert totals(gateway) == {"accepted": 1, "deliveries": 1, "delivered": 1}
         assert show(gateway, delivery_of(event))["replay"] == "in_progress"
         assert seen_by_partner(gateway, event)[0] == "delivered"
-        for verb, body in (("replay", {"expect": "delivered", "force": True}), ("discard", {"expect": "dead"}),
-                           ("resolve", {"expect": "parked", "as": "discarded"}), ("resend", {"expect": "parked"})):
+        for verb, body in (("retry", {"expect": "delivered", "force": True}), ("discard", {"expect": "dead"}),
+                           ("resolve", {"expect": "parked", "as": "discarded"}), ("retry", {"expect": "parked"})):
             refused = action(gateway, delivery_of(event), verb, **body)
             assert refused.status_code == 409 and "The state of the delivery is waiting" in refused.json()["detail"], refused.text
-        again = action(gateway, delivery_of(event), "replay", expect="delivered", force=True).json()["detail"]
-        assert "a replay is in progress" in again
     with gateway.operator() as operator:
         listed = operator.get("/api/v1/deliveries", params={"state": "delivered"}).json()["deliveries"]
         assert [(item["id"], item["replay"]) for item in listed] == [(delivery_of(event), "in_progress")]
     assert "a forced replay is in progress" in gateway.tool("event", "show", event).stdout
+    assert action(gateway, delivery_of(event), "discard", note="enough").status_code == 200
+    found = show(gateway, delivery_of(event))
+    assert (found["state"], found["replay"]) == ("delivered", "failed"), "it ends the replay only"
+    assert totals(gateway) == {"accepted": 1, "deliveries": 1, "delivered": 1}
 
 
 def test_a_replay_that_a_kill_interrupts_stays_delivered(gateway, sink):
@@ -258,18 +334,18 @@ def test_what_was_for_an_endpoint_that_is_gone_is_sent_to_another_one_of_its_acc
     old = gateway.ready["endpoint"]
     new = add_endpoint(gateway, sink.url("/new"), "new")
     remove_endpoint(gateway, old)
-    for event, verb, state in ((parked, "resend", "parked"), (dead, "replay", "dead")):
-        refused = action(gateway, delivery_of(event), verb, expect=state)
+    for event, state in ((parked, "parked"), (dead, "dead")):
+        refused = action(gateway, delivery_of(event), "retry", expect=state, guarded=True, note="asked")
         assert refused.status_code == 422 and old in refused.json()["detail"] and "has been removed" in refused.json()["detail"], refused.text
         assert gateway.states(event) == [state] and show(gateway, delivery_of(event))["operator_actions"] == []
-    refused = action(gateway, delivery_of(had), "replay", expect="delivered", force=True)
+    refused = action(gateway, delivery_of(had), "retry", expect="delivered", force=True)
     assert refused.status_code == 422 and "has been removed" in refused.json()["detail"], refused.text
-    refused = action(gateway, delivery_of(had), "replay", expect="delivered", force=True, endpoint=new)
+    refused = action(gateway, delivery_of(had), "retry", expect="delivered", force=True, endpoint=new)
     assert refused.status_code == 422 and "cannot change its endpoint" in refused.json()["detail"], refused.text
 
-    sent = gateway.tool("delivery", "resend", delivery_of(parked), "--expect", "parked", "--to", new, "--note", "they moved")
+    sent = gateway.tool("delivery", "retry", delivery_of(parked), "--guarded", "--to", new, "--note", "they moved")
     assert sent.returncode == 0 and f"to new ({new})" in sent.stdout, sent.stderr
-    answer = action(gateway, delivery_of(dead), "replay", expect="dead", endpoint=new)
+    answer = action(gateway, delivery_of(dead), "retry", expect="dead", endpoint=new)
     assert answer.status_code == 200 and answer.json()["endpoint"]["id"] == new, answer.text
     for event in (parked, dead):
         wait_for(lambda: gateway.states(event) == ["delivered"], "delivered to the new one")
@@ -305,11 +381,11 @@ def test_what_could_never_be_delivered_is_refused_with_the_reason(gateway, sink)
     for endpoint, reason in ((None, "is disabled"), (third, "is disabled"), (foreign, "belongs to another account"),
                              ("ep_0123456789abcdef", "does not exist"), (second, delivery_of(event, 1 - index))):
         body = {"expect": "dead", **({"endpoint": endpoint} if endpoint else {})}
-        refused = action(gateway, delivery_of(event, index), "replay", **body)
+        refused = action(gateway, delivery_of(event, index), "retry", **body)
         assert refused.status_code == 422 and reason in refused.json()["detail"], refused.text
-    malformed = action(gateway, delivery_of(event, index), "replay", expect="dead", endpoint="main")
+    malformed = action(gateway, delivery_of(event, index), "retry", expect="dead", endpoint="main")
     assert malformed.status_code == 422 and malformed.json()["errors"][0]["pointer"] == "/endpoint"
-    shown = gateway.tool("delivery", "replay", delivery_of(event, index), "--expect", "dead")
+    shown = gateway.tool("delivery", "retry", delivery_of(event, index), "--expect", "dead")
     assert shown.returncode == 65 and "enable it, or choose another" in shown.stderr
     assert show(gateway, delivery_of(event, index))["state"] == "dead"
     assert show(gateway, delivery_of(event, index))["operator_actions"] == []
@@ -320,7 +396,7 @@ def test_what_is_unrouted_is_sent_to_the_endpoint_that_is_named(gateway, sink):
         operator.patch(endpoints(gateway, gateway.ready["endpoint"]), json={"types": ["lead"]})
     event = post(gateway, 1)
     wait_for(lambda: gateway.states(event) == ["parked"], "parked")
-    answer = action(gateway, delivery_of(event), "resend", expect="parked", endpoint=gateway.ready["endpoint"])
+    answer = action(gateway, delivery_of(event), "retry", expect="parked", endpoint=gateway.ready["endpoint"])
     assert answer.status_code == 200, answer.text
     wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
     assert totals(gateway) == {"accepted": 1, "deliveries": 1, "delivered": 1}

@@ -90,7 +90,7 @@ Test(deliveries, an_invalid_delivery_id_is_not_found)
         char path[128];
         snprintf(path, sizeof path, "/api/v1/deliveries/%s", ids[i]);
         cr_expect_eq(operate("GET", path, ""), 404, "%s", ids[i]);
-        snprintf(path, sizeof path, "/api/v1/deliveries/%s/resend", ids[i]);
+        snprintf(path, sizeof path, "/api/v1/deliveries/%s/retry", ids[i]);
         cr_expect_eq(operate("POST", path, "{\"expect\":\"parked\"}"), 404, "%s", ids[i]);
     }
     cr_expect_eq(owner.asked, 0);
@@ -106,12 +106,14 @@ Test(deliveries, actions_reach_the_owner_with_the_expected_state)
             DELIVERY_PARKED, DELIVERY_DELIVERED},
         {"resolve", "{\"as\":\"discarded\",\"expect\":\"parked\"}", DELIVERY_PARKED,
             DELIVERY_DISCARDED},
-        {"resend", "{\"expect\":\"parked\",\"note\":\"\"}", DELIVERY_PARKED, DELIVERY_PENDING},
+        {"retry", "{\"expect\":\"parked\",\"note\":\"\"}", DELIVERY_PARKED, DELIVERY_PENDING},
         {"discard", "{\"expect\":\"parked\"}", DELIVERY_PARKED, DELIVERY_DISCARDED},
         {"discard", "{\"expect\":\"dead\"}", DELIVERY_DEAD, DELIVERY_DISCARDED},
-        {"replay", "{\"expect\":\"dead\"}", DELIVERY_DEAD, DELIVERY_PENDING},
-        {"replay", "{\"expect\":\"dead\",\"force\":false}", DELIVERY_DEAD, DELIVERY_PENDING},
-        {"replay", "{\"expect\":\"delivered\",\"force\":true}", DELIVERY_DELIVERED,
+        {"retry", "{\"expect\":\"waiting\"}", DELIVERY_WAITING, DELIVERY_PENDING},
+        {"discard", "{\"expect\":\"waiting\"}", DELIVERY_WAITING, DELIVERY_DISCARDED},
+        {"retry", "{\"expect\":\"dead\"}", DELIVERY_DEAD, DELIVERY_PENDING},
+        {"retry", "{\"expect\":\"dead\",\"force\":false}", DELIVERY_DEAD, DELIVERY_PENDING},
+        {"retry", "{\"expect\":\"delivered\",\"force\":true}", DELIVERY_DELIVERED,
             DELIVERY_PENDING},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
@@ -136,24 +138,23 @@ Test(deliveries, wrong_actions_name_the_field)
     static const struct {
         const char *verb, *body, *pointer;
     } cases[] = {
-        {"resolve", "{\"as\":\"delivered\"}", "/expect"},
         {"resolve", "{\"expect\":\"parked\"}", "/as"},
         {"resolve", "{\"as\":\"dead\",\"expect\":\"parked\"}", "/as"},
         {"resolve", "{\"as\":\"delivered\",\"expect\":\"dead\"}", "/expect"},
         {"resolve", "{\"as\":\"delivered\",\"expect\":\"parked\",\"force\":true}", "/force"},
-        {"resend", "{}", "/expect"},
-        {"resend", "{\"expect\":\"dead\"}", "/expect"},
-        {"resend", "{\"expect\":\"a state with a long name\"}", "/expect"},
-        {"resend", "{\"expect\":1}", "/expect"},
+        {"retry", "{\"expect\":\"pending\"}", "/expect"},
+        {"retry", "{\"guarded\":true}", "/note"},
+        {"retry", "{\"guarded\":1,\"note\":\"asked\"}", "/guarded"},
+        {"retry", "{\"expect\":\"a state with a long name\"}", "/expect"},
+        {"retry", "{\"expect\":1}", "/expect"},
         {"discard", "{\"expect\":\"delivered\"}", "/expect"},
-        {"replay", "{\"expect\":\"parked\"}", "/expect"},
-        {"replay", "{\"expect\":\"delivered\"}", "/force"},
-        {"replay", "{\"expect\":\"delivered\",\"force\":false}", "/force"},
-        {"replay", "{\"expect\":\"delivered\",\"force\":\"yes\"}", "/force"},
-        {"replay", "{\"expect\":\"dead\",\"note\":\"two\\nlines\"}", "/note"},
-        {"replay", "{\"expect\":\"dead\",\"note\":\"a bell \\u0007\"}", "/note"},
-        {"replay", "{\"expect\":\"dead\",\"note\":\"a C1 control \\u0085\"}", "/note"},
-        {"replay", "{\"expect\":\"dead\",\"note\":1}", "/note"},
+        {"retry", "{\"expect\":\"delivered\"}", "/expect"},
+        {"retry", "{\"expect\":\"delivered\",\"force\":false}", "/expect"},
+        {"retry", "{\"expect\":\"delivered\",\"force\":\"yes\"}", "/force"},
+        {"retry", "{\"expect\":\"dead\",\"note\":\"two\\nlines\"}", "/note"},
+        {"retry", "{\"expect\":\"dead\",\"note\":\"a bell \\u0007\"}", "/note"},
+        {"retry", "{\"expect\":\"dead\",\"note\":\"a C1 control \\u0085\"}", "/note"},
+        {"retry", "{\"expect\":\"dead\",\"note\":1}", "/note"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         char path[128];
@@ -163,8 +164,8 @@ Test(deliveries, wrong_actions_name_the_field)
         cr_expect(names_fields(cases[i].pointer), "%s: %s", cases[i].body, answer_body);
     }
     cr_expect_eq(owner.asked, 0);
-    cr_expect_eq(operate("GET", DELIVERY "/resend", ""), 405);
-    cr_expect_eq(ask("POST", DELIVERY "/resend", NULL, "{\"expect\":\"parked\"}"), 401);
+    cr_expect_eq(operate("GET", DELIVERY "/retry", ""), 405);
+    cr_expect_eq(ask("POST", DELIVERY "/retry", NULL, "{\"expect\":\"parked\"}"), 401);
 }
 
 Test(deliveries, notes_are_utf8_up_to_a_length)
@@ -173,11 +174,11 @@ Test(deliveries, notes_are_utf8_up_to_a_length)
     memset(note, 'n', sizeof note);
     note[ACTION_NOTE_BYTES_MAX + 1] = '\0';
     snprintf(body, sizeof body, "{\"expect\":\"dead\",\"note\":\"%s\"}", note);
-    cr_expect_eq(operate("POST", DELIVERY "/replay", body), 422, "%s", answer_body);
+    cr_expect_eq(operate("POST", DELIVERY "/retry", body), 422, "%s", answer_body);
     memcpy(note, "caf\xc3\xa9 \xe2\x82\xac", 9);
     note[ACTION_NOTE_BYTES_MAX] = '\0';
     snprintf(body, sizeof body, "{\"expect\":\"dead\",\"note\":\"%s\"}", note);
-    cr_expect_eq(operate("POST", DELIVERY "/replay", body), 200, "%s", answer_body);
+    cr_expect_eq(operate("POST", DELIVERY "/retry", body), 200, "%s", answer_body);
     cr_expect_str_eq(owner.action.note, note);
 }
 
@@ -199,7 +200,7 @@ Test(deliveries, a_refusal_of_the_owner_has_its_reason)
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         owner.result = cases[i].result;
         cr_expect_eq(
-            operate("POST", DELIVERY "/resend", "{\"expect\":\"parked\"}"), cases[i].status);
+            operate("POST", DELIVERY "/retry", "{\"expect\":\"parked\"}"), cases[i].status);
         cr_expect(strstr(answer_body, cases[i].says), "%s", answer_body);
     }
 }

@@ -70,8 +70,6 @@ static const struct {
     {"switch given twice", {"check", "--sample", "--sample"}, "--sample is given more than once",
         "give it once"},
     {"required flag is missing", {"serve"}, "--config FILE is missing", "penstock serve --help"},
-    {"one of two required flags is missing", {"delivery", "resolve", "dlv_1", "--as", "delivered"},
-        "--expect STATE is missing", "penstock delivery resolve --help"},
     {"argument is missing", {"event", "show"}, "the argument EVENT is missing",
         "penstock event show --help"},
     {"second argument is missing", {"partner", "grant", "shop"}, "the argument ACCOUNT is missing",

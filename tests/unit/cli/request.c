@@ -60,7 +60,7 @@ Test(request, body_has_a_member_for_each_flag_that_is_given)
         "--enabled", "true");
     EXPECT_BODY("{\"as\":\"delivered\",\"expect\":\"parked\",\"note\":\"by phone\"}", "delivery",
         "resolve", "dlv_1", "--as", "delivered", "--expect", "parked", "--note", "by phone");
-    EXPECT_BODY("{\"endpoint\":\"ep_2\",\"expect\":\"dead\",\"force\":true}", "delivery", "replay",
+    EXPECT_BODY("{\"endpoint\":\"ep_2\",\"expect\":\"dead\",\"force\":true}", "delivery", "retry",
         "dlv_1", "--expect", "dead", "--force", "--to", "ep_2");
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
+#include "runtime/metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,6 +151,78 @@ Test(action, is_answered_after_its_commit_and_what_it_made_pending_is_sent)
     journal_answer_load(load, 80, 80, DELIVERY_PENDING, false);
     sink_request(0);
     journal_answer(&journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->request, OK);
+    mailbox_done(&asker);
+}
+
+/* An action on delivery 80, which waits, is in the journal's hands, and so is a load that may bring
+ * the delivery. */
+static struct journal_load *decide_while_it_is_loaded(struct journal_operator_action *action)
+{
+    cr_assert_eq(mailbox_init(&asker, &asker), OK);
+    begin_shard(&(struct journal_backlog){.endpoint = endpoint, .waiting = 1, .waiting_due_us = 0});
+    answer_nothing(list_at(0));
+    struct journal_load *load = journal_load_at(0);
+    delivery_shard_operator_action(shard, action);
+    struct request *look = journal_request(JOURNAL_OPERATOR_ACTION, 0);
+    cr_assert(action->looks);
+    action->from = DELIVERY_WAITING;
+    action->ret_endpoint = endpoint;
+    action->ret_delivery = 80;
+    snprintf(action->ret_account, sizeof action->ret_account, "acc_1");
+    journal_answer(look, OK);
+    cr_assert_eq(journal_request(JOURNAL_OPERATOR_ACTION, 1), &action->request);
+    cr_assert_not(action->looks);
+    return load;
+}
+
+Test(action, on_a_waiting_delivery_keeps_it_out_of_memory)
+{
+    struct journal_operator_action retry = action_of(DELIVERY_WAITING, DELIVERY_PENDING);
+    struct journal_load *load = decide_while_it_is_loaded(&retry);
+    journal_answer_load(load, 80, 80, DELIVERY_WAITING, false);
+    journal_answer(&retry.request, OK);
+    wait_for_answer(1);
+    cr_assert_eq(metrics_read(METRIC_ACTIVE), 0, "the load did not make a job of it");
+    journal_answer_load(journal_load_at(1), 80, 80, DELIVERY_PENDING, false);
+    sink_request(0);
+    journal_answer(&journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->request, OK);
+    mailbox_done(&asker);
+}
+
+Test(action, on_a_waiting_delivery_that_the_disk_refuses_leaves_it_to_the_next_load)
+{
+    struct journal_operator_action discard = {.from_any = 1u << DELIVERY_WAITING,
+        .to = DELIVERY_DISCARDED,
+        .ask.reply_to = &asker,
+        .ask.on_done = on_answered};
+    struct journal_load *load = decide_while_it_is_loaded(&discard);
+    journal_answer_load(load, 80, 80, DELIVERY_WAITING, false);
+    journal_answer(&discard.request, ERR_DISK);
+    wait_for_answer(1);
+    cr_assert_eq(discard.request.result, ERR_DISK);
+    journal_answer_load(journal_load_at(1), 80, 80, DELIVERY_WAITING, false);
+    sink_request(0);
+    journal_answer(&journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->request, OK);
+    mailbox_done(&asker);
+}
+
+Test(action, on_a_delivery_that_is_being_sent_is_refused)
+{
+    cr_assert_eq(mailbox_init(&asker, &asker), OK);
+    begin_shard(&(struct journal_backlog){.endpoint = endpoint, .waiting = 1, .waiting_due_us = 0});
+    answer_nothing(list_at(0));
+    journal_answer_load(journal_load_at(0), 80, 80, DELIVERY_WAITING, false);
+    struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
+    struct journal_operator_action retry = action_of(DELIVERY_WAITING, DELIVERY_PENDING);
+    delivery_shard_operator_action(shard, &retry);
+    struct request *look = journal_request(JOURNAL_OPERATOR_ACTION, 0);
+    retry.ret_endpoint = endpoint;
+    retry.ret_delivery = 80;
+    snprintf(retry.ret_account, sizeof retry.ret_account, "acc_1");
+    journal_answer(look, OK);
+    wait_for_answer(1);
+    cr_assert(retry.request.result == ERR_MOVED_ON && retry.ret_state == DELIVERY_SENDING);
+    journal_answer(&record->request, OK);
     mailbox_done(&asker);
 }
 

@@ -11,7 +11,7 @@ Test(delivery_row, moves_by_the_ways_of_the_picture_only)
 {
     /* P pending, S sending, W waiting, K parked, D delivered, X dead, C discarded; by where from */
     static const char *const ways[DELIVERY_STATES] = {STATE(PENDING) = "SWKDX",
-        STATE(SENDING) = "DWXK", STATE(WAITING) = "SKDXW", STATE(PARKED) = "PDC",
+        STATE(SENDING) = "DWXK", STATE(WAITING) = "SKDXWPC", STATE(PARKED) = "PDC",
         STATE(DELIVERED) = "P", STATE(DEAD) = "PC", STATE(DISCARDED) = ""};
     static const char letters[] = "PSWKDXC";
     for (int from = 0; from < DELIVERY_STATES; from++)

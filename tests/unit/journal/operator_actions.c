@@ -13,6 +13,7 @@ static struct journal_operator_action action(struct shelf *shelf, int64_t seq, u
         .index = index,
         .from = from,
         .to = to,
+        .allows_doubt = true,
         .expected_endpoint = index + 1};
     snprintf(action.note, sizeof action.note, "the client said so");
     shelf_begin(shelf);
@@ -32,6 +33,8 @@ Test(actions, go_the_operators_ways_and_are_kept_with_their_reason)
         {DELIVERY_PARKED, DELIVERY_PARKED, DELIVERY_PENDING, OK},
         {DELIVERY_DEAD, DELIVERY_DEAD, DELIVERY_PENDING, OK},
         {DELIVERY_DEAD, DELIVERY_DEAD, DELIVERY_DISCARDED, OK},
+        {DELIVERY_WAITING, DELIVERY_WAITING, DELIVERY_PENDING, OK},
+        {DELIVERY_WAITING, DELIVERY_WAITING, DELIVERY_DISCARDED, OK},
         {DELIVERY_DELIVERED, DELIVERY_DELIVERED, DELIVERY_PENDING, OK},
         {DELIVERY_DELIVERED, DELIVERY_PARKED, DELIVERY_PENDING, ERR_MOVED_ON},
         {DELIVERY_DELIVERED, DELIVERY_DEAD, DELIVERY_DISCARDED, ERR_MOVED_ON},
@@ -126,6 +129,7 @@ static struct journal_operator_action send_to(struct shelf *shelf, int64_t seq, 
         .to = DELIVERY_PENDING,
         .endpoint = endpoint,
         .expected_endpoint = expected_endpoint,
+        .allows_doubt = true,
         .looks = looks};
     enum err result = shelf_call(shelf, store_action, &action.request);
     cr_assert(result == action.request.result);

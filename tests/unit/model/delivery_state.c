@@ -9,7 +9,7 @@ static const char *const picture[DELIVERY_STATES] = {
     /*                    pending, sending, waiting, parked, delivered, dead, discarded */
     [DELIVERY_PENDING] = ".xxx...",
     [DELIVERY_SENDING] = "..xxxx.",
-    [DELIVERY_WAITING] = ".x.x...",
+    [DELIVERY_WAITING] = "xx.x..x",
     [DELIVERY_PARKED] = "x...x.x",
     [DELIVERY_DELIVERED] = "x......",
     [DELIVERY_DEAD] = "x.....x",
