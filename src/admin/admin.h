@@ -11,6 +11,7 @@
  *   /api/v1/partners, .../{p}, .../secrets, accounts            partners.c
  *   /api/v1/partners/{p}/keys, .../{k}                          keys.c
  *   /api/v1/accounts, .../{a}/endpoints, .../{e}, .../secrets   accounts.c
+ *   /api/v1/accounts/{a}/endpoints/{e}/test                     endpoint_test.c
  *   /api/v1/events/{id}, /api/v1/deliveries/{id}                timelines.c
  *   /api/v1/deliveries, /api/v1/conflicts, /api/v1/poison       lists.c
  *   /api/v1/deliveries/{id}/retry, discard, resolve             operator_actions.c
@@ -27,6 +28,7 @@
 
 struct admin;
 struct broker_status;
+struct endpoint_test; /* journal/endpoint_test.h */
 
 /* What followers of this gateway get. */
 struct admin_installation {
@@ -59,6 +61,8 @@ struct admin_options {
     enum err (*check_url)(const char *url, const char **ret_problem, void *context);
     /* Hands an operator action to the owner of the delivery (delivery_shard_operator_action). */
     void (*action)(struct journal_operator_action *action, void *context);
+    /* Hands the test of an endpoint of this account to its shard (delivery/endpoint_test.h). */
+    void (*test_endpoint)(struct endpoint_test *test, struct slice account, void *context);
     void *context;
 };
 

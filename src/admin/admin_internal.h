@@ -189,6 +189,8 @@ bool admin_take_delivery_id(
 void admin_add_event_fields(json_t *view, const struct event_parts *parts);
 /* Adds the members of its event to the view of a delivery. */
 void admin_add_event(json_t *view, const struct event_parts *parts);
+/* One attempt, with what is known about how it was made. */
+json_t *admin_view_attempt(const struct attempt *attempt);
 /* Adds `delivered_at` (null: never) and `replay` to the view of a delivery. */
 void admin_add_delivered(json_t *view, const struct timeline_delivery *delivery);
 /* Why a delivery waits; null for one that does not wait. */
@@ -227,6 +229,7 @@ void admin_remove_endpoint(struct http_exchange *exchange, void *context);
 void admin_list_endpoint_secrets(struct http_exchange *exchange, void *context);
 void admin_add_endpoint_secret(struct http_exchange *exchange, void *context);
 void admin_remove_endpoint_secret(struct http_exchange *exchange, void *context);
+void admin_test_endpoint(struct http_exchange *exchange, void *context);
 void admin_get_event(struct http_exchange *exchange, void *context);
 void admin_list_deliveries(struct http_exchange *exchange, void *context);
 void admin_get_delivery(struct http_exchange *exchange, void *context);

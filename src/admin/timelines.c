@@ -96,7 +96,7 @@ static void add_cause(json_t *view, const struct attempt *attempt)
     json_object_set_new(view, "remedy", json_string(attempt_cause_remedy(cause)));
 }
 
-static json_t *attempt_view(const struct attempt *attempt)
+json_t *admin_view_attempt(const struct attempt *attempt)
 {
     json_t *view = json_object();
     json_object_set_new(view, "number", json_integer(attempt->number));
@@ -177,7 +177,7 @@ static json_t *delivery_view(
     admin_add_delivered(view, it);
     for (size_t i = 0; i < timeline->attempts_count; i++)
         if (timeline->attempts[i].delivery == delivery->id)
-            json_array_append_new(attempts, attempt_view(&timeline->attempts[i].attempt));
+            json_array_append_new(attempts, admin_view_attempt(&timeline->attempts[i].attempt));
     json_object_set_new(view, "attempts", attempts);
     for (size_t i = 0; i < timeline->actions_count; i++)
         if (timeline->actions[i].delivery == delivery->id)

@@ -35,6 +35,8 @@ struct command {
     const char *method, *path; /* %1 to %4 in the path are the arguments */
     const char *member;        /* of the body, with the last argument as its value; NULL: none */
     void (*print)(const json_t *answer);
+    int (*judge)(const json_t *answer); /* returns the exit code; NULL: EX_OK */
+    long timeout_s;                     /* of the answer; 0: the default of client/call.h */
 };
 
 /* Commands that main runs. */

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "cli/audit.h"
 #include "cli/command.h"
+#include "cli/endpoint_test.h"
 #include "cli/lists.h"
 #include "cli/print_answer.h"
 #include "cli/request.h"
@@ -134,6 +135,10 @@ const struct command command_rows[] = {
         REQUEST("GET", ACCOUNTS "/%1/endpoints", show_list)},
     {"endpoint show", "ACCOUNT ENDPOINT", 2, 2, REMOTE, 0, "Show an endpoint",
         REQUEST("GET", ACCOUNTS "/%1/endpoints/%2", show_members)},
+    {"endpoint test", "ACCOUNT ENDPOINT", 2, 2, REMOTE, 0,
+        "Send a marked test event to an endpoint, and show the connection and the answer",
+        REQUEST("POST", ACCOUNTS "/%1/endpoints/%2/test", show_endpoint_test),
+        .judge = endpoint_test_exit_code, .timeout_s = ENDPOINT_TEST_TIMEOUT_S},
     {"endpoint change", "ACCOUNT ENDPOINT", 2, 2,
         REMOTE | SETTINGS | F(FLAG_ENDPOINT_ENABLED) | F(FLAG_NOTE), 0,
         "Change the URL, the settings or the policy of an endpoint, or disable or enable it",

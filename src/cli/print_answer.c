@@ -84,7 +84,7 @@ static void print_evidence(const json_t *attempt)
     print_steps(attempt);
 }
 
-static void print_attempt(const json_t *attempt)
+void show_attempt(const json_t *attempt)
 {
     const json_t *status = json_object_get(attempt, "status");
     const char *what = json_string_value(json_object_get(attempt, "what"));
@@ -163,7 +163,7 @@ static void print_delivery(const json_t *delivery)
         show_text(endpoint, "url"));
     size_t i;
     json_t *attempt, *action;
-    json_array_foreach(json_object_get(delivery, "attempts"), i, attempt) print_attempt(attempt);
+    json_array_foreach(json_object_get(delivery, "attempts"), i, attempt) show_attempt(attempt);
     json_array_foreach(json_object_get(delivery, "operator_actions"), i, action)
         print_action(action);
     if (json_is_true(json_object_get(delivery, "damaged")))

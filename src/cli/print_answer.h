@@ -15,6 +15,7 @@ const char *show_endpoint(const json_t *object);
 /* Answers of one kind each. */
 void show_event(const json_t *event);       /* with its deliveries */
 void show_delivery(const json_t *delivery); /* with its event */
+void show_attempt(const json_t *attempt);   /* how it was made, and its answer */
 void show_action(const json_t *answer);     /* of an operator action */
 
 void show_partner(const json_t *partner); /* with its rules, keys and secrets */

@@ -200,7 +200,8 @@ static enum err request(const struct invocation *call, struct client_call *reque
 enum err remote_request(const struct invocation *call, const char *method, const char *path,
     json_t *body, json_t **ret_answer)
 {
-    return request(call, &(struct client_call){.method = method}, path, body, ret_answer);
+    struct client_call wanted = {.method = method, .timeout_s = call->command->timeout_s};
+    return request(call, &wanted, path, body, ret_answer);
 }
 
 enum err remote_request_long(

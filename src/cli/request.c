@@ -128,10 +128,13 @@ static int send(const struct invocation *call, const char *method, const char *f
     else
         err = remote_request(call, method, path.data, body, &answer);
     buffer_done(&path);
+    int code = err_exit_code(err);
     if (!err)
         remote_print(call, answer, call->command->print);
+    if (!err && call->command->judge)
+        code = call->command->judge(answer);
     json_decref(answer);
-    return err_exit_code(err);
+    return code;
 }
 
 int request_run(const struct invocation *call)

@@ -61,7 +61,7 @@ static void set_tls(struct attempt_run *run)
     run->client.tls = &run->tls;
 }
 
-static void send_request(struct attempt_run *run)
+void attempt_send(struct attempt_run *run, void (*on_done)(struct client_request *request))
 {
     struct job *job = run->job;
     struct delivery_shard *shard = job->queue->shard;
@@ -83,12 +83,17 @@ static void send_request(struct attempt_run *run)
         run->client.answer = run->answer;
         run->client.answer_size = ANSWER_RULE_BYTES_MAX;
     }
-    run->client.once = guarded && !run->idempotent;
+    run->client.once = (guarded && !run->idempotent) || run->is_test;
     run->client.fresh = outcome_was_repeated(&job->delivery);
-    run->client.on_done = on_answer;
+    run->client.on_done = on_done;
     failpoint_crash(CRASH_REQUEST_DUE);
     client_send(shard->client, &run->client);
     failpoint_crash(CRASH_REQUEST_GIVEN);
+}
+
+static void send_request(struct attempt_run *run)
+{
+    attempt_send(run, on_answer);
 }
 
 /* The journal says whether `sending` is durable. */
@@ -137,6 +142,22 @@ static void commit_sending(struct attempt_run *run)
     failpoint_crash(CRASH_START_POSTED);
 }
 
+struct attempt_run *attempt_new(struct job *job, const struct endpoint *endpoint)
+{
+    bool looks_at_body = success_rule_wants_body(endpoint_policy_success(endpoint->policy));
+    struct attempt_run *run =
+        memory_new_raw(sizeof *run + (looks_at_body ? ANSWER_RULE_BYTES_MAX : 0));
+    run->job = job;
+    run->client = (struct client_request){0};
+    run->policy = endpoint_policy_ref(endpoint->policy);
+    run->idempotent = endpoint->idempotent;
+    run->final_4xx = endpoint->final_4xx;
+    run->is_test = false;
+    snprintf(run->url, sizeof run->url, "%s", endpoint->url);
+    snprintf(run->endpoint_name, sizeof run->endpoint_name, "%s", endpoint->name);
+    return run;
+}
+
 static void begin(struct job *job, bool as_probe)
 {
     struct endpoint_queue *queue = job->queue;
@@ -151,16 +172,7 @@ static void begin(struct job *job, bool as_probe)
         shard_touch(queue);
         return;
     }
-    bool looks_at_body = success_rule_wants_body(endpoint_policy_success(endpoint->policy));
-    struct attempt_run *run =
-        memory_new_raw(sizeof *run + (looks_at_body ? ANSWER_RULE_BYTES_MAX : 0));
-    run->job = job;
-    run->client = (struct client_request){0};
-    run->policy = endpoint_policy_ref(endpoint->policy);
-    run->idempotent = endpoint->idempotent;
-    run->final_4xx = endpoint->final_4xx;
-    snprintf(run->url, sizeof run->url, "%s", endpoint->url);
-    snprintf(run->endpoint_name, sizeof run->endpoint_name, "%s", endpoint->name);
+    struct attempt_run *run = attempt_new(job, endpoint);
     job->run = run;
     flow_on_sent(job); /* before it moves, so that the next one is held by the rate */
     if (job->delivery.event->parts.guarded && !endpoint->idempotent) {

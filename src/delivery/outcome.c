@@ -437,6 +437,12 @@ static enum verdict judge(struct attempt_run *run)
     return verdict_of(&client->end, &terms);
 }
 
+enum verdict outcome_judge(struct attempt_run *run)
+{
+    fill_attempt(run);
+    return judge(run);
+}
+
 /* What the end of the attempt says about the endpoint. */
 static enum flow_result flow_result_of(const struct attempt_end *end, enum verdict verdict)
 {

@@ -4,13 +4,16 @@
 #define PENSTOCK_DELIVERY_OUTCOME_H
 
 #include "journal/journal.h"
+#include "model/verdict.h"
 
 struct attempt_run;
 struct delivery_shard;
 struct job;
 
 void outcome_init(struct delivery_shard *shard);
-void outcome_of_attempt(struct attempt_run *run);                 /* the HTTP client has finished */
+void outcome_of_attempt(struct attempt_run *run); /* the HTTP client has finished */
+/* Fills run->record.attempt, and returns what it means. For a test: nothing is recorded. */
+enum verdict outcome_judge(struct attempt_run *run);
 void outcome_park(struct job *job, enum park_reason reason);      /* without an attempt */
 void outcome_pause(struct delivery_shard *shard, enum err error); /* the journal refused to write */
 void outcome_cut_short(struct attempt_run *run); /* the shard stops: as a crash would leave it */

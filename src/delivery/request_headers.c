@@ -78,8 +78,11 @@ void request_headers_add(struct attempt_run *run)
     add_header(run, &used, "content-type: application/json");
     add_header(run, &used, "user-agent: Penstock/" PENSTOCK_VERSION);
     add_header(run, &used, "penstock-attempt: %u", delivery->attempts + 1);
+    if (run->is_test)
+        add_header(run, &used, "penstock-test: true");
     if (parts->traceparent.len)
         add_header(run, &used, "traceparent: %.*s", SLICE_ARGS(parts->traceparent));
+    run->own_headers_count = run->client.headers_count;
     const char *const *own;
     unsigned count = endpoint_policy_headers(run->policy, &own);
     assert(run->client.headers_count + count <= CLIENT_HEADERS_MAX);

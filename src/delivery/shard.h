@@ -23,6 +23,7 @@
  *   unrouted.c         finds an endpoint for what is unrouted
  *   decision.c         moves one delivery as an operator or a status probe has decided
  *   operator_action.c  what operators do to one delivery
+ *   endpoint_test.c    a marked event that an operator sends to test an endpoint
  */
 #ifndef PENSTOCK_DELIVERY_SHARD_H
 #define PENSTOCK_DELIVERY_SHARD_H
@@ -63,6 +64,7 @@ struct delivery_shard {
     struct list deciding; /* of struct journal_operator_action: see decision.c */
     struct rule_changes rule_changes;
     unsigned status_walks;         /* of all queues, see status_probe.c */
+    unsigned tests;                /* in flight, see endpoint_test.c */
     struct list unrecorded;        /* of struct job: RECORDING, and the disk refused the outcome */
     unsigned in_flight, recording; /* jobs in these places */
     struct timer record_timer, scan_timer, unrouted_timer, drain_timer;

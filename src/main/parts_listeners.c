@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parts of the gateway: the listener of operators, the replica, and the listener of partners. */
 #include "base/cleanup.h"
+#include "delivery/endpoint_test.h"
 #include "main/gateway_internal.h"
 #include "model/placement.h"
 #include "runtime/log.h"
@@ -69,6 +70,17 @@ static void hand_action_over(struct journal_operator_action *action, void *conte
         action);
 }
 
+/* So does the owner of the account with the test of an endpoint. */
+static void hand_test_over(struct endpoint_test *test, struct slice account, void *context)
+{
+    struct gateway *gateway = context;
+    const struct installation *installation = &gateway->installation;
+    unsigned partition =
+        placement_partition(&installation->seed, account, installation->partitions);
+    delivery_shard_test_endpoint(
+        gateway->deliveries[placement_shard(partition, installation->shards)], test);
+}
+
 static struct admin_installation publish_installation(const struct installation *installation)
 {
     struct admin_installation published = {
@@ -105,6 +117,7 @@ static enum err make_admin(struct gateway *gateway, int fd, int tls_fd)
         .connections_max = gateway->shares.operators,
         .check_url = check_url,
         .action = hand_action_over,
+        .test_endpoint = hand_test_over,
         .context = gateway,
         .installation = publish_installation(&gateway->installation),
         .ingress_only = !gateway->delivers,

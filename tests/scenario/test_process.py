@@ -145,7 +145,7 @@ def test_output_that_cannot_be_written_is_an_error_of_every_command(gateway, sin
              "partner key-remove": [partner, key],
              "partner secret": ["p2"], "partner secret-remove": None, "partner accounts": [partner], "partner grant": ["p2", account],
              "partner revoke": ["p2", account], "account add": ["acc_2"], "endpoint add": ["acc_2", "--url", sink.url()],
-             "endpoint list": [account], "endpoint show": [account, endpoint], "endpoint change": [account, endpoint, "--types", "purchase"],
+             "endpoint list": [account], "endpoint show": [account, endpoint], "endpoint test": [account, endpoint], "endpoint change": [account, endpoint, "--types", "purchase"],
              "endpoint remove": None, "endpoint secret": [account, endpoint], "endpoint secret-remove": [account, endpoint, secret]}
     listed = [line[2:24].strip() for line in gateway.tool("--help").stdout.split("Commands:")[1].split("penstock COMMAND")[0].splitlines()
               if line.startswith("  ")]

@@ -42,6 +42,18 @@ static void answer_action(struct journal_operator_action *action, void *context)
     request_answer(&action->ask, owner.result);
 }
 
+struct endpoint_test tested;
+
+static void answer_test(struct endpoint_test *test, struct slice account, void *context)
+{
+    struct endpoint_test answer = tested;
+    cr_assert(slice_equals_string(account, "acc_1"));
+    answer.endpoint = tested.endpoint = test->endpoint;
+    answer.ask = test->ask;
+    *test = answer;
+    request_answer(&test->ask, tested.ask.result);
+}
+
 struct admin_options fixture_options;
 
 void fixture_begin(void)
@@ -69,6 +81,7 @@ void fixture_begin(void)
         .id = INSTALLATION, .seed = seed, .partitions = 16, .receipt_key = "k"};
     options.check_url = check_url;
     options.action = answer_action;
+    options.test_endpoint = answer_test;
     cr_assert_eq(admin_new(&options, &admin), OK);
     cr_assert_eq(admin_start(admin), OK);
 }

@@ -4,6 +4,7 @@
 #define PENSTOCK_TESTS_UNIT_ADMIN_FIXTURE_H
 
 #include "admin/admin.h"
+#include "journal/endpoint_test.h"
 
 #include <criterion/criterion.h>
 
@@ -21,6 +22,9 @@ extern struct ownership {
     unsigned asked;
     struct journal_operator_action action; /* the last one */
 } owner;
+
+/* The shards of delivery: answer each test of an endpoint with this. */
+extern struct endpoint_test tested;
 
 /* Options that a suite changes before fixture_begin. */
 extern struct admin_options fixture_options;
