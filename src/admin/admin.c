@@ -38,6 +38,7 @@ static const struct http_route routes[] = {
     API("POST", "partners/{p}/keys", admin_add_key),
     API("PATCH", "partners/{p}/keys/{k}", admin_change_key),
     API("DELETE", "partners/{p}/keys/{k}", admin_revoke_key),
+    API("GET", "partners/{p}/rejections", admin_list_rejections),
     API("GET", "partners/{p}/secrets", admin_list_partner_secrets),
     API("POST", "partners/{p}/secrets", admin_add_partner_secret),
     API("DELETE", "partners/{p}/secrets/{s}", admin_remove_partner_secret),

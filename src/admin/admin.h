@@ -10,6 +10,7 @@
  *   /api/v1/installation, /api/v1/changes                       followers.c
  *   /api/v1/partners, .../{p}, .../secrets, accounts            partners.c
  *   /api/v1/partners/{p}/keys, .../{k}                          keys.c
+ *   /api/v1/partners/{p}/rejections                             rejections.c
  *   /api/v1/accounts, .../{a}/endpoints, .../{e}, .../secrets   accounts.c
  *   /api/v1/accounts/{a}/endpoints/{e}/test                     endpoint_test.c
  *   /api/v1/events/{id}, /api/v1/deliveries/{id}                timelines.c
@@ -28,6 +29,7 @@
 
 struct admin;
 struct broker_status;
+struct rejections;
 struct endpoint_test; /* journal/endpoint_test.h */
 
 /* What followers of this gateway get. */
@@ -53,10 +55,11 @@ struct admin_options {
     unsigned connections_max;        /* of the descriptors that there are; 0: the built-in bound */
     struct admin_installation installation;
     /* Roles. The texts must outlive admin. */
-    bool ingress_only;            /* this gateway does not deliver */
-    const char *leader_url;       /* of the leader that it follows; NULL or empty: it leads */
-    const char *queue;            /* "direct" or "rabbitmq"; NULL: direct */
-    struct broker_status *broker; /* NULL: there is none */
+    bool ingress_only;             /* this gateway does not deliver */
+    const char *leader_url;        /* of the leader that it follows; NULL or empty: it leads */
+    const char *queue;             /* "direct" or "rabbitmq"; NULL: direct */
+    struct broker_status *broker;  /* NULL: there is none */
+    struct rejections *rejections; /* of ingress; must outlive admin. NULL: there are none */
     /* Checks the URL of an endpoint against the egress policy: OK, or ERR_URL with the reason. */
     enum err (*check_url)(const char *url, const char **ret_problem, void *context);
     /* Hands an operator action to the owner of the delivery (delivery_shard_operator_action). */

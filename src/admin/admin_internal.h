@@ -43,6 +43,9 @@ bool admin_check_host(const struct admin *admin, struct http_exchange *exchange)
  * answered. The holder of a token is a known caller: "operator", or "reader" with the token that
  * may only read. */
 bool admin_authenticate(const struct admin *admin, struct http_exchange *exchange);
+/* Whether the request was authenticated with the token that may change things: the other one does
+ * not get the bodies of events. */
+bool admin_may_change(const struct http_exchange *exchange);
 /* The same when the head is complete, before the body. */
 void admin_admit(struct http_exchange *exchange, void *context);
 
@@ -213,6 +216,7 @@ void admin_list_keys(struct http_exchange *exchange, void *context);
 void admin_add_key(struct http_exchange *exchange, void *context);
 void admin_change_key(struct http_exchange *exchange, void *context);
 void admin_revoke_key(struct http_exchange *exchange, void *context);
+void admin_list_rejections(struct http_exchange *exchange, void *context);
 void admin_list_partner_secrets(struct http_exchange *exchange, void *context);
 void admin_add_partner_secret(struct http_exchange *exchange, void *context);
 void admin_remove_partner_secret(struct http_exchange *exchange, void *context);

@@ -19,6 +19,7 @@
 #include <strings.h>
 
 #define HOST_BYTES_MAX 255
+#define OPERATOR "operator"
 
 /* Returns the host without its port. */
 static struct slice without_port(struct slice host)
@@ -99,7 +100,7 @@ bool admin_authenticate(const struct admin *admin, struct http_exchange *exchang
     bool may_change = has_token(header, admin->token);
     bool may_read = may_change || has_token(header, admin->readonly_token);
     if (may_read)
-        http_set_caller(exchange, may_change ? "operator" : "reader");
+        http_set_caller(exchange, may_change ? OPERATOR : "reader");
     if (may_change || (may_read && slice_equals_string(http_method(exchange), "GET")))
         return true;
     if (may_read)
@@ -113,6 +114,11 @@ bool admin_authenticate(const struct admin *admin, struct http_exchange *exchang
             "as \"Authorization: Bearer ...\".",
             NULL);
     return false;
+}
+
+bool admin_may_change(const struct http_exchange *exchange)
+{
+    return strcmp(http_caller(exchange), OPERATOR) == 0;
 }
 
 void admin_admit(struct http_exchange *exchange, void *context)

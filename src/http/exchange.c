@@ -120,6 +120,16 @@ struct slice http_method(const struct http_exchange *exchange)
     return exchange->head ? head_slice(exchange->head, exchange->head->method) : slice_of(NULL, 0);
 }
 
+bool http_is_post(const struct http_exchange *exchange)
+{
+    return exchange->route && strcmp(exchange->route->method, "POST") == 0;
+}
+
+const char *http_caller(const struct http_exchange *exchange)
+{
+    return exchange->caller;
+}
+
 struct slice http_path(const struct http_exchange *exchange)
 {
     return exchange->head ? head_path(exchange->head) : slice_of(NULL, 0);

@@ -33,13 +33,14 @@ static void print_problem(
     buffer_add_char(body, '}');
 }
 
-void http_answer_problem_with(struct http_exchange *exchange, enum err error, const char *detail,
-    const struct field_problems *problems, const struct http_header_field *extra)
+static void answer(struct http_exchange *exchange, const struct http_refused *refused,
+    const struct http_header_field *extra)
 {
-    if (http_admission_takes(exchange, error, detail))
+    enum err error = refused->error;
+    if (http_admission_takes(exchange, error, refused->detail))
         return;
     struct buffer body = BUFFER_EMPTY;
-    print_problem(&body, error, detail, problems);
+    print_problem(&body, error, refused->detail, refused->problems);
     struct http_reply reply = {.status = err_http_status(error)};
     if (buffer_status(&body) == OK) {
         reply.content_type = "application/problem+json";
@@ -64,12 +65,19 @@ void http_answer_problem_with(struct http_exchange *exchange, enum err error, co
     }
     if (extra)
         reply.headers[reply.headers_count++] = *extra;
-    http_note_refusal(exchange, error);
+    http_note_refusal(exchange, refused);
     if (err_http_status(error) < 500) /* otherwise it is not the client's fault */
         http_connection_note_refused(exchange->connection);
 
     http_answer(exchange, &reply);
     buffer_done(&body);
+}
+
+void http_answer_problem_with(struct http_exchange *exchange, enum err error, const char *detail,
+    const struct field_problems *problems, const struct http_header_field *extra)
+{
+    answer(exchange, &(struct http_refused){.error = error, .detail = detail, .problems = problems},
+        extra);
 }
 
 void http_answer_problem(struct http_exchange *exchange, enum err error, const char *detail,
@@ -81,6 +89,17 @@ void http_answer_problem(struct http_exchange *exchange, enum err error, const c
 void http_answer_refusal(struct http_exchange *exchange, const struct refusal *refusal)
 {
     http_answer_problem(exchange, refusal->error, refusal->detail, &refusal->problems);
+}
+
+void http_answer_refusal_of(
+    struct http_exchange *exchange, const struct refusal *refusal, struct slice body)
+{
+    answer(exchange,
+        &(struct http_refused){.error = refusal->error,
+            .detail = refusal->detail,
+            .problems = &refusal->problems,
+            .body = body},
+        NULL);
 }
 
 void http_print_refusal(struct buffer *json, const struct refusal *refusal)

@@ -81,6 +81,15 @@ static const char *or_none(const char *text)
     return text && *text ? text : "-";
 }
 
+/* A pointer may have names that a partner has chosen. */
+static const char *or_none_printable(const char *pointer)
+{
+    for (const char *c = pointer; c && *c; c++)
+        if (*c <= 0x20 || *c >= 0x7f)
+            return "-";
+    return or_none(pointer);
+}
+
 /* What a caller did wrong is information; what the gateway cannot do, and attacks, are warnings. */
 void refusals_log(const struct refused *refused, uint64_t left_out)
 {
@@ -89,9 +98,11 @@ void refusals_log(const struct refused *refused, uint64_t left_out)
     if (!cut)
         snprintf(status, sizeof status, "%d", refused->status);
     log_write(cut || refused->status >= 500 ? LOG_WARN : LOG_INFO,
-        "refused: reason=%s status=%s partner=%s address=%s request=%s left_out=%llu",
+        "refused: reason=%s status=%s partner=%s address=%s request=%s "
+        "field=%s left_out=%llu",
         refusal_name(refused->reason), status, or_none(refused->partner), or_none(refused->address),
-        or_none(refused->request_id), (unsigned long long)left_out);
+        or_none(refused->request_id), or_none_printable(refused->pointer),
+        (unsigned long long)left_out);
 }
 
 bool refusals_take_left_out(struct refusals *refusals, int64_t now_us,

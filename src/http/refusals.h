@@ -5,11 +5,13 @@
  * sample is logged: at most one line per reason and second, with the number of those that have no
  * line. A flood costs two atomic additions for each refusal.
  *
- *   refused: reason=invalid status=422 partner=shop address=192.0.2.1 request=req_... left_out=9
+ *   refused: reason=invalid status=422 partner=shop address=192.0.2.1 request=req_... field=/amount
+ *   left_out=9
  *
- * A line has the partner (`-`: not authenticated), the address, and the id of the request. It never
- * has a header, a path, a key or a body: these may hold secrets. The detail of the problem is in
- * the answer, which the partner can show.
+ * A line has the partner (`-`: not authenticated), the address, the id of the request, and the
+ * pointer of the first field that is wrong. It never has a header, a path, a key or a body: these
+ * may hold secrets. The detail of the problem is in the answer, and in the list of the last
+ * rejections of the partner (rejections.h).
  *
  * Reasons are the names of errors (base/err.h), and those of connections that are cut. Shared by
  * all ingress threads; any thread, except _new and _free.
@@ -84,6 +86,7 @@ struct refused {
     enum refusal_reason reason;
     int status;                                 /* 0: a connection was cut */
     const char *partner, *address, *request_id; /* NULL or empty: none */
+    const char *pointer; /* of the first field that is wrong; NULL or empty: none */
 };
 void refusals_log(const struct refused *refused, uint64_t left_out);
 

@@ -16,6 +16,7 @@
 static void answer_too_large(struct http_exchange *exchange)
 {
     char detail[96];
+    http_server_go_online(exchange->server); /* on_refused may look for the caller */
     snprintf(detail, sizeof detail, "The body is too large. At most %zu bytes are allowed here.",
         exchange->body_bytes_max);
     http_answer_problem(exchange, ERR_TOO_LARGE, detail, NULL);

@@ -23,6 +23,7 @@
 
 struct http_server;
 struct tls_identity; /* model/tls_identity.h */
+struct http_refused; /* problem.h */
 struct http_exchange;
 struct http_tls;
 
@@ -77,6 +78,10 @@ struct http_options {
     bool closes_idle;   /* it also replaces one whose requests are all answered */
     bool knows_callers; /* handlers call http_set_caller: idle connections of others are replaced */
     struct http_limits limits;
+    /* Called for each refusal of a request or of a part of it, before the answer, on the server's
+     * thread. May be NULL. */
+    void (*on_refused)(
+        struct http_exchange *exchange, const struct http_refused *refused, void *context);
     struct refusals *refusals; /* counts and logs what is refused, shared; NULL: nobody does */
     struct address_table *addresses; /* limits of client addresses, shared; NULL: none */
     bool is_measured;                /* updates METRIC_HTTP_CONNECTIONS and HISTOGRAM_TURN */
@@ -172,6 +177,10 @@ struct http_reply {
  * (address_table.h), and the log names the caller. `id` is copied, and cut after 64 bytes.
  */
 void http_set_caller(struct http_exchange *exchange, const char *id);
+/* Returns "" if the caller is not authenticated (yet). */
+const char *http_caller(const struct http_exchange *exchange);
+/* Returns whether it has a route of the method POST. Valid until http_answer. */
+bool http_is_post(const struct http_exchange *exchange);
 
 /* Sets a header of the answer of the exchange, whichever it is. It replaces one that was set
  * before. The name is a lower-case literal, the value is copied. */

@@ -8,7 +8,8 @@
  *
  * The directory has only the SHA-256 of each key, so a look-up is the whole comparison. A key that
  * is unknown, revoked or expired, and one of a disabled partner, get the same answer after the same
- * work: one hash and two look-ups. Only the metrics distinguish them.
+ * work: one hash and two look-ups. Only the metrics distinguish them, and the list of rejections,
+ * in which operators see that the key of a partner has expired.
  *
  * A header that occurs twice never gets here: it is among the single headers of both protocols
  * (ingress.c).
@@ -75,22 +76,47 @@ static enum metric judge_key(const struct caller *caller, int64_t now_us)
     return caller->partner->enabled ? METRIC_COUNT : METRIC_ACCESS_PARTNER;
 }
 
+/* Returns the digest of the API key; false: there is none. */
+static bool read_key(const struct http_exchange *exchange, unsigned char ret_digest[SHA256_BYTES])
+{
+    static const char scheme[] = "Bearer ";
+    size_t prefix = sizeof scheme - 1;
+    struct slice header = http_header(exchange, "authorization");
+    if (header.len <= prefix || strncasecmp(header.data, scheme, prefix) != 0)
+        return false;
+    crypto_sha256(slice_of(header.data + prefix, header.len - prefix), ret_digest);
+    return true;
+}
+
+const struct partner *caller_of_key(
+    const struct ingress *ingress, const struct http_exchange *exchange)
+{
+    unsigned char digest[SHA256_BYTES];
+    return read_key(exchange, digest)
+               ? directory_partner_of_credential(ingress->options.directory, digest)
+               : NULL;
+}
+
+void caller_turn_away(
+    struct ingress *ingress, const struct http_exchange *exchange, const struct partner *partner)
+{
+    ingress->turned_away.exchange = exchange;
+    ingress->turned_away.turn = http_turn(exchange);
+    memcpy(ingress->turned_away.partner, partner->id, sizeof partner->id);
+}
+
 enum err caller_identify(struct ingress *ingress, struct http_exchange *exchange,
     struct caller *ret_caller, struct refusal *ret_refusal)
 {
-    static const char scheme[] = "Bearer ";
     const struct directory *directory = ingress->options.directory;
-    struct slice header = http_header(exchange, "authorization");
     struct caller caller = {0};
-    if (header.len <= sizeof scheme - 1 ||
-        strncasecmp(header.data, scheme, sizeof scheme - 1) != 0) {
+    unsigned char digest[SHA256_BYTES];
+    ingress->turned_away.exchange = NULL;
+    if (!read_key(exchange, digest)) {
         refuse(ret_refusal, ERR_UNAUTHENTICATED,
             "Send your API key as \"Authorization: Bearer pk_...\".");
         return count(METRIC_ACCESS_NO_KEY, ERR_UNAUTHENTICATED);
     }
-    unsigned char digest[SHA256_BYTES];
-    crypto_sha256(
-        slice_of(header.data + sizeof scheme - 1, header.len - (sizeof scheme - 1)), digest);
     int64_t now_us = clock_wall_us();
     caller.credential = directory_credential(directory, digest);
     /* No partner has this name: it makes an unknown key as expensive as a known one. */
@@ -98,13 +124,17 @@ enum err caller_identify(struct ingress *ingress, struct http_exchange *exchange
         caller.credential ? slice_from_string(caller.credential->partner) : SLICE_LITERAL("-"));
     enum metric reason = judge_key(&caller, now_us);
     if (reason != METRIC_COUNT) {
+        if (caller.credential && caller.partner)
+            caller_turn_away(ingress, exchange, caller.partner);
         refuse(ret_refusal, ERR_UNAUTHENTICATED,
             "The API key is unknown, revoked or expired. Ask the operator for a new one.");
         return count(reason, ERR_UNAUTHENTICATED);
     }
     enum err err = caller_check_connection(exchange, &caller, ret_refusal);
-    if (err)
+    if (err) {
+        caller_turn_away(ingress, exchange, caller.partner);
         return err;
+    }
     directory_note_use(caller.credential, now_us);
     http_set_caller(exchange, caller.partner->id);
     *ret_caller = caller;

@@ -161,6 +161,7 @@ enum err ingress_new(const struct ingress_options *options, struct ingress **ret
             .proxy_protocol = options->proxy_protocol,
             .addresses = options->addresses,
             .refusals = options->refusals,
+            .on_refused = options->rejections ? ingress_on_refused : NULL,
             .knows_callers = true,
             .is_measured = true,
         },

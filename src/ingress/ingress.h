@@ -31,6 +31,7 @@
 #include "history/journal_reader.h"
 #include "http/address_table.h"
 #include "http/refusals.h"
+#include "http/rejections.h"
 #include "http/server.h"
 #include "ingress/partner_limits.h"
 #include "model/class.h"
@@ -57,6 +58,7 @@ struct ingress_options {
     struct partner_limits *partner_limits; /* shared by all threads; NULL: no limits */
     struct address_table *addresses;       /* the same */
     struct refusals *refusals;             /* the same */
+    struct rejections *rejections;         /* the same; NULL: rejected posts are not listed */
 
     /* For rabbitmq mode. The connector (NULL: the embedded queue) is stopped before ingress_free.
      * The other objects must outlive ingress. */

@@ -44,6 +44,11 @@ struct ingress {
         uint64_t turn;
         struct caller caller; /* valid in this turn */
     } admitted;               /* the last one */
+    struct {
+        const struct http_exchange *exchange; /* NULL: none. Only compared */
+        uint64_t turn;
+        char partner[NAME_BYTES_MAX + 1];
+    } turned_away; /* the last one with good credentials that may not post (caller.c) */
     struct overload overload;
     enum overload_level overload_shown[OVERLOAD_SIGNS]; /* in the metrics */
     int64_t ticked_mono_us;
@@ -66,6 +71,20 @@ enum err caller_check_connection(const struct http_exchange *exchange, const str
 /* Whether the caller's key may post such an event. ERR_FORBIDDEN. */
 enum err caller_check_scope(const struct caller *caller, struct slice account, struct slice type,
     struct refusal *ret_refusal) MUST_CHECK;
+
+/* The caller has shown good credentials, but may not post from here or at all: the rejection is
+ * listed for its partner. Call it before the answer, in the same turn. */
+void caller_turn_away(
+    struct ingress *ingress, const struct http_exchange *exchange, const struct partner *partner);
+/* Returns the partner of the API key of a request whose caller is not identified yet; NULL:
+ * none. */
+const struct partner *caller_of_key(
+    const struct ingress *ingress, const struct http_exchange *exchange);
+
+/* rejected_posts.c: the list of the last rejections of each partner (http/rejections.h). For
+ * on_refused of http_options: all refusals pass here. */
+void ingress_on_refused(
+    struct http_exchange *exchange, const struct http_refused *refused, void *context);
 
 /* request.c: what the headers of a request say. */
 

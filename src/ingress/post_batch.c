@@ -38,10 +38,15 @@ static void end_result(struct batch_item *item)
     item->result_len = item->batch->results.len - item->result_at;
 }
 
-static void set_refused(struct batch_item *item, const struct refusal *refusal)
+/* `body`: what the partner sent as this item. */
+static void set_refused(struct batch_item *item, const struct refusal *refusal, struct slice body)
 {
     if (item->batch->awaited.exchange)
-        http_note_refusal(item->batch->awaited.exchange, refusal->error);
+        http_note_refusal(
+            item->batch->awaited.exchange, &(struct http_refused){.error = refusal->error,
+                                               .detail = refusal->detail,
+                                               .problems = &refusal->problems,
+                                               .body = body});
     begin_result(item);
     http_print_refusal(&item->batch->results, refusal);
     end_result(item);
@@ -52,7 +57,7 @@ static void set_durable(struct batch_item *item, enum err result)
     if (!result_is_good(result)) {
         struct refusal refusal;
         result_refuse(&item->entry.append, result, &refusal);
-        set_refused(item, &refusal);
+        set_refused(item, &refusal, item->entry.append.event->parts.body);
         return;
     }
     begin_result(item);
@@ -65,9 +70,11 @@ static void answer(struct batch *batch)
 {
     struct refusal late;
     (void)refuse(&late, ERR_TIMEOUT, REFUSED_LATE);
-    for (unsigned i = 0; i < batch->items_count; i++)
+    for (unsigned i = 0; i < batch->items_count; i++) {
+        const struct event *event = batch->items[i].entry.append.event;
         if (batch->items[i].result_len == 0)
-            set_refused(&batch->items[i], &late);
+            set_refused(&batch->items[i], &late, event ? event->parts.body : SLICE_LITERAL(""));
+    }
     struct buffer json = BUFFER_EMPTY;
     buffer_add_string(&json, "{\"results\":[");
     for (unsigned i = 0; i < batch->items_count && !batch->results.failed; i++) {
@@ -105,7 +112,7 @@ static void on_durable(struct queue_entry *entry, enum err result)
     result_count(result);
     if (batch->awaited.exchange)
         set_durable(item, result);
-    event_unref(entry->append.event);
+    event_unref(TAKE(entry->append.event));
     end_item(batch);
 }
 
@@ -154,7 +161,7 @@ static void post_item(struct batch_item *item, const struct submission *submissi
         ingress_accept(item->batch->ingress, submission, &item->entry.append, &refusal);
     if (failed) {
         result_count_refused(failed);
-        set_refused(item, &refusal);
+        set_refused(item, &refusal, submission->body);
         return;
     }
     item->batch->items_in_flight++;
@@ -182,7 +189,7 @@ static enum err post_batch(struct ingress *ingress, struct http_exchange *exchan
     unsigned taken = ingress_take_items(ingress, exchange, caller->partner, count, &over_limit);
     for (unsigned i = taken; i < count; i++) {
         result_count_refused(over_limit.error);
-        set_refused(&batch->items[i], &over_limit);
+        set_refused(&batch->items[i], &over_limit, items[i]);
     }
     for (unsigned i = 0; i < taken; i++) {
         submission.body = items[i];

@@ -40,7 +40,7 @@ static void on_durable(struct queue_entry *entry, enum err result)
     } else if (exchange) {
         struct refusal refusal;
         result_refuse(&entry->append, result, &refusal);
-        http_answer_refusal(exchange, &refusal);
+        http_answer_refusal_of(exchange, &refusal, entry->append.event->parts.body);
     }
     awaited_end(&posted->awaited, posted->ingress);
     event_unref(entry->append.event);
@@ -49,7 +49,11 @@ static void on_durable(struct queue_entry *entry, enum err result)
 
 static void on_late(struct awaited *awaited)
 {
-    http_answer_problem(awaited_take_exchange(awaited), ERR_TIMEOUT, REFUSED_LATE, NULL);
+    const struct posted *posted = CONTAINER_OF(awaited, struct posted, awaited);
+    struct refusal late;
+    (void)refuse(&late, ERR_TIMEOUT, REFUSED_LATE);
+    http_answer_refusal_of(
+        awaited_take_exchange(awaited), &late, posted->entry.append.event->parts.body);
 }
 
 static enum err post_one(struct ingress *ingress, struct http_exchange *exchange,

@@ -93,8 +93,11 @@ void ingress_post_signed(struct http_exchange *exchange, void *context)
     enum err err = check_signature(context, exchange, &caller.partner, &refusal);
     if (err == ERR_UNAUTHENTICATED)
         metrics_add(METRIC_ACCESS_SIGNATURE, 1);
-    if (!err)
+    if (!err) {
         err = caller_check_connection(exchange, &caller, &refusal);
+        if (err)
+            caller_turn_away(context, exchange, caller.partner);
+    }
     if (err) {
         http_answer_refusal(exchange, &refusal);
         return;

@@ -7,6 +7,7 @@
  */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "http/rejections.h"
 #include "main/commands.h"
 #include "main/process.h"
 #include "main/sink.h"
@@ -62,6 +63,21 @@ static void on_report(const struct delivery_report *report)
         : report->verdict == VERDICT_DEAD  ? ", dead"
                                            : ", parked",
         id);
+}
+
+/* One line per rejected post: what is wrong first, and its request id, as the answer has it. */
+static void on_rejection(const char *partner, const struct rejection *rejection)
+{
+    char when[CLOCK_TEXT_BYTES];
+    const char *pointer = "", *detail = rejection->detail;
+    size_t at = 0;
+    clock_format_rfc3339(rejection->at_us, when);
+    rejection_next_problem(rejection, &at, &pointer, &detail);
+    log_write(LOG_LIVE, "%.12s  %s -> %s  %s%s%s%d %s%s  %s%s%s  %s", when + 11, partner,
+        *rejection->account ? rejection->account : "-", rejection->type,
+        *rejection->type ? "  " : "", use_colour ? "\033[31m" : "",
+        err_http_status(rejection->error), err_name(rejection->error), use_colour ? "\033[0m" : "",
+        pointer, *pointer ? " " : "", detail, rejection->request_id);
 }
 
 static void load_state(struct dev *dev, const struct installation *installation)
@@ -238,7 +254,7 @@ static void print_welcome(const struct dev *dev, const struct gateway *gateway)
         "\",\"amount\":\"129.90\",\"currency\":\"EUR\"}'\n\n"
         "To see its history, use the evt_ id of the answer:\n\n"
         "  %s event show EVENT%s%s%s\n\n"
-        "Stop with Ctrl-C. Deliveries are shown below as they happen.\n\n",
+        "Stop with Ctrl-C. Deliveries and rejected posts are shown below as they happen.\n\n",
         PENSTOCK_VERSION, gateway_ingress_url(gateway), gateway_admin_url(gateway),
         dev->config.data_directory, endpoint, ACCOUNT, dev->secret, gateway_ingress_url(gateway),
         dev->api_key, program_invocation_name, is_default ? "" : " --data '",
@@ -310,6 +326,7 @@ static int run(struct dev *dev)
         .gateway = {.config = &dev->config,
             .is_demo = true,
             .on_report = on_report,
+            .on_rejection = on_rejection,
             .prepare = prepare,
             .context = dev},
         .config = &dev->config,

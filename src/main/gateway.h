@@ -33,6 +33,7 @@
 #include "main/data_directory.h"
 
 struct gateway;
+struct rejection;
 
 /* Why admin.listen is refused; for printf, with the address. */
 #define GATEWAY_ADMIN_CLEARTEXT                                                              \
@@ -44,6 +45,8 @@ struct gateway_options {
     bool take_over; /* take delivery over from another journal (cluster/ownership.h) */
     bool is_demo;   /* dev: its default limits on connections need not fit the open files */
     void (*on_report)(const struct delivery_report *report); /* may be NULL */
+    /* A post of a partner is rejected; a flood is sampled (http/rejections.h). May be NULL. */
+    void (*on_rejection)(const char *partner, const struct rejection *rejection);
     /* Called when the account database is open and nothing else has started: `penstock dev` makes
      * its demo accounts here. May be NULL. */
     enum err (*prepare)(

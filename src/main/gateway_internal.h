@@ -8,6 +8,7 @@
 #include "cluster/ownership.h"
 #include "cluster/replica.h"
 #include "history/audit.h"
+#include "http/rejections.h"
 #include "http/tls.h"
 #include "ingress/ingress.h"
 #include "main/gateway.h"
@@ -47,6 +48,7 @@ struct gateway {
     /* listeners */
     struct http_tls *ingress_tls, *admin_tls; /* NULL: no TLS */
     struct admin *admin;
+    struct rejections *rejections;   /* ingress adds, admin lists */
     struct replica *replica;         /* NULL: this gateway leads */
     struct recent_keys *recent_keys; /* of all ingress threads; NULL: no broker */
     struct partner_limits *partner_limits;

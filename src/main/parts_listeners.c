@@ -104,6 +104,8 @@ static enum err check_cleartext(
 static enum err make_admin(struct gateway *gateway, int fd, int tls_fd)
 {
     const struct config *config = gateway->options.config;
+    gateway->rejections =
+        rejections_new(&gateway->installation.seed, gateway->options.on_rejection);
     struct admin_options options = {
         .listen_fd = fd,
         .tls_listen_fd = tls_fd,
@@ -124,6 +126,7 @@ static enum err make_admin(struct gateway *gateway, int fd, int tls_fd)
         .leader_url = config->leader_url,
         .queue = gateway->uses_broker ? "rabbitmq" : "direct",
         .broker = gateway->broker_status,
+        .rejections = gateway->rejections,
     };
     _Static_assert(ADMIN_HOSTS_MAX >= CONFIG_ADDRESSES_MAX, "each name has a place");
     for (; options.hosts_count < config->admin_hosts.count; options.hosts_count++)
@@ -180,6 +183,7 @@ void stop_admin(struct gateway *gateway)
 void free_admin(struct gateway *gateway)
 {
     admin_free(gateway->admin);
+    rejections_free(gateway->rejections); /* the ingress threads have ended */
 }
 
 /* The replica. */
@@ -277,6 +281,7 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, int fd, i
             .partner_limits = gateway->partner_limits,
             .addresses = gateway->addresses,
             .refusals = gateway->refusals,
+            .rejections = gateway->rejections,
             .connector = gateway->connector,
             .broker = &gateway->broker,
             .broker_status = gateway->broker_status,

@@ -356,7 +356,7 @@ def test_refusals_are_counted_and_sampled_in_the_log_without_secrets(make_gatewa
     for reason, partner in (("unauthenticated", "-"), ("forbidden", "partner_demo")):
         wait_for(lambda: logged(reason) == 300, "each refusal has a line or is counted in one", 10)
         assert len(lines(reason)) <= seconds + 3
-        assert re.search(rf"status=40[13] partner={partner} address=127\.0\.0\.1 request=req_[0-9a-z]{{26}} left_out=0", lines(reason)[0])
+        assert re.search(rf"status=40[13] partner={partner} address=127\.0\.0\.1 request=req_[0-9a-z]{{26}} field=\S+ left_out=0", lines(reason)[0])
     assert "secret" not in gateway.stderr and key not in gateway.stderr
 
 

@@ -143,7 +143,7 @@ def test_output_that_cannot_be_written_is_an_error_of_every_command(gateway, sin
              "delivery retry": [delivery, "--force"], "partner add": ["p2"], "partner show": [partner],
              "partner change": ["p2", "--enabled", "false"], "partner key": ["p2"], "partner key-change": [partner, key, "--label", "old"],
              "partner key-remove": [partner, key],
-             "partner secret": ["p2"], "partner secret-remove": None, "partner accounts": [partner], "partner grant": ["p2", account],
+             "partner secret": ["p2"], "partner secret-remove": None, "partner accounts": [partner], "partner rejections": [partner], "partner grant": ["p2", account],
              "partner revoke": ["p2", account], "account add": ["acc_2"], "endpoint add": ["acc_2", "--url", sink.url()],
              "endpoint list": [account], "endpoint show": [account, endpoint], "endpoint test": [account, endpoint], "endpoint change": [account, endpoint, "--types", "purchase"],
              "endpoint remove": None, "endpoint secret": [account, endpoint], "endpoint secret-remove": [account, endpoint, secret]}
@@ -154,7 +154,7 @@ def test_output_that_cannot_be_written_is_an_error_of_every_command(gateway, sin
              if name not in ("dev", "serve", "check") and words.get(name, []) is not None]
     calls += [[*call, "--json"] for call in calls if call[0] in ("audit", "status", "event") or call[1] in ("list", "show")]
     calls += [["check", "--sample"], ["--help"], ["--version"], ["audit", "--help"]]
-    quiet = ("event conflicts", "event poison", "partner key-remove", "endpoint secret-remove", "partner grant", "partner revoke")
+    quiet = ("event conflicts", "event poison", "partner key-remove", "endpoint secret-remove", "partner grant", "partner revoke", "partner rejections")
     for call in calls:
         with open("/dev/full", "w", encoding="ascii") as full:
             done = subprocess.run([BINARY, *map(str, call)], env=clean_environment(gateway.directory), stdout=full, stderr=subprocess.PIPE,

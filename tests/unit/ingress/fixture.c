@@ -30,6 +30,7 @@ struct fake_journal {
 struct ingress *ingress;
 struct byte_budget budgets[TEST_SHARDS];
 struct partner_limits *partner_limits;
+struct rejections *rejections;
 static struct recent_keys *known;
 const struct hash_seed seed = {{1, 2, 3}};
 
@@ -187,6 +188,7 @@ static void start_ingress(const char *intake_partner)
     cr_assert_eq(http_listen(&address, address_len, &fd), OK);
     cr_assert_eq(journal_reader_open(directory, TEST_SHARDS, &reader), OK);
     partner_limits = partner_limits_new(&seed, &(struct partner_rules){0});
+    rejections = rejections_new(&seed, NULL);
     struct ingress_options options = {.listen_fd = fd,
         .connections_max = 100,
         .directory = accounts_directory(accounts),
@@ -198,7 +200,8 @@ static void start_ingress(const char *intake_partner)
         .shards = TEST_SHARDS,
         .receipt_key = SLICE_LITERAL("0123456789abcdef0123456789abcdef"),
         .class_rules = &class_rules_default,
-        .partner_limits = partner_limits};
+        .partner_limits = partner_limits,
+        .rejections = rejections};
     if (intake_partner) {
         fake_broker_begin();
         known = recent_keys_new(64);
@@ -295,6 +298,7 @@ void fixture_end(void)
     ingress_free(ingress);
     recent_keys_free(known);
     partner_limits_free(partner_limits);
+    rejections_free(rejections);
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", directory);
     assert_at_end(system(command) == 0);

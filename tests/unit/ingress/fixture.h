@@ -20,6 +20,7 @@ extern struct ingress *ingress;
 extern struct byte_budget budgets[TEST_SHARDS];
 extern const struct hash_seed seed;
 extern struct partner_limits *partner_limits; /* without limits */
+extern struct rejections *rejections;         /* what was rejected */
 
 /* Partner `shop` (key TEST_KEY) may post for `acc_1`, which has one endpoint. `acc_2` belongs to
  * another partner. */
