@@ -440,7 +440,10 @@ static enum verdict judge(struct attempt_run *run)
 enum verdict outcome_judge(struct attempt_run *run)
 {
     fill_attempt(run);
-    return judge(run);
+    enum verdict verdict = judge(run);
+    const struct attempt_said said = attempt_said_of(&run->record.attempt);
+    run->record.attempt.evidence.cause = attempt_cause_of(&said);
+    return verdict;
 }
 
 /* What the end of the attempt says about the endpoint. */
@@ -468,11 +471,8 @@ void outcome_of_attempt(struct attempt_run *run)
     failpoint_crash(CRASH_ANSWER_CAME);
     run->record =
         (struct journal_record){.lane = job->delivery.lane, .failures = job->delivery.failures};
-    fill_attempt(run);
+    enum verdict verdict = failpoint_verdict(run, outcome_judge(run));
     metrics_add(METRIC_SENDS_REPEATED, run->client.unprocessed_sends);
-    enum verdict verdict = failpoint_verdict(run, judge(run));
-    const struct attempt_said said = attempt_said_of(&run->record.attempt);
-    run->record.attempt.evidence.cause = attempt_cause_of(&said);
     if (!verdict_is_ambiguous(&run->client.end))
         probe_doubt_note_certain_end(job);
     bool repeats = verdict == VERDICT_RETRY && was_lost_with_kept_connection(&run->client) &&

@@ -435,7 +435,8 @@ ALL_BUGS = BUGS | FLOW_BUGS | ANSWER_BUGS
 
 # Only of bugs whose first seed is beyond 10: without an entry a bug is found as well, but later.
 FOUND_AT = {
-    "mark-for-ever": 381, "rate-is-not-asked": 323, "restart-forgets-started": 66,
+    "refused-decision-forgets": 260, "loads-what-is-decided": 84, "decides-over-an-outcome": 81,
+    "decides-beside-a-job": 54, "mark-for-ever": 381, "rate-is-not-asked": 323, "restart-forgets-started": 66,
     "failed-replay-is-dead": 39, "replays-are-left": 39, "probe-is-lost": 36,
     "sends-to-nowhere": 31, "final-is-retried": 28, "started-is-suspended": 28,
     "budget-is-not-asked": 27, "no-mark-after-a-run": 27, "no-mark-after-restart": 22,
