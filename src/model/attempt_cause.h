@@ -100,7 +100,7 @@ enum cause_detail {
         "Compare the signing secret and the credentials of the endpoint with those of the client") \
     X(CAUSE_NOT_FOUND, "http-not-found", DETAIL_STATUS, "the path was not found:",                 \
         "Ask the client for the right path, and change the URL of the endpoint")                   \
-    X(CAUSE_GONE, "http-gone", DETAIL_STATUS, "the client refuses further events:",                  \
+    X(CAUSE_GONE, "http-gone", DETAIL_STATUS, "the client refuses further events:",                \
         "Ask the client. Then enable the endpoint again, or remove it")                            \
     X(CAUSE_TOO_MANY, "http-too-many", DETAIL_STATUS, "the client limits the rate:",               \
         "It is sent again, more slowly. If this lasts, ask the client for a higher limit")         \
