@@ -105,8 +105,8 @@ def wait_until_open(gateway):
     wait_for(lambda: gateway.metric("penstock_deliveries_in_flight") == 0, "what was in flight has ended")
 
 
-@pytest.mark.parametrize("kind, error", [("500", None), ("refused", "connect"), ("hang", "answer-timeout"), ("tls", "tls")])
-def test_endpoint_that_fails_gets_single_probes_until_it_is_back(make_gateway, request, certificates, kind, error):
+@pytest.mark.parametrize("kind, cause", [("500", "http-failed"), ("refused", "connect-refused"), ("hang", "answer-timeout"), ("tls", "tls-expired")])
+def test_endpoint_that_fails_gets_single_probes_until_it_is_back(make_gateway, request, certificates, kind, cause):
     sink = request.getfixturevalue("tls_sink" if kind == "tls" else "sink")
     gateway = make_gateway({**HOUR, "PENSTOCK_DELIVERY__ANSWER_TIMEOUT": "1500ms" if kind == "hang" else "30s",
                             "PENSTOCK_DELIVERY__CA_FILE": certificates.files("ca")[0]})
@@ -114,7 +114,7 @@ def test_endpoint_that_fails_gets_single_probes_until_it_is_back(make_gateway, r
     failing = Failing(kind, sink, certificates, deployment)
     events = deployment.post(50)
     wait_until_open(gateway)
-    wait_for(lambda: re.search(rf"an endpoint fails: .* endpoint={deployment.endpoint} error={error or 'ok'}", gateway.stderr), "it is logged")
+    wait_for(lambda: re.search(rf"an endpoint fails: .* endpoint={deployment.endpoint} cause={cause} ", gateway.stderr), "it is logged")
     failed, probes = attempts(gateway)
     requests = sink.count()
     assert OPENS_AFTER <= failed < OPENS_AFTER + IN_FLIGHT_MAX
