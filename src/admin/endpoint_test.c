@@ -35,19 +35,13 @@ static void explain(const struct endpoint_test *test, char *ret_text, size_t siz
         [VERDICT_DEAD] = "A real event would be dead: this status is final for this endpoint.",
         [VERDICT_PARK_AMBIGUOUS] = "A real event would be parked.",
         [VERDICT_DISABLE_ENDPOINT] = "A real event would be parked, and the endpoint disabled."};
-    const struct attempt *attempt = &test->ret_attempt;
-    const struct attempt_end *end = &attempt->end;
-    char reason[256];
+    const struct attempt_said said = attempt_said_of(&test->ret_attempt);
+    char reason[CAUSE_TEXT_BYTES];
     if (test->ret_shortage)
-        snprintf(reason, sizeof reason,
-            "This machine lacks a resource (%s). The client is not the cause.", test->ret_shortage);
-    else if (end->http_status == 0)
-        snprintf(reason, sizeof reason, "There is no answer: %s.", err_title(end->error));
-    else if (end->error != OK)
-        snprintf(reason, sizeof reason, "The answer is not complete: %s.", err_title(end->error));
+        snprintf(reason, sizeof reason, "this machine lacks a resource (%s)", test->ret_shortage);
     else
-        snprintf(reason, sizeof reason, "The answer is not a success: %s.", attempt->rule);
-    snprintf(ret_text, size, "%s %s", reason, meanings[test->ret_verdict]);
+        attempt_cause_describe(&said, reason);
+    snprintf(ret_text, size, "%s. %s", reason, meanings[test->ret_verdict]);
     for (char *c = ret_text; *c; c++) /* the rule may quote the client */
         if (*c < 0x20 || *c >= 0x7f)
             *c = '.';

@@ -322,9 +322,6 @@ void http_exchange_read_forwarded(struct http_exchange *exchange);
  * one that has never asked, then an idle one of a stranger. */
 void http_connections_make_room(struct http_server *server, const struct http_connection *newcomer);
 
-/* peer.c: reads the address of the far end. All zero if the system does not have it any more. */
-void http_peer_read(h2o_socket_t *socket, struct http_peer *ret_peer);
-
 /* http1.c: takes a connection whose first bytes are not HTTP/2's preface. May free it. */
 void http1_begin(struct http_connection *connection);
 /* http2.c: takes one whose first bytes are the preface. May free it. */

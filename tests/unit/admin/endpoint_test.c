@@ -66,20 +66,20 @@ Test(endpoint_test, a_failure_says_why_and_what_would_become_of_a_real_event)
         const char *name, *why;
     } cases[] = {
         {{.http_status = 503}, "the status 503 is not a success", NULL, VERDICT_RETRY, "retry",
-            "The answer is not a success: the status 503 is not a success. A real event would be "
-            "sent again later."},
-        {{.http_status = 404}, "\x01\xff", NULL, VERDICT_DEAD, "dead",
-            "The answer is not a success: ... A real event would be dead: this"},
+            "the client is not available: 503. A real event would be sent again later."},
+        {{.http_status = 404}, "", NULL, VERDICT_DEAD, "dead",
+            "the path was not found: 404. A real event would be dead: this"},
         {{.http_status = 410}, "", NULL, VERDICT_DISABLE_ENDPOINT, "disabled",
             "A real event would be parked, and the endpoint disabled."},
-        {{.error = ERR_CONNECT}, "", NULL, VERDICT_RETRY, "retry",
-            "There is no answer: The connection failed."},
+        {{.error = ERR_CONNECT}, "", NULL, VERDICT_RETRY, "retry", "no connection"},
         {{.error = ERR_SHORTAGE}, "", "network: there is no route", VERDICT_RETRY, "retry",
-            "This machine lacks a resource (network: there is no route)."},
+            "this machine lacks a resource (network: there is no route)."},
         {{.http_status = 200}, "it has no \"ok\"", NULL, VERDICT_RETRY, "retry",
-            "The answer is not a success: it has no "},
+            "the answer is no success: it has no "},
+        {{.http_status = 200}, "\x01\xff", NULL, VERDICT_RETRY, "retry",
+            "the answer is no success: ... A real event"},
         {{.http_status = 200, .error = ERR_ANSWER_LOST}, "", NULL, VERDICT_RETRY, "retry",
-            "The answer is not complete: The connection was lost before the answer arrived."},
+            "the connection was closed before the answer."},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         tested.ret_attempt.end = cases[i].end;
