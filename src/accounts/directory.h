@@ -10,11 +10,11 @@
 #ifndef PENSTOCK_ACCOUNTS_DIRECTORY_H
 #define PENSTOCK_ACCOUNTS_DIRECTORY_H
 
-#include "accounts/object_id.h"
 #include "base/hash.h"
 #include "base/limits.h"
 #include "model/endpoint_policy.h"
 #include "model/key_scope.h"
+#include "model/object_id.h"
 #include "model/partner_rules.h"
 #include "model/signature.h"
 #include "model/type_list.h"

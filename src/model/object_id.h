@@ -3,8 +3,8 @@
  * The public ids of what has no name of its own: a number behind a prefix that says the kind. One
  * id has one text. A text that is none leaves *ret_id.
  */
-#ifndef PENSTOCK_ACCOUNTS_OBJECT_ID_H
-#define PENSTOCK_ACCOUNTS_OBJECT_ID_H
+#ifndef PENSTOCK_MODEL_OBJECT_ID_H
+#define PENSTOCK_MODEL_OBJECT_ID_H
 
 #include "base/crypto.h"
 

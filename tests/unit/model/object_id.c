@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "accounts/object_id.h"
+#include "model/object_id.h"
 
 #include "base/cleanup.h"
 
