@@ -39,6 +39,8 @@ static enum err write_event(struct store *store, const struct event *event, unsi
 {
     enum err result = event_rows_add(&store->events, store->next_seq, event, deliveries);
     if (!result)
+        result = event_keys_add(&store->keys, store->next_seq, event->parts.key);
+    if (!result)
         totals_add(
             &store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1, store->now_mono_us);
     return result;

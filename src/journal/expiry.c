@@ -246,8 +246,12 @@ static enum err expire_history(struct store *store, int64_t now_us, bool *ret_mo
         return result;
     expiry->history_after = seqs[count - 1];
     *ret_more = count == EVENTS_PER_STEP;
-    for (unsigned i = 0; i < count && !result; i++)
+    for (unsigned i = 0; i < count && !result; i++) {
         result = expire_event(store, seqs[i], &dropped);
+        bool is_last = i + 1 == count;
+        if (!result && (is_last || seqs[i] / EVENT_KEYS_CHUNK != seqs[i + 1] / EVENT_KEYS_CHUNK))
+            result = event_keys_expire(&store->keys, seqs[i]);
+    }
     if (result || !dropped)
         return result;
     totals_demand(&store->totals);

@@ -50,6 +50,9 @@ enum err outbox_add(struct store *store, const struct event *event)
     enum err result = event_rows_add(&store->events, seq, event, 0);
     if (result)
         return result == ERR_EXISTS ? OK : result;
+    result = event_keys_add(&store->keys, seq, event->parts.key);
+    if (result)
+        return result;
     store->next_seq++;
     store->outbox.change++;
     totals_pass(&store->totals, store->now_mono_us);

@@ -84,6 +84,11 @@ static const char tables[] =
     " WITHOUT ROWID;"
     "CREATE INDEX aliases_by_time ON aliases(at_us);"
 
+    "CREATE TABLE event_keys(bucket INTEGER PRIMARY KEY, entries BLOB NOT NULL, crc INTEGER NOT "
+    "NULL);"
+    "CREATE TABLE event_key_runs(run INTEGER PRIMARY KEY, entries BLOB NOT NULL, crc INTEGER NOT "
+    "NULL);"
+
     "CREATE TABLE outbox(seq INTEGER PRIMARY KEY);"
 
     "CREATE TABLE poison(seq INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, queue TEXT NOT NULL, "

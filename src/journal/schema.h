@@ -15,6 +15,7 @@
  *                  endpoint before and after
  *   conflicts      events with the key of another and other money: kept, never delivered
  *   aliases        ids of duplicates that were found late, each with the id of the first event
+ *   event_keys, event_key_runs   which events have a key (event_keys.h)
  *   outbox         numbers of events that wait for the broker; they have no deliveries (outbox.h)
  *   poison         messages that are no events (poison.h)
  *   lost           ids of events that the broker confirmed and does not have any more (lost.h)
@@ -31,7 +32,7 @@
  * due as soon as it recovers.
  *
  * The file says what it is: application_id PNSJ and user_version. Migrations will lead forward
- * only, each in a transaction of its own. There is none yet: formats 1 to 7 were never released,
+ * only, each in a transaction of its own. There is none yet: formats 1 to 8 were never released,
  * and are refused. So is a file of another application or of another shard, and nothing in it is
  * touched.
  */
@@ -42,7 +43,7 @@
 #include "sqlite/database.h"
 
 #define SCHEMA_APPLICATION_ID 0x504e534a /* "PNSJ" */
-#define SCHEMA_VERSION 8
+#define SCHEMA_VERSION 9
 
 #define SCHEMA_DETAIL_BYTES SQL_REASON_BYTES
 

@@ -27,6 +27,8 @@ enum err store_prepare(struct store *store, const struct expiry_policy *policy)
     if (!result)
         result = event_rows_init(&store->events, store->db);
     if (!result)
+        result = event_keys_init(&store->keys, store->db);
+    if (!result)
         result = delivery_rows_init(&store->deliveries, store->db);
     if (!result)
         result = conflict_rows_init(&store->conflicts, store->db);
@@ -66,6 +68,7 @@ void store_close(struct store *store, bool in_doubt)
     sql_finalize_all(store->statements, STORE_STATEMENTS);
     dedupe_done(&store->dedupe);
     event_rows_done(&store->events);
+    event_keys_done(&store->keys);
     delivery_rows_done(&store->deliveries);
     conflict_rows_done(&store->conflicts);
     alias_rows_done(&store->aliases);
@@ -103,6 +106,7 @@ enum err store_commit(struct store *store)
     if (result)
         return result;
     dedupe_committed(&store->dedupe);
+    event_keys_committed(&store->keys);
     totals_committed(&store->totals);
     outbox_committed(&store->outbox);
     poison_committed(&store->poison);
@@ -113,6 +117,7 @@ enum err store_roll_back(struct store *store)
 {
     enum err result = sql_roll_back(store->db);
     dedupe_rolled_back(&store->dedupe);
+    event_keys_rolled_back(&store->keys);
     totals_rolled_back(&store->totals);
     outbox_rolled_back(&store->outbox);
     poison_rolled_back(&store->poison);

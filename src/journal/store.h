@@ -15,6 +15,7 @@
 #include "journal/delivery_lists.h"
 #include "journal/disk_reserve.h"
 #include "journal/duplicate_rows.h"
+#include "journal/event_keys.h"
 #include "journal/event_rows.h"
 #include "journal/expiry.h"
 #include "journal/journal.h"
@@ -33,6 +34,7 @@ struct store {
     int64_t next_seq; /* of events; a rolled back transaction leaves a gap */
     struct dedupe_store dedupe;
     struct event_rows events;
+    struct event_keys keys;
     struct delivery_rows deliveries;
     struct conflict_rows conflicts;
     struct alias_rows aliases;

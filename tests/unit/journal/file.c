@@ -20,7 +20,7 @@ Test(file, says_what_it_is)
 {
     struct desk *desk = desk_new();
     cr_assert(desk_sql_int(desk, "PRAGMA application_id") == 0x504e534a);
-    cr_assert(desk_sql_int(desk, "PRAGMA user_version") == 8);
+    cr_assert(desk_sql_int(desk, "PRAGMA user_version") == 9);
     cr_assert(desk_sql_int(desk, "SELECT length(value) FROM meta WHERE key = 'journal_id'") == 32);
     cr_assert(desk_sql_int(desk, "SELECT value FROM meta WHERE key = 'shard'") == 0);
     cr_assert(desk_sql_int(desk, "SELECT value > 0 FROM meta WHERE key = 'created_us'") == 1);
@@ -34,7 +34,8 @@ Test(file, a_file_that_is_not_this_shards_journal_is_refused_and_not_changed)
         enum err expected;
         const char *detail;
     } cases[] = {
-        {"PRAGMA user_version = 9", ERR_NEWER_FORMAT, "newer program"},
+        {"PRAGMA user_version = 10", ERR_NEWER_FORMAT, "newer program"},
+        {"PRAGMA user_version = 8", ERR_DAMAGED, "old format"},
         {"PRAGMA user_version = 7", ERR_DAMAGED, "old format"},
         {"PRAGMA user_version = 6", ERR_DAMAGED, "old format"},
         {"PRAGMA user_version = 5", ERR_DAMAGED, "old format"},
