@@ -127,3 +127,30 @@ int64_t breaker_next_probe_us(const struct breaker *breaker)
 {
     return breaker->probes_in_flight < BREAKER_PROBES_MAX ? breaker->next_probe_us : INT64_MAX;
 }
+
+/* Returns the results of the window at this time. */
+static struct breaker_half window_at(
+    const struct breaker *breaker, const struct breaker_policy *policy, int64_t now_us)
+{
+    struct breaker copy = *breaker;
+    turn_window(&copy, policy, now_us);
+    return (struct breaker_half){.count = copy.present.count + copy.before.count,
+        .failed = copy.present.failed + copy.before.failed};
+}
+
+unsigned breaker_percent(
+    const struct breaker *breaker, const struct breaker_policy *policy, int64_t now_us)
+{
+    if (breaker->state != BREAKER_CLOSED)
+        return 100;
+    struct breaker_half window = window_at(breaker, policy, now_us);
+    uint64_t of_run = UINT64_C(100) * breaker->run / policy->count_min, of_window = 0;
+    uint64_t of_count = UINT64_C(100) * window.count / policy->count_min;
+    if (window.count > 0)
+        of_window =
+            UINT64_C(10000) * window.failed / ((uint64_t)policy->failures_percent * window.count);
+    if (of_window > of_count)
+        of_window = of_count;
+    uint64_t percent = of_run > of_window ? of_run : of_window;
+    return percent < 99 ? (unsigned)percent : 99;
+}

@@ -107,6 +107,15 @@ void breaker_on_probe_lost(struct breaker *breaker, int64_t sent_us);
  * are in flight. Ask again after each result and each lost probe. */
 int64_t breaker_next_probe_us(const struct breaker *breaker);
 
+/*
+ * Returns how near the breaker is to its opening, in percent: 100 while it is not closed, else at
+ * most 99. It is the larger one of two parts: the failures in a row out of `count_min`, and the
+ * share of failures in the window out of `failures_percent`. Fewer than `count_min` results in the
+ * window count only as far as they go.
+ */
+unsigned breaker_percent(
+    const struct breaker *breaker, const struct breaker_policy *policy, int64_t now_us);
+
 /* An operator enabled or moved the endpoint: closed, and nothing that was sent before counts as a
  * failure. */
 void breaker_reset(struct breaker *breaker, int64_t now_us);

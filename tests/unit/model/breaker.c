@@ -281,3 +281,26 @@ Test(breaker, probes_in_flight_stay_bounded_and_each_outage_recovers_once)
     cr_expect_gt(opened, 100);
     cr_expect_eq(opened, recovered_from_open + resets + (breaker.state != BREAKER_CLOSED));
 }
+
+Test(breaker, percent_is_how_near_the_opening_is)
+{
+    static const struct {
+        const char *script;
+        unsigned percent;
+    } cases[] = {{"", 0}, {"s", 0}, {"f", 10}, {"fffff", 50}, {"fffffffff", 90}, {FAILS_10, 100},
+        {FAILS_10 " p", 100}, {FAILS_10 "s", 0}, {"fffffs", 60}, {"fffff s", 60},
+        {"ffff"
+         "ssssss",
+            80},
+        {"sssssssssf", 20}, {"sfsfs", 50}, {"ssssssssff", 40}, {"ssssffff", 80},
+        {"fffff          ", 50}, {"fffff               s", 0}};
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct breaker breaker;
+        play(&breaker, cases[i].script);
+        int64_t now_us = 100 * S;
+        for (const char *at = cases[i].script; *at; at++)
+            now_us += *at == ' ' ? S : 0;
+        cr_expect_eq(breaker_percent(&breaker, policy, now_us), cases[i].percent, "%zu: %u", i,
+            breaker_percent(&breaker, policy, now_us));
+    }
+}
