@@ -169,11 +169,12 @@ static enum err end_change(struct change *change, const struct account *account)
 
 enum err change_change_endpoint(struct change *change)
 {
-    const struct accounts_request *request = change->request;
+    struct accounts_request *request = change->request;
     struct endpoint *endpoint = &change->endpoint;
     const struct account *account = begin_change(change);
     if (!account)
         return ERR_NOT_FOUND;
+    request->ret_was_enabled = endpoint->enabled;
     if (!request->changes || (request->changes & ~(unsigned)ENDPOINT_CHANGES))
         return change_refuse(change, ERR_INVALID,
             "changes: give at least one of url, enabled, idempotent, final_4xx, types, policy");

@@ -114,6 +114,7 @@ struct accounts_request {
     const struct endpoint_policy *policy; /* the requester's reference; NULL: none */
     char detail[160];                     /* empty on OK */
     uint64_t ret_endpoint;
+    bool ret_was_enabled; /* of ACCOUNTS_CHANGE_ENDPOINT: before the change */
     uint64_t ret_secret_id;
 };
 

@@ -4,6 +4,7 @@
 #include "accounts/change.h"
 
 #include "model/key_pointer.h"
+#include "model/operator_event.h"
 #include "runtime/rcu.h"
 
 #include <stdio.h>
@@ -14,6 +15,9 @@ enum err change_add_partner(struct change *change)
     enum err error;
     if ((error = change_check_name(change, "partner", TEXT_IN(change->request->partner))))
         return error;
+    if (operator_event_is_account(TEXT_IN(change->request->partner)))
+        return change_refuse(
+            change, ERR_INVALID, "partner: %s is the name of the gateway", OPERATOR_ACCOUNT);
     *partner = (struct partner){.enabled = true, .version = change->version};
     memcpy(partner->id, change->request->partner, sizeof partner->id);
     change->changes_partner = true;
@@ -286,6 +290,9 @@ enum err change_grant(struct change *change)
     const struct account *account = partner ? change_find_account(change) : NULL;
     if (!account)
         return ERR_NOT_FOUND;
+    if (operator_event_is_account(slice_from_string(account->id)))
+        return change_refuse(change, ERR_INVALID,
+            "account: %s is for operator events, and no partner may post for it", account->id);
     change_add_entry(change, directory_entry_of_grant(partner->id, account->id));
     enum err error = accounts_store_add_grant(
         change->store, partner->id, account->id, change->version, change->now_us);

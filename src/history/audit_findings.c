@@ -3,6 +3,7 @@
 #include "history/audit_internal.h"
 
 #include "base/clock.h"
+#include "model/operator_event.h"
 
 #include <stdio.h>
 
@@ -71,7 +72,8 @@ void audit_note_losses(struct audit_run *run, const struct audit_loss *losses, s
 
 bool audit_asks_for_account(const struct audit_run *run, struct slice account)
 {
-    return !*run->question.account || slice_equals_string(account, run->question.account);
+    return !operator_event_is_account(account) &&
+           (!*run->question.account || slice_equals_string(account, run->question.account));
 }
 
 bool audit_time_is_up(const struct audit_run *run)

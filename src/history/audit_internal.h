@@ -119,6 +119,7 @@ static inline bool audit_asks_for_day(const struct audit_run *run, int64_t day)
     return day >= run->question.from_day && day <= run->question.to_day;
 }
 
+/* False for operator events as well: they are in no total. */
 bool audit_asks_for_account(const struct audit_run *run, struct slice account);
 bool audit_time_is_up(const struct audit_run *run);
 

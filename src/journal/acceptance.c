@@ -29,6 +29,7 @@
 #include "runtime/log.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* What both have in common. */
@@ -85,23 +86,45 @@ static enum err find_event(struct store *store, const struct event *event, int64
     return result;
 }
 
-/* Keeps an event that has the key of `first` and other money. The log has one line a second of it,
- * however many a partner sends. */
+/* Tells operators of a conflict: a line in the log and an operator event. One a second, however
+ * many a partner sends, with the number of those that were left out. */
+static void tell_conflict(
+    struct store *store, const struct event_id *first, const struct event *event, bool is_stored)
+{
+    const struct event_parts *parts = &event->parts;
+    if (store->now_mono_us - store->conflict_said_us < US_PER_SECOND) {
+        store->conflicts_left_out++;
+        return;
+    }
+    struct operator_event told = {
+        .kind = OPERATOR_EVENT_CONFLICT, .count = 1 + store->conflicts_left_out, .is_logged = true};
+    char detail[OPERATOR_DETAIL_BYTES];
+    event_id_format(first, told.first_event);
+    if (is_stored)
+        event_id_format(&parts->id, told.event);
+    snprintf(told.partner, sizeof told.partner, "%.*s", SLICE_ARGS(parts->partner));
+    snprintf(told.account, sizeof told.account, "%.*s", SLICE_ARGS(parts->account));
+    snprintf(detail, sizeof detail, "type %.*s, key %.*s", SLICE_ARGS(parts->type),
+        SLICE_ARGS(parts->key));
+    operator_event_set_detail(&told, detail);
+    log_warn("an event has the key of an accepted event and a different amount or currency: it is "
+             "kept as a conflict "
+             "first=%s partner=%s account=%s count=%lld",
+        told.first_event, told.partner, told.account, (long long)told.count);
+    operator_event_post(&store->operator_events, &told);
+    store->conflict_said_us = store->now_mono_us;
+    store->conflicts_left_out = 0;
+}
+
+/* Keeps an event that has the key of `first` and other money. `is_stored`: as an event as well. */
 static enum err keep_conflict(
-    struct store *store, const struct event_id *first, const struct event *event)
+    struct store *store, const struct event_id *first, const struct event *event, bool is_stored)
 {
     bool is_new;
     enum err result = conflict_rows_add(&store->conflicts, first, store->now_us, event, &is_new);
-    if (result || !is_new || store->now_mono_us - store->conflict_said_us < US_PER_SECOND)
-        return result;
-    char id[EVENT_ID_TEXT_BYTES];
-    event_id_format(first, id);
-    log_warn("an event has the key of an accepted event and a different amount or currency: it is "
-             "kept as a conflict "
-             "first=%s partner=%.*s account=%.*s",
-        id, SLICE_ARGS(event->parts.partner), SLICE_ARGS(event->parts.account));
-    store->conflict_said_us = store->now_mono_us;
-    return OK;
+    if (!result && is_new)
+        tell_conflict(store, first, event, is_stored);
+    return result;
 }
 
 /* A batch of appends has its room from the beginning (journal_sqlite.c). */
@@ -247,7 +270,7 @@ static enum err append_keyed(struct store *store, struct journal_append *append)
     case DEDUPE_CONFLICT:
         append->request.result = ERR_CONFLICT;
         append->ret_id = first;
-        return keep_conflict(store, &first, append->event);
+        return keep_conflict(store, &first, append->event, false);
     case DEDUPE_DAMAGED:
         break;
     }
@@ -409,7 +432,7 @@ static enum err receive_conflict(
         return receive_again(store, receive);
     receive->ret_received = RECEIVED_CONFLICT;
     receive->ret_first = *first;
-    return keep_conflict(store, first, receive->event);
+    return keep_conflict(store, first, receive->event, true);
 }
 
 /* It is not entered into the dedupe store: the next one of its key is as doubtful. */

@@ -28,6 +28,7 @@
 #include "model/dedupe_key.h"
 #include "model/delivery_state.h"
 #include "model/event.h"
+#include "model/operator_event.h"
 #include "model/retry.h"
 #include "model/verdict.h"
 #include "runtime/request.h"
@@ -529,6 +530,7 @@ struct journal_listener {
     void (*on_handover)(struct mail *mail, void *receiver);
     void (*on_failed)(void *context, enum err error); /* on the journal's thread, once */
     void *context;
+    struct operator_event_sink operator_events; /* conflicts */
 };
 
 struct journal;

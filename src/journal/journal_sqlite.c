@@ -516,6 +516,7 @@ enum err journal_sqlite_open(
             .reserve_bytes = options->reserve_bytes,
             .reserve_all_bytes = options->reserve_all_bytes},
         ret_detail);
+    self->store.operator_events = options->listener.operator_events;
     memcpy(self->journal.id, self->store.journal_id, sizeof self->journal.id);
     self->journal.found = self->store.found;
     if (!result)

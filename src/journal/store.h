@@ -46,7 +46,9 @@ struct store {
     struct disk_reserve reserve;
     struct checkpointer checkpointer;
     int64_t newest_us; /* when the last event was accepted, as the file says; 0 without one */
-    int64_t conflict_said_us; /* monotonic: conflicts are logged once a second */
+    int64_t conflict_said_us;   /* monotonic: conflicts are reported once a second */
+    int64_t conflicts_left_out; /* since then */
+    struct operator_event_sink operator_events;
     char journal_id[JOURNAL_ID_BYTES];
     struct journal_found found; /* at the start, when all was adopted that had to be */
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/memory.h"
+#include "model/operator_event.h"
 #include "runtime/log.h"
 #include "sqlite/checksum.h"
 
@@ -122,6 +123,10 @@ void totals_add(struct totals *totals, const struct event_parts *parts, uint64_t
     };
     if (totals->given_up)
         return;
+    if (operator_event_is_account(parts->account)) {
+        totals_pass(totals, now_mono_us);
+        return;
+    }
     struct total_entry *entry = get_entry(totals, &key);
     if (totals->since_us == 0)
         totals->since_us = now_mono_us;

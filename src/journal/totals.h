@@ -20,6 +20,8 @@
  * and the audit says so: events matter more. A row with a wrong checksum keeps one, so that the
  * audit names it.
  *
+ * Operator events are in no total: nobody has posted them, and they carry no money.
+ *
  * Sums are exact decimals, as text in the file. Owned by the journal's thread, in the transaction
  * of its caller.
  */
@@ -83,7 +85,8 @@ struct totals {
 enum err totals_init(struct totals *totals, struct sqlite3 *db) MUST_CHECK;
 void totals_done(struct totals *totals);
 
-/* Counts one delivery of the event (or the event itself), or takes it back (`sign` -1). */
+/* Counts one delivery of the event (or the event itself), or takes it back (`sign` -1). An operator
+ * event is passed. */
 void totals_add(struct totals *totals, const struct event_parts *parts, uint64_t endpoint,
     enum total_column column, int sign, int64_t now_mono_us);
 
