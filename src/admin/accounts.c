@@ -182,6 +182,23 @@ static json_t *view_endpoint(const struct admin_change *change)
     return endpoint_view(&endpoint);
 }
 
+/* Tells operators that one of them has disabled or enabled it. */
+static json_t *view_changed_endpoint(const struct admin_change *change)
+{
+    const struct endpoint *endpoint = &change->request.endpoint;
+    struct operator_event event = {
+        .kind = endpoint->enabled ? OPERATOR_ENDPOINT_ENABLED : OPERATOR_ENDPOINT_DISABLED};
+    if (endpoint->enabled != change->request.ret_was_enabled) {
+        snprintf(event.account, sizeof event.account, "%s", endpoint->account);
+        snprintf(event.endpoint_name, sizeof event.endpoint_name, "%s", endpoint->name);
+        snprintf(event.cause, sizeof event.cause, "operator");
+        endpoint_id_format(endpoint->id, event.endpoint);
+        operator_event_set_detail(&event, endpoint->disabled_reason);
+        operator_event_post(&change->admin->options.operator_events, &event);
+    }
+    return view_endpoint(change);
+}
+
 static json_t *view_new_endpoint(const struct admin_change *change)
 {
     json_t *view = view_endpoint(change);
@@ -319,7 +336,7 @@ void admin_change_endpoint(struct http_exchange *exchange, void *context)
     if (taken == ADMIN_MEMBER_TAKEN)
         changes |= ENDPOINT_CHANGE_POLICY;
     struct admin_change *change =
-        admin_change_new(exchange, ACCOUNTS_CHANGE_ENDPOINT, 200, view_endpoint);
+        admin_change_new(exchange, ACCOUNTS_CHANGE_ENDPOINT, 200, view_changed_endpoint);
     change->request.policy = policy;
     snprintf(change->request.account, sizeof change->request.account, "%s", present->account);
     change->request.endpoint_id = present->id;

@@ -65,6 +65,7 @@ static const struct http_route routes[] = {
     API("GET", "conflicts", admin_list_conflicts),
     API("GET", "poison", admin_list_poison),
     API("GET", "audit", admin_get_audit),
+    API("GET", "operator-events", admin_list_operator_events),
     {NULL, NULL, NULL},
 };
 

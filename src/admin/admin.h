@@ -17,6 +17,7 @@
  *   /api/v1/deliveries, /api/v1/conflicts, /api/v1/poison       lists.c
  *   /api/v1/deliveries/{id}/retry, discard, resolve             operator_actions.c
  *   /api/v1/audit                                               audit.c
+ *   /api/v1/operator-events                                     operator_events.c
  */
 #ifndef PENSTOCK_ADMIN_ADMIN_H
 #define PENSTOCK_ADMIN_ADMIN_H
@@ -24,6 +25,7 @@
 #include "accounts/accounts.h"
 #include "history/journal_reader.h"
 #include "http/server.h"
+#include "model/operator_event.h"
 
 #define ADMIN_HOSTS_MAX 16
 
@@ -67,6 +69,11 @@ struct admin_options {
     /* Hands the test of an endpoint of this account to its shard (delivery/endpoint_test.h). */
     void (*test_endpoint)(struct endpoint_test *test, struct slice account, void *context);
     void *context;
+    struct operator_event_sink operator_events; /* of what operators change here */
+    /* Copies the last operator events, the newest first; returns their number. NULL: there are
+     * none. Any thread. */
+    unsigned (*list_operator_events)(
+        struct operator_event ret_events[OPERATOR_EVENTS_LISTED_MAX], void *context);
 };
 
 enum err admin_new(const struct admin_options *options, struct admin **ret_admin) MUST_CHECK;

@@ -242,6 +242,7 @@ void admin_retry_delivery(struct http_exchange *exchange, void *context);
 void admin_discard_delivery(struct http_exchange *exchange, void *context);
 void admin_list_conflicts(struct http_exchange *exchange, void *context);
 void admin_list_poison(struct http_exchange *exchange, void *context);
+void admin_list_operator_events(struct http_exchange *exchange, void *context);
 void admin_get_audit(struct http_exchange *exchange, void *context);
 
 #endif

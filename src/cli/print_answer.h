@@ -20,6 +20,7 @@ void show_action(const json_t *answer);     /* of an operator action */
 
 void show_partner(const json_t *partner); /* with its rules, keys and secrets */
 void show_rejections(const json_t *answer);
+void show_operator_events(const json_t *answer);
 
 /* Any object: a line for each member. */
 void show_members(const json_t *object);

@@ -232,6 +232,11 @@
         "Allow endpoints with plain http:// URLs.")                                                \
     X("delivery.ca_file", PATH, ca_file, 0, 4000, "", restart,                                     \
         "CA certificates for checking endpoints. Empty: those of the system.")                     \
+    X("operator_events.freshness_max", DURATION, freshness_us_max, 0, 86400000000, "15s", reload,  \
+        "A delivery is late when it takes longer than this from its acceptance. If more than 1 % " \
+        "of the deliveries of a minute are late, an operator event says so "                       \
+        "(etc/doc/operator-events.md). "                                                           \
+        "Deliveries to endpoints that fail do not count. 0s: none is late.")                       \
     X("shutdown.drain", DURATION, drain_us, 0, 600000000, "15s", reload,                           \
         "After SIGTERM, how long the gateway waits for running requests and deliveries.")          \
     X("log.level", LEVEL, log_level, 0, 0, "info", reload,                                         \

@@ -124,7 +124,9 @@ static void expect_pending(struct event_taker *taker, uint64_t endpoint, int64_t
 
 static void look_again(struct event_taker *taker, const struct event *event)
 {
-    unrouted_look_again(shard_of(taker), event);
+    struct delivery_shard *shard = shard_of(taker);
+    if (!unrouted_look_again(shard, event))
+        end_log_unrouted(shard, event);
 }
 
 static void scan_backlog(struct event_taker *taker)
@@ -247,6 +249,7 @@ static void run(void *context)
     struct delivery_shard *shard = context;
     backlog_scan(shard);
     loop_run(&shard->loop);
+    end_log_flush(shard);
     event_source_close(shard->source);
     /* Cuts short what is in flight: its on_done runs inside. */
     client_free(TAKE(shard->client));
@@ -267,6 +270,8 @@ enum err delivery_shard_new(
     shard->accounts = options->accounts;
     shard->client_options = options->client;
     shard->on_report = options->on_report;
+    shard->operator_events = options->operator_events;
+    end_notice_init(&shard->unrouted, shard);
     shard->policy = options->policy;
     shard->wall_offset_us = clock_wall_us() - clock_mono_us();
     crypto_random(&shard->random_state, sizeof shard->random_state);
@@ -337,6 +342,7 @@ void delivery_shard_free(struct delivery_shard *shard)
     for (struct id_map_node *node; (node = id_map_any(&shard->jobs));)
         job_free(CONTAINER_OF(node, struct job, by_id));
     queues_free(shard);
+    end_notice_done(&shard->unrouted);
     event_source_free(shard->source);
     id_map_done(&shard->jobs);
     id_map_done(&shard->queues);

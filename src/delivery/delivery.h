@@ -27,6 +27,7 @@
 #include "client/client.h"
 #include "journal/journal.h"
 #include "model/endpoint_policy.h"
+#include "model/operator_event.h"
 
 struct consumer_options;
 struct delivery_shard;
@@ -36,6 +37,8 @@ struct delivery_policy {
     struct delivery_rules rules; /* of endpoints that have no rules of their own */
     unsigned in_flight_per_shard, active_per_endpoint;
     bool paused; /* nothing is sent; outcomes of what is in flight are recorded */
+    /* A delivery to a healthy endpoint is late when it takes longer than this; 0: none is. */
+    int64_t freshness_us_max;
 };
 
 /* The end of one attempt, for an observer. Valid during the call. */
@@ -57,6 +60,7 @@ struct delivery_options {
     struct byte_budget *budget; /* the shard's */
     /* Called on the shard's thread. May be NULL. */
     void (*on_report)(const struct delivery_report *report);
+    struct operator_event_sink operator_events; /* what operators must know */
 };
 
 /* The shard is made before its journal, which needs its mailbox, and started after it. */

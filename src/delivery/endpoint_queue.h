@@ -6,6 +6,7 @@
 #include "accounts/directory.h"
 #include "base/id_map.h"
 #include "base/list.h"
+#include "delivery/end_log.h"
 #include "delivery/flow.h"
 #include "delivery/probe.h"
 #include "delivery/probe_doubt.h"
@@ -56,8 +57,8 @@ struct endpoint_queue {
     struct probe_search probe;
     struct probe_doubt doubt;
 
-    int64_t dead_logged_mono_us; /* the last line about a dead delivery; 0: none */
-    unsigned dead_unlogged;      /* deliveries that died since then */
+    struct end_notice dead,
+        parked; /* what is reported to operators of such deliveries (end_log.h) */
 
     /* Its pace: attempts that ended in this half second and in the one before it. */
     int64_t pace_interval;

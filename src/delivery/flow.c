@@ -28,7 +28,6 @@
 #include "delivery/job.h"
 #include "delivery/probe_doubt.h"
 #include "delivery/shard.h"
-#include "runtime/log.h"
 #include "runtime/metrics.h"
 
 /* A client that asks for hours by Retry-After may be back in a minute. The delivery waits as long
@@ -39,8 +38,6 @@
 /* Between attempts to an endpoint that has failed, while its breaker is closed and no other attempt
  * shows whether it is back. */
 #define LOOK_US (10 * US_PER_SECOND)
-/* Between messages about one endpoint: some fail and recover all the time. */
-#define LOG_US (60 * US_PER_SECOND)
 #define BURST_US (1 * US_PER_SECOND) /* of a rate: what may be sent at once */
 /* An answer proves that the endpoint works for so many times as long as it took, and the margin. */
 #define PROOF_FACTOR 3
@@ -298,27 +295,12 @@ void flow_on_probe_lost(struct job *job)
     flow_await_probe(job->queue);
 }
 
-static void on_opened(struct endpoint_queue *queue, const struct attempt_run *run)
+static void on_opened(struct endpoint_queue *queue)
 {
-    char id[ENDPOINT_ID_TEXT_BYTES];
-    endpoint_id_format(queue->endpoint, id);
     queue->flow.opened_mono_us = now_of(queue);
     queue->flow.failing_since_us = shard_wall_us(queue->shard);
+    queue->flow.openings++;
     metrics_add(METRIC_BREAKERS_OPEN, 1);
-    struct flow *flow = &queue->flow;
-    flow->openings++;
-    flow->is_logged = flow->logged_mono_us == 0 || now_of(queue) - flow->logged_mono_us >= LOG_US;
-    if (!flow->is_logged)
-        return;
-    char what[CAUSE_TEXT_BYTES];
-    const struct attempt_said said = attempt_said_of(&run->record.attempt);
-    attempt_cause_describe(&said, what);
-    log_warn("an endpoint fails: its events wait, and one at a time tests whether it is back. %s "
-             "account=%.*s endpoint=%s cause=%s times=%u",
-        what, SLICE_ARGS(run->job->delivery.event->parts.account), id,
-        attempt_cause_code(run->record.attempt.evidence.cause), flow->openings);
-    flow->logged_mono_us = now_of(queue);
-    flow->openings = 0;
 }
 
 /* What is in flight was sent before. Whether it ends or not, it says nothing any more. */
@@ -333,12 +315,8 @@ static void set_all_stuck(struct endpoint_queue *queue)
 static void on_closed(struct endpoint_queue *queue, const char *why)
 {
     struct flow *flow = &queue->flow;
-    char id[ENDPOINT_ID_TEXT_BYTES];
-    endpoint_id_format(queue->endpoint, id);
     metrics_add(METRIC_BREAKERS_OPEN, -1);
-    if (flow->is_logged)
-        log_info("%s: its events are sent again endpoint=%s after_s=%lld", why, id,
-            (long long)((now_of(queue) - flow->opened_mono_us) / US_PER_SECOND));
+    flow_notice_closed(queue, why);
     concurrency_restart(&flow->concurrency);
     retry_budget_reset(&flow->budget);
     timer_disarm(&queue->shard->loop, &flow->probe_timer);
@@ -360,12 +338,16 @@ static void note_breaker(const struct attempt_run *run, bool failed)
         breaker_on_result(&flow->breaker, &breaker_policy_default, &result, now_of(queue));
     job->is_probe = false;
     if (edge == BREAKER_OPENED) {
-        on_opened(queue, run);
+        on_opened(queue);
         flow->wants_unload = true;
         shard_touch(queue);
     }
     if (was_open && !flow_is_open(queue))
         on_closed(queue, "an endpoint is back");
+    if (failed)
+        flow_notice_failed(run);
+    else
+        flow_notice_succeeded(run, was_open);
     if (edge == BREAKER_RECOVERED || (!failed && flow->failed_before)) {
         flow->failed_before = false;
         metrics_add(METRIC_RECOVERIES, 1);
@@ -434,6 +416,8 @@ void flow_on_end(const struct attempt_run *run, enum flow_result result)
         break;
     }
     bool failed = result == FLOW_FAILED || result == FLOW_THROTTLED;
+    if (failed)
+        flow->troubled_us = shard_wall_us(queue->shard);
     retry_budget_on_result(&flow->budget, failed, now_us);
     /* A client that limits us works. It does not open the breaker: its rate is learned instead. */
     if (result != FLOW_THROTTLED || flow_is_open(queue))
@@ -452,5 +436,6 @@ void flow_reset(struct endpoint_queue *queue)
     if (!was_open)
         return;
     on_closed(queue, "an endpoint that failed was changed");
+    failing_notice_on_reset(&flow->failing);
     set_recovered(queue);
 }

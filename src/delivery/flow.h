@@ -5,6 +5,7 @@
 
 #include "model/breaker.h"
 #include "model/concurrency.h"
+#include "model/failing_notice.h"
 #include "model/learned_rate.h"
 #include "model/retry_budget.h"
 #include "model/token_bucket.h"
@@ -47,10 +48,10 @@ struct flow {
      * operator changed the endpoint: the first success is its recovery. */
     bool failed_before;
     int64_t opened_mono_us;
-    int64_t logged_mono_us;   /* the last message about an opening; 0: none */
-    unsigned openings;        /* since then */
-    bool is_logged;           /* the present or last one */
-    int64_t failing_since_us; /* by the shard's clock: the first failure, or the opening */
+    unsigned openings;             /* since an opening was reported */
+    struct failing_notice failing; /* what was reported to operators (flow_notice.c) */
+    int64_t troubled_us;           /* by the shard's clock: the last failure or 429; 0: none */
+    int64_t failing_since_us;      /* by the shard's clock: the first failure, or the opening */
     int64_t proved_mono_us, proved_took_us; /* the last answer but a failure; 0: none */
 };
 
@@ -80,6 +81,15 @@ void flow_on_probe_lost(struct job *job);
 bool flow_needs_probe(const struct endpoint_queue *queue);
 /* Arms the timer of the next probe. */
 void flow_await_probe(struct endpoint_queue *queue);
+/*
+ * What is reported to operators of the flow (flow_notice.c). An attempt has failed, or succeeded:
+ * tells the levels of the breaker, and the recovery. A delivery was made: counts whether it was in
+ * time.
+ */
+void flow_notice_failed(const struct attempt_run *run);
+void flow_notice_succeeded(const struct attempt_run *run, bool was_open);
+void flow_notice_closed(const struct endpoint_queue *queue, const char *why);
+void flow_notice_delivered(const struct attempt_run *run, int64_t since_accepted_us);
 /* An operator has changed the endpoint. */
 void flow_reset(struct endpoint_queue *queue);
 

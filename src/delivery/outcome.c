@@ -262,6 +262,7 @@ static void record_as_failed(struct attempt_run *run)
 struct endpoint_disabling {
     struct accounts_request request;
     struct endpoint_queue *queue;
+    struct operator_event event; /* is posted when it is disabled */
 };
 
 static void on_endpoint_disabled(struct request *base, void *receiver)
@@ -274,6 +275,8 @@ static void on_endpoint_disabled(struct request *base, void *receiver)
     struct endpoint_disabling *disabling =
         CONTAINER_OF(request, struct endpoint_disabling, request);
     disabling->queue->disabling--;
+    if (request->base.result == OK && request->ret_was_enabled)
+        operator_event_post(&shard->operator_events, &disabling->event);
     /* An operator may have enabled it in the meantime, or it could not be disabled: then its next
      * answer does it. */
     if (request->base.result == OK && !shard->taker.stopping)
@@ -283,8 +286,26 @@ static void on_endpoint_disabled(struct request *base, void *receiver)
     free(disabling);
 }
 
-static void disable_endpoint(struct endpoint_queue *queue, const struct event_parts *parts)
+/* What is reported to operators of it. */
+static struct operator_event event_of_disabling(const struct attempt_run *run)
 {
+    const struct delivery *delivery = &run->job->delivery;
+    const struct event_parts *parts = &delivery->event->parts;
+    struct operator_event event = {.kind = OPERATOR_ENDPOINT_DISABLED, .is_logged = true};
+    snprintf(event.account, sizeof event.account, "%.*s", SLICE_ARGS(parts->account));
+    snprintf(event.endpoint_name, sizeof event.endpoint_name, "%s", run->endpoint_name);
+    snprintf(event.cause, sizeof event.cause, "%s", attempt_cause_code(CAUSE_GONE));
+    endpoint_id_format(run->job->queue->endpoint, event.endpoint);
+    event_id_format(&parts->id, event.event);
+    delivery_id_format(&parts->id, placement_index(delivery->id), event.delivery);
+    operator_event_set_detail(&event, "it answered 410");
+    return event;
+}
+
+static void disable_endpoint(const struct attempt_run *run)
+{
+    struct endpoint_queue *queue = run->job->queue;
+    const struct event_parts *parts = &run->job->delivery.event->parts;
     if (queue->disabling > 0)
         return; /* it is on its way */
     char id[ENDPOINT_ID_TEXT_BYTES], event_id[EVENT_ID_TEXT_BYTES];
@@ -296,6 +317,7 @@ static void disable_endpoint(struct endpoint_queue *queue, const struct event_pa
              "account=%.*s endpoint=%s",
         SLICE_ARGS(parts->account), id);
     disabling->queue = queue;
+    disabling->event = event_of_disabling(run);
     queue->disabling++;
     struct accounts_request *request = &disabling->request;
     request->base.reply_to = &queue->shard->mailbox;
@@ -321,6 +343,7 @@ static void report(const struct attempt_run *run, enum verdict verdict)
     if (verdict == VERDICT_DELIVERED) {
         metrics_add(METRIC_ATTEMPTS_DELIVERED, 1);
         metrics_observe(HISTOGRAM_FRESHNESS, since_accepted_us);
+        flow_notice_delivered(run, since_accepted_us);
     }
     if (shard->on_report)
         shard->on_report(&(struct delivery_report){
@@ -459,7 +482,6 @@ static enum flow_result flow_result_of(const struct attempt_end *end, enum verdi
 void outcome_of_attempt(struct attempt_run *run)
 {
     struct job *job = run->job;
-    const struct event *event = job->delivery.event;
     if (run->client.end.error == ERR_CANCELLED) {
         outcome_cut_short(run);
         return;
@@ -505,7 +527,9 @@ void outcome_of_attempt(struct attempt_run *run)
         run->record.to = DELIVERY_PARKED;
         run->record.reason = PARK_DISABLED;
         end_without_success(run, METRIC_ATTEMPTS_PARKED);
-        disable_endpoint(job->queue, &event->parts);
+        if (!job->delivery.was_delivered)
+            end_log_parked(job, PARK_DISABLED, &run->record.attempt);
+        disable_endpoint(run);
         break;
     }
     report(run, verdict);
@@ -523,6 +547,8 @@ void outcome_park(struct job *job, enum park_reason reason)
                  "delivered, as it was before "
                  "shard=%u delivery=%lld",
             park_reason_name(reason), job->queue->shard->taker.shard, (long long)job->delivery.id);
+    else
+        end_log_parked(job, reason, NULL);
     run->record = (struct journal_record){.to = DELIVERY_PARKED,
         .reason = reason,
         .lane = job->delivery.lane,

@@ -40,6 +40,8 @@ struct endpoint_queue *queues_get(struct delivery_shard *shard, uint64_t endpoin
     weighted_turn_init(&queue->class_turn);
     queue->macs_version = -1;
     flow_init(queue);
+    end_notice_init(&queue->dead, shard);
+    end_notice_init(&queue->parked, shard);
     rule_changes_init_queue(queue);
     settings_read(queue);
     refill_init_queue(queue);
@@ -52,6 +54,8 @@ static void free_queue(struct endpoint_queue *queue)
 {
     assert(!queue->refill.loading && !queue->refill.releasing && !queue->probe.loading);
     flow_done(queue);
+    end_notice_done(&queue->dead);
+    end_notice_done(&queue->parked);
     rule_changes_done_queue(queue);
     status_probe_done(queue);
     refill_done(queue);

@@ -11,6 +11,7 @@
  *   settings.c         an endpoint's settings
  *   rule_changes.c     changes of retry rules, which apply to what waits already
  *   flow.c             what an endpoint takes: concurrency, rate, breaker, retry budget
+ *   flow_notice.c      what is reported to operators of it
  *   probe.c            the event that tests whether an endpoint is back
  *   probe_doubt.c      when a guarded event may be sent as a probe
  *   job.c              one delivery in memory, and where it is
@@ -19,7 +20,7 @@
  *   attempt.c          one HTTP request
  *   request_headers.c  its headers, and the signature
  *   outcome.c          judge the answer, record it
- *   end_log.c          what the log says of deliveries that end without success
+ *   end_log.c          what is reported to operators of deliveries that end without success
  *   unrouted.c         finds an endpoint for what is unrouted
  *   decision.c         moves one delivery as an operator or a status probe has decided
  *   operator_action.c  what operators do to one delivery
@@ -30,6 +31,7 @@
 
 #include "base/id_map.h"
 #include "delivery/delivery.h"
+#include "delivery/end_log.h"
 #include "delivery/rule_changes.h"
 #include "model/fair_queue.h"
 #include "queue/event_source.h"
@@ -48,6 +50,7 @@ struct delivery_shard {
     struct accounts *accounts;
     struct client_options client_options;
     void (*on_report)(const struct delivery_report *report);
+    struct operator_event_sink operator_events;
 
     struct mailbox mailbox;
     struct thread thread;
@@ -78,6 +81,8 @@ struct delivery_shard {
     unsigned shortages;              /* since then */
     int64_t refusal_logged_mono_us;  /* of the journal; 0: never */
     unsigned refusals;               /* since then */
+    struct end_notice unrouted;      /* end_log.h */
+    int64_t late_told_mono_us;       /* the last sample of a late delivery; 0: none */
     uint64_t random_state;
 };
 

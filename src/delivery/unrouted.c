@@ -47,12 +47,14 @@ static uint64_t find_taker(
     return 0;
 }
 
-void unrouted_look_again(struct delivery_shard *shard, const struct event *event)
+bool unrouted_look_again(struct delivery_shard *shard, const struct event *event)
 {
     if (shard->taker.stopping) /* the directory may be gone */
-        return;
-    if (find_taker(shard, event->parts.account, event->parts.type) != 0)
+        return false;
+    bool has_taker = find_taker(shard, event->parts.account, event->parts.type) != 0;
+    if (has_taker)
         unrouted_walk(shard);
+    return has_taker;
 }
 
 static void on_listed(struct request *request, void *receiver);

@@ -13,10 +13,12 @@ static const struct gateway_part parts[] = {
     {"accounts", start_accounts, stop_accounts},
     /* Before anything is opened whose events another gateway may deliver. */
     {"broker", start_broker, stop_broker, free_broker},
+    {"operator events (made)", make_operator_events, NULL, free_operator_events},
     /* The journals hand events over to its mailbox. */
     {"delivery (made)", make_delivery, NULL, free_delivery},
     {"journals", start_journals, stop_journals},
     {"in use", NULL, stop_use},
+    {"operator events", start_operator_events, stop_operator_events, NULL, reload_operator_events},
     {"reader", start_reader, stop_reader},
     {"tls", start_tls, NULL, free_tls, reload_tls},
     {"admin", start_admin, stop_admin, free_admin, reload_admin},

@@ -17,6 +17,7 @@
  *
  *   - admin starts before the first event is delivered and stops after the last outcome is
  *     recorded, so that operators can watch both
+ *   - operator events stop after the parts that post them, but before the journals
  *   - the directory is marked as in use while its databases are open
  *   - the journals stop later than the parts that submit to them, and accounts later than the parts
  *     that read the directory

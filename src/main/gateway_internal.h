@@ -12,6 +12,7 @@
 #include "http/tls.h"
 #include "ingress/ingress.h"
 #include "main/gateway.h"
+#include "queue/operator_events.h"
 #include "queue/recent_keys.h"
 #include "runtime/descriptors.h"
 
@@ -32,6 +33,8 @@ struct gateway {
     struct accounts *accounts;
     struct journal *journals[SHARDS_MAX];
     struct journal_reader *reader;
+    struct operator_events *operator_events;
+    struct operator_event_sink operator_sink; /* of these */
     struct audit_loss losses[INSTALLATION_LOSSES_MAX];
 
     /* broker and delivery */
@@ -106,6 +109,13 @@ void free_delivery(struct gateway *gateway);
 enum err start_delivery(struct gateway *gateway, struct buffer *complaints);
 void stop_delivery(struct gateway *gateway);
 void reload_delivery(struct gateway *gateway, const struct config *config);
+
+/* parts_operator.c */
+enum err make_operator_events(struct gateway *gateway, struct buffer *complaints);
+void free_operator_events(struct gateway *gateway);
+enum err start_operator_events(struct gateway *gateway, struct buffer *complaints);
+void stop_operator_events(struct gateway *gateway);
+void reload_operator_events(struct gateway *gateway, const struct config *config);
 
 /* parts_tls.c */
 enum err start_tls(struct gateway *gateway, struct buffer *complaints);

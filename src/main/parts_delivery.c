@@ -124,6 +124,7 @@ static void make_policy(struct gateway *gateway, const struct config *config)
         .in_flight_per_shard = gateway_smaller(config->in_flight_per_shard, in_flight_max),
         .active_per_endpoint = (unsigned)config->active_per_endpoint,
         .paused = config->paused,
+        .freshness_us_max = config->freshness_us_max,
     };
 }
 
@@ -172,6 +173,7 @@ enum err make_delivery(struct gateway *gateway, struct buffer *complaints)
                 .accounts = gateway->accounts,
                 .budget = &gateway->budgets[i],
                 .on_report = gateway->options.on_report,
+                .operator_events = gateway->operator_sink,
             },
             &gateway->deliveries[i]);
         if (err)

@@ -101,6 +101,12 @@ static enum err check_cleartext(
     return ERR_CONFIG;
 }
 
+static unsigned list_operator_events(
+    struct operator_event ret_events[OPERATOR_EVENTS_LISTED_MAX], void *context)
+{
+    return operator_events_list(((struct gateway *)context)->operator_events, ret_events);
+}
+
 static enum err make_admin(struct gateway *gateway, int fd, int tls_fd)
 {
     const struct config *config = gateway->options.config;
@@ -127,6 +133,8 @@ static enum err make_admin(struct gateway *gateway, int fd, int tls_fd)
         .queue = gateway->uses_broker ? "rabbitmq" : "direct",
         .broker = gateway->broker_status,
         .rejections = gateway->rejections,
+        .operator_events = gateway->operator_sink,
+        .list_operator_events = list_operator_events,
     };
     _Static_assert(ADMIN_HOSTS_MAX >= CONFIG_ADDRESSES_MAX, "each name has a place");
     for (; options.hosts_count < config->admin_hosts.count; options.hosts_count++)

@@ -75,6 +75,15 @@ void stop_use(struct gateway *gateway)
 
 /* The account database. */
 
+/* It always exists. */
+static enum err add_operator_account(struct accounts *accounts)
+{
+    struct accounts_request request = {
+        .base.kind = ACCOUNTS_ADD_ACCOUNT, .account = OPERATOR_ACCOUNT};
+    enum err err = accounts_call(accounts, &request);
+    return err == ERR_EXISTS ? OK : err;
+}
+
 enum err start_accounts(struct gateway *gateway, struct buffer *complaints)
 {
     char detail[256] = "";
@@ -93,6 +102,9 @@ enum err start_accounts(struct gateway *gateway, struct buffer *complaints)
         buffer_add_format(complaints, "%s\n", *lead.detail ? lead.detail : err_title(err));
         return err;
     }
+    err = add_operator_account(gateway->accounts);
+    if (err)
+        return gateway_complain(complaints, err, "the account of operator events cannot be added");
     if (gateway->options.prepare)
         err = gateway->options.prepare(gateway->accounts, installation, gateway->options.context);
     return err ? gateway_complain(complaints, err, "the demo accounts cannot be created") : OK;
@@ -164,7 +176,9 @@ enum err start_journals(struct gateway *gateway, struct buffer *complaints)
             .expiry = {config->retention_bodies_us, config->retention_history_us},
             .reserve_bytes = reserve,
             .reserve_all_bytes = reserve * gateway->installation.shards,
-            .listener = {.on_failed = on_journal_failed, .context = gateway}};
+            .listener = {.on_failed = on_journal_failed,
+                .context = gateway,
+                .operator_events = gateway->operator_sink}};
         if (gateway->delivers)
             delivery_shard_listen_to_journal(gateway->deliveries[i], &options.listener);
         enum err err = journal_sqlite_open(&options, &gateway->journals[i], detail);

@@ -235,6 +235,47 @@
         "Partners, accounts and endpoints in memory")                                              \
     X(METRIC_ENDPOINTS_DISABLED, gauge, "penstock_endpoints_disabled", "",                         \
         "Endpoints that are disabled: their events are parked")                                    \
+    X(METRIC_FRESH_IN_TIME, counter, "penstock_fresh_deliveries_total", "result=\"in_time\"",      \
+        "Deliveries at the first attempt to endpoints that do not fail, by "                       \
+        "operator_events.freshness_max")                                                           \
+    X(METRIC_FRESH_LATE, counter, "penstock_fresh_deliveries_total", "result=\"late\"", "")        \
+    X(METRIC_OPERATOR_ENDPOINT_FAILING, counter, "penstock_operator_events_total",                 \
+        "kind=\"endpoint.failing\"", "Operator events, by kind")                                   \
+    X(METRIC_OPERATOR_ENDPOINT_RECOVERED, counter, "penstock_operator_events_total",               \
+        "kind=\"endpoint.recovered\"", "")                                                         \
+    X(METRIC_OPERATOR_ENDPOINT_DISABLED, counter, "penstock_operator_events_total",                \
+        "kind=\"endpoint.disabled\"", "")                                                          \
+    X(METRIC_OPERATOR_ENDPOINT_ENABLED, counter, "penstock_operator_events_total",                 \
+        "kind=\"endpoint.enabled\"", "")                                                           \
+    X(METRIC_OPERATOR_DELIVERY_DEAD, counter, "penstock_operator_events_total",                    \
+        "kind=\"delivery.dead\"", "")                                                              \
+    X(METRIC_OPERATOR_DELIVERY_PARKED, counter, "penstock_operator_events_total",                  \
+        "kind=\"delivery.parked\"", "")                                                            \
+    X(METRIC_OPERATOR_EVENT_CONFLICT, counter, "penstock_operator_events_total",                   \
+        "kind=\"event.conflict\"", "")                                                             \
+    X(METRIC_OPERATOR_FRESHNESS_LATE, counter, "penstock_operator_events_total",                   \
+        "kind=\"freshness.late\"", "")                                                             \
+    X(METRIC_OPERATOR_FRESHNESS_WELL, counter, "penstock_operator_events_total",                   \
+        "kind=\"freshness.well\"", "")                                                             \
+    X(METRIC_OPERATOR_BACKLOG_HIGH, counter, "penstock_operator_events_total",                     \
+        "kind=\"backlog.high\"", "")                                                               \
+    X(METRIC_OPERATOR_BACKLOG_WELL, counter, "penstock_operator_events_total",                     \
+        "kind=\"backlog.well\"", "")                                                               \
+    X(METRIC_OPERATOR_DISK_LOW, counter, "penstock_operator_events_total", "kind=\"disk.low\"",    \
+        "")                                                                                        \
+    X(METRIC_OPERATOR_DISK_WELL, counter, "penstock_operator_events_total", "kind=\"disk.well\"",  \
+        "")                                                                                        \
+    X(METRIC_OPERATOR_SWITCH_CHANGED, counter, "penstock_operator_events_total",                   \
+        "kind=\"switch.changed\"", "")                                                             \
+    X(METRIC_OPERATOR_REPLAY_ENDED, counter, "penstock_operator_events_total",                     \
+        "kind=\"replay.ended\"", "")                                                               \
+    X(METRIC_OPERATOR_EVENTS_STORED, counter, "penstock_operator_events_stored_total", "",         \
+        "Operator events that were stored for the endpoints of the account penstock")              \
+    X(METRIC_OPERATOR_EVENTS_NOT_STORED, counter, "penstock_operator_events_not_stored_total", "", \
+        "Operator events that were not stored: too many at once, or the journal refused them")     \
+    X(METRIC_OPERATOR_EVENTS_DROPPED, counter, "penstock_operator_events_dropped_total", "",       \
+        "Operator events that were dropped, because too many waited for the thread that handles "  \
+        "them")                                                                                    \
     X(METRIC_LOG_DROPPED, counter, "penstock_log_dropped_total", "",                               \
         "Log lines dropped: a ring was full, or a library printed too many lines")
 
