@@ -49,7 +49,7 @@ static enum err write_event(struct store *store, const struct event *event, unsi
 
 /* One delivery of a new event, and its number in the totals. */
 static enum err write_delivery(
-    struct store *store, const struct event *event, const struct delivery_row *row)
+    struct store *store, const struct event *event, struct delivery_row *row)
 {
     enum err result = delivery_rows_add(&store->deliveries, row);
     if (!result)
@@ -194,9 +194,10 @@ static enum err adopt_event(struct store *store, int64_t seq, struct event *even
 static enum err append_delivery(
     struct store *store, struct event *event, int64_t id, uint64_t endpoint)
 {
-    const struct delivery_row row = {
+    struct delivery_row row = {
         .id = id,
         .endpoint = endpoint,
+        .class = event->parts.class,
         .state = endpoint ? DELIVERY_PENDING : DELIVERY_PARKED,
         .reason = endpoint ? PARK_NONE : PARK_UNROUTED,
         .lane = LANE_FRESH,
@@ -341,6 +342,7 @@ static struct delivery_row first_row(const struct journal_receive *receive, enum
         .reason = reason,
         .lane = LANE_FRESH,
         .due_us = receive->event->parts.accepted_us,
+        .class = receive->event->parts.class,
         .broker_owned = !is_parked,
     };
 }
@@ -354,6 +356,7 @@ static enum err write_deliveries(
     for (unsigned i = 0; i < count && !result; i++) {
         row.id = placement_delivery(store->next_seq, i);
         row.endpoint = receive->endpoints_count ? receive->endpoints[i] : 0;
+        row.counted = (struct backlog_place){0};
         result = write_delivery(store, receive->event, &row);
         if (row.broker_owned)
             receive->ret_deliveries[receive->ret_count++] =

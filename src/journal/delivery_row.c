@@ -99,8 +99,13 @@ uint32_t delivery_row_checksum(const struct delivery_row *row)
     const int64_t numbers[] = {row->id, (int64_t)row->endpoint, row->state,
         delivery_row_stored_reason(row), row->lane, row->generation, row->attempts, row->failures,
         row->due_us, row->changed_us, row->started_us, row->duration_us, row->http_status,
-        row->broker_owned, row->delivered_us};
+        row->broker_owned, row->delivered_us, row->class};
     return checksum_columns(numbers, ARRAY_LENGTH(numbers), NULL, 0);
+}
+
+struct backlog_place delivery_row_place(const struct delivery_row *row)
+{
+    return backlog_place_of(row->endpoint, row->state, row->reason, row->lane, row->class);
 }
 
 bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row)
@@ -121,13 +126,15 @@ bool delivery_row_take(const struct sql_use *use, int column, struct delivery_ro
         .http_status = (int)sql_column_int(use, column + 12),
         .broker_owned = sql_column_int(use, column + 13) == 1,
         .delivered_us = sql_column_int(use, column + 14),
+        .class = (enum event_class)sql_column_int(use, column + 15),
     };
     if (ret_row->state == DELIVERY_WAITING)
         ret_row->wait_cause = (enum wait_cause)reason;
     else
         ret_row->reason = (enum park_reason)reason;
+    ret_row->counted = delivery_row_place(ret_row);
     return (unsigned)ret_row->state < DELIVERY_STATES && (unsigned)ret_row->lane <= LANE_REPLAY &&
-           delivery_row_checksum(ret_row) == sql_column_int(use, column + 15);
+           delivery_row_checksum(ret_row) == sql_column_int(use, column + 16);
 }
 
 uint32_t attempt_row_checksum(int64_t delivery, const struct attempt *attempt)

@@ -6,13 +6,15 @@
 #ifndef PENSTOCK_JOURNAL_DELIVERY_ROW_H
 #define PENSTOCK_JOURNAL_DELIVERY_ROW_H
 
+#include "journal/backlog_board.h"
 #include "journal/journal.h"
 #include "sqlite/sql.h"
 
 /* In the order of the table's columns. */
 struct delivery_row {
     int64_t id;
-    uint64_t endpoint; /* 0: unrouted */
+    uint64_t endpoint;      /* 0: unrouted */
+    enum event_class class; /* of its event */
     enum delivery_state state;
     enum park_reason reason;    /* while it is parked */
     enum wait_cause wait_cause; /* while it waits; in the same column */
@@ -29,6 +31,8 @@ struct delivery_row {
     /* When it was delivered first, of one that was replayed by force since; else 0. With it, it is
      * delivered, or on its way to the client once more. */
     int64_t delivered_us;
+    /* Where the row is counted as it is in the file. What reads or writes the row sets it. */
+    struct backlog_place counted;
 };
 
 /* Wall time of when it was delivered first; 0 when it never was. */
@@ -81,11 +85,12 @@ void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us);
 #define DELIVERY_COLUMNS                                                                      \
     "id, endpoint, state, reason, lane, generation, attempts, failures, due_us, changed_us, " \
     "started_us, duration_us,"                                                                \
-    " http_status, broker_owned, delivered_us, crc"
+    " http_status, broker_owned, delivered_us, class, crc"
 /* Reads the row from `column` on. Returns false when the row is not what was written; *ret_row is
  * filled in that case as well. */
 bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row);
 uint32_t delivery_row_checksum(const struct delivery_row *row);
+struct backlog_place delivery_row_place(const struct delivery_row *row);
 /* What the column `reason` has: why the delivery is parked, or why it waits. */
 int64_t delivery_row_stored_reason(const struct delivery_row *row);
 

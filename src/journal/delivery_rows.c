@@ -25,14 +25,14 @@
  * condition literally. */
 static const char *const texts[DELIVERIES_STATEMENTS] = {
     [DELIVERIES_ADD] =
-        "INSERT INTO deliveries(" DELIVERY_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO deliveries(" DELIVERY_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [DELIVERIES_READ] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id = ?",
     [DELIVERIES_READ_EVENT] =
         "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
     /* Without `broker_owned`, one index less is looked at. */
-    [DELIVERIES_WRITE] = "UPDATE deliveries SET " SET_COLUMNS ", crc = ?16 WHERE id = ?1",
+    [DELIVERIES_WRITE] = "UPDATE deliveries SET " SET_COLUMNS ", crc = ?17 WHERE id = ?1",
     [DELIVERIES_WRITE_BROKER_OWNED] =
-        "UPDATE deliveries SET " SET_COLUMNS ", broker_owned = ?14, crc = ?16 WHERE id = ?1",
+        "UPDATE deliveries SET " SET_COLUMNS ", broker_owned = ?14, crc = ?17 WHERE id = ?1",
     [DELIVERIES_ADD_ATTEMPT] = "INSERT OR REPLACE INTO attempts(" ATTEMPT_COLUMNS
                                ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [DELIVERIES_DROP_ATTEMPT] = "DELETE FROM attempts WHERE delivery = ? AND number = ?",
@@ -84,9 +84,10 @@ static_assert(DELIVERY_PENDING == 0 && DELIVERY_SENDING == 1 && DELIVERY_WAITING
                   PARK_GONE == 3 && LANE_REPLAY == 2 && WAIT_ENDPOINT == 1,
     "the statements and the indexes have these numbers in their text");
 
-enum err delivery_rows_init(struct delivery_rows *rows, struct sqlite3 *db)
+enum err delivery_rows_init(
+    struct delivery_rows *rows, struct sqlite3 *db, struct backlog_board *backlog)
 {
-    *rows = (struct delivery_rows){.db = db};
+    *rows = (struct delivery_rows){.db = db, .backlog = backlog};
     return sql_prepare_all(db, texts, DELIVERIES_STATEMENTS, rows->statements);
 }
 
@@ -116,8 +117,16 @@ static enum err write_once(
     sql_bind_int(&use, row->http_status);
     sql_bind_int(&use, row->broker_owned);
     sql_bind_int(&use, row->delivered_us);
+    sql_bind_int(&use, row->class); /* an UPDATE does not use it: it never changes */
     sql_bind_int(&use, delivery_row_checksum(row));
     return sql_execute(&use);
+}
+
+static void count(struct delivery_rows *rows, struct delivery_row *row)
+{
+    const struct backlog_place place = delivery_row_place(row);
+    backlog_board_move(rows->backlog, &row->counted, &place);
+    row->counted = place;
 }
 
 /*
@@ -126,9 +135,11 @@ static enum err write_once(
  * behind are passed over when they are met.
  */
 enum err delivery_rows_write(
-    struct delivery_rows *rows, enum delivery_statement statement, const struct delivery_row *row)
+    struct delivery_rows *rows, enum delivery_statement statement, struct delivery_row *row)
 {
     enum err result = write_once(rows, statement, row);
+    if (!result)
+        count(rows, row);
     if (result != ERR_DAMAGED || !sql_found_damaged_index(rows->db))
         return result;
     log_error("an index of the deliveries is damaged: stop the gateway and run REINDEX in the "
@@ -137,10 +148,12 @@ enum err delivery_rows_write(
     sql_tolerate_damaged_index(rows->db, true);
     result = write_once(rows, statement, row);
     sql_tolerate_damaged_index(rows->db, false);
+    if (!result)
+        count(rows, row);
     return result;
 }
 
-enum err delivery_rows_add(struct delivery_rows *rows, const struct delivery_row *row)
+enum err delivery_rows_add(struct delivery_rows *rows, struct delivery_row *row)
 {
     return delivery_rows_write(rows, DELIVERIES_ADD, row);
 }

@@ -38,17 +38,19 @@ enum delivery_statement {
 
 struct delivery_rows {
     struct sqlite3 *db;
+    struct backlog_board *backlog; /* gets every move */
     struct sqlite3_stmt *statements[DELIVERIES_STATEMENTS];
 };
 
 /* delivery_rows_done is due after a failure as well. */
-enum err delivery_rows_init(struct delivery_rows *rows, struct sqlite3 *db) MUST_CHECK;
+enum err delivery_rows_init(
+    struct delivery_rows *rows, struct sqlite3 *db, struct backlog_board *backlog) MUST_CHECK;
 void delivery_rows_done(struct delivery_rows *rows);
 
-enum err delivery_rows_add(struct delivery_rows *rows, const struct delivery_row *row) MUST_CHECK;
-/* Writes a row as it is, and all columns of it. */
+enum err delivery_rows_add(struct delivery_rows *rows, struct delivery_row *row) MUST_CHECK;
+/* Writes a row as it is, with all columns of it but the class, and moves its count. */
 enum err delivery_rows_write(struct delivery_rows *rows, enum delivery_statement statement,
-    const struct delivery_row *row) MUST_CHECK;
+    struct delivery_row *row) MUST_CHECK;
 
 /* ERR_NOT_FOUND, ERR_DAMAGED; the second fills `ret_row` all the same. */
 enum err delivery_rows_read_any(

@@ -24,6 +24,7 @@
 
 #include "base/limits.h"
 #include "base/list.h"
+#include "journal/backlog_board.h"
 #include "journal/disk_board.h"
 #include "model/dedupe_key.h"
 #include "model/delivery_state.h"
@@ -557,6 +558,8 @@ struct journal {
     char id[JOURNAL_ID_BYTES]; /* of the file; immutable after open */
     struct journal_found found;
     struct disk_board room; /* shared */
+    /* Shared: what the file has open. Ends with the journal. */
+    const struct backlog_board *backlog;
 };
 
 /* Any thread. The request's kind, reply_to, on_done and inputs are set. Never blocks, never fails:

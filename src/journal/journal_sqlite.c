@@ -519,6 +519,7 @@ enum err journal_sqlite_open(
     self->store.operator_events = options->listener.operator_events;
     memcpy(self->journal.id, self->store.journal_id, sizeof self->journal.id);
     self->journal.found = self->store.found;
+    self->journal.backlog = &self->store.backlog;
     if (!result)
         put_doubtful_expiry_off(self);
     if (!result) {

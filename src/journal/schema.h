@@ -29,7 +29,8 @@
  * have their own. One that is broker-owned and pending is in none of them, since it must not be
  * loaded. Two more indexes are beside them: all broker-owned ones in order of their numbers, and
  * the waiting ones that failed because of their endpoint, in order of acceptance, since they are
- * due as soon as it recovers.
+ * due as soon as it recovers. The six have the class as well, so that a start counts
+ * what is open without reading a row (backlog_fill.h).
  *
  * The file says what it is: application_id PNSJ and user_version. Migrations will lead forward
  * only, each in a transaction of its own. There is none yet: formats 1 to 8 were never released,

@@ -5,6 +5,7 @@
  *
  *   opened        reserve, WAL, file, schema. Nothing is written before the file has said whose it
  *                 is
+ *   counted       what is open, for the backlog board (backlog_fill.h)
  *   interrupted   guarded deliveries that were being sent are parked as ambiguous: how far they got
  *                 is not known
  *   adopted       broker-owned events of which something had started become the journal's (adopt.h)
@@ -16,6 +17,7 @@
  * steps use the room of the reserve.
  */
 #include "journal/adopt.h"
+#include "journal/backlog_fill.h"
 #include "journal/dedupe_repair.h"
 #include "journal/schema.h"
 #include "journal/store.h"
@@ -35,12 +37,6 @@
 static const char next_seq_text[] = "SELECT max(coalesce((SELECT max(seq) FROM events), 0), "
                                     "coalesce((SELECT max(seq) FROM bodies), 0),"
                                     " coalesce((SELECT max(id) FROM deliveries), 0) / ?) + 1";
-
-/* `sending` is none of them: what was being sent has been parked by then. */
-static const char own_open_text[] =
-    "SELECT (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0 AND lane <> 2)"
-    " + (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0 AND lane = 2)"
-    " + (SELECT count(*) FROM deliveries WHERE state = 2)";
 
 static enum err read_next_seq(struct store *store)
 {
@@ -158,12 +154,25 @@ static enum err clear_up_anyhow(struct store *store)
     return result ? result : clear_up(store);
 }
 
+/* `sending` is none of them: what was being sent has been parked by then. */
+static enum err count_own_open(struct store *store)
+{
+    struct backlog_counts counts = {0};
+    int64_t broker_owned;
+    backlog_board_add_all(&store->backlog, &counts);
+    enum err result = sql_read_int(
+        store->db, "SELECT count(*) FROM deliveries WHERE broker_owned = 1", &broker_owned);
+    if (!result)
+        store->found.open = backlog_in_progress(&counts) - broker_owned;
+    return result;
+}
+
 /* What there is, for those who must know before they begin. */
 static enum err look_around(struct store *store)
 {
     struct sqlite3_stmt *id = NULL;
     bool row;
-    enum err result = sql_read_int(store->db, own_open_text, &store->found.open);
+    enum err result = count_own_open(store);
     if (!result)
         result = sql_prepare(store->db, "SELECT value FROM meta WHERE key = 'journal_id'", &id);
     struct sql_use use = sql_use(id);
@@ -207,6 +216,8 @@ enum err store_open(struct store *store, const struct store_options *options, ch
         result = store_prepare(store, &options->expiry);
         if (!result)
             result = read_numbers(store);
+        if (!result)
+            result = backlog_fill(store->db, &store->backlog);
         if (!result)
             result = clear_up_anyhow(store);
         if (!result)

@@ -21,6 +21,7 @@ enum err store_prepare(struct store *store, const struct expiry_policy *policy)
 {
     checkpointer_init(
         &store->checkpointer, store->db, METRIC_JOURNAL_WAL_PAGES, METRIC_JOURNAL_CHECKPOINTS);
+    backlog_board_init(&store->backlog);
     enum err result = sql_prepare_all(store->db, texts, STORE_STATEMENTS, store->statements);
     if (!result)
         result = dedupe_init(&store->dedupe, store->db);
@@ -29,7 +30,7 @@ enum err store_prepare(struct store *store, const struct expiry_policy *policy)
     if (!result)
         result = event_keys_init(&store->keys, store->db);
     if (!result)
-        result = delivery_rows_init(&store->deliveries, store->db);
+        result = delivery_rows_init(&store->deliveries, store->db, &store->backlog);
     if (!result)
         result = conflict_rows_init(&store->conflicts, store->db);
     if (!result)
@@ -70,6 +71,7 @@ void store_close(struct store *store, bool in_doubt)
     event_rows_done(&store->events);
     event_keys_done(&store->keys);
     delivery_rows_done(&store->deliveries);
+    backlog_board_done(&store->backlog);
     conflict_rows_done(&store->conflicts);
     alias_rows_done(&store->aliases);
     outbox_done(&store->outbox);
@@ -108,6 +110,7 @@ enum err store_commit(struct store *store)
     dedupe_committed(&store->dedupe);
     event_keys_committed(&store->keys);
     totals_committed(&store->totals);
+    backlog_board_committed(&store->backlog);
     outbox_committed(&store->outbox);
     poison_committed(&store->poison);
     return OK;
@@ -119,6 +122,7 @@ enum err store_roll_back(struct store *store)
     dedupe_rolled_back(&store->dedupe);
     event_keys_rolled_back(&store->keys);
     totals_rolled_back(&store->totals);
+    backlog_board_rolled_back(&store->backlog);
     outbox_rolled_back(&store->outbox);
     poison_rolled_back(&store->poison);
     return result;

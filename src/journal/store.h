@@ -12,6 +12,7 @@
 #define PENSTOCK_JOURNAL_STORE_H
 
 #include "dedupe/store.h"
+#include "journal/backlog_board.h"
 #include "journal/delivery_lists.h"
 #include "journal/disk_reserve.h"
 #include "journal/duplicate_rows.h"
@@ -36,6 +37,7 @@ struct store {
     struct event_rows events;
     struct event_keys keys;
     struct delivery_rows deliveries;
+    struct backlog_board backlog; /* shared with readers, see there */
     struct conflict_rows conflicts;
     struct alias_rows aliases;
     struct outbox outbox;

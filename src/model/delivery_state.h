@@ -60,6 +60,7 @@ enum park_reason {
     /* A damaged row of the dedupe store may be its key: it is unknown whether it is a duplicate. */
     PARK_DOUBTFUL = 9
 };
+#define PARK_REASONS (PARK_DOUBTFUL + 1)
 
 /*
  * Why a delivery waits. Written to disk: numbers never change.

@@ -175,7 +175,8 @@ Test(audit, names_each_kind_of_loss_and_damage)
         {"DELETE FROM bodies", K(MISSING_BODY), 2, 2, -1},
         {"INSERT INTO deliveries SELECT id + 2, endpoint, state, reason, lane, generation, "
          "attempts, failures, due_us,"
-         " changed_us, started_us, duration_us, http_status, broker_owned, delivered_us, crc FROM "
+         " changed_us, started_us, duration_us, http_status, broker_owned, delivered_us, class, "
+         "crc FROM "
          "deliveries WHERE id "
          "= 32",
             K(STRAY_DELIVERY), 1, 2, 2},

@@ -362,7 +362,8 @@ Test(audit_moving, other_questions_are_answered_first)
         .request = {.reply_to = &mailbox, .on_done = on_state_counts}};
     shelf_sql(shelf,
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)"
-        " INSERT INTO deliveries SELECT 16 * i, 1, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 200, 0, 0, 0 FROM "
+        " INSERT INTO deliveries SELECT 16 * i, 1, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 200, 0, 0, 0, 0 "
+        "FROM "
         "n");
     cr_assert(mailbox_init(&mailbox, &asked) == OK);
     cr_assert(journal_reader_open(shelf->directory, 1, &reader) == OK);

@@ -253,16 +253,18 @@ Test(delivery_row, of_a_stale_index_entry_keeps_its_state)
     int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
     cr_assert(shelf_move(shelf, seq, 0, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
     /* An index that still lists it among the pending ones, as a torn page would. */
-    shelf_sql(shelf, "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX "
-                     "deliveries_pending ON"
-                     " deliveries(endpoint) WHERE state = 4' WHERE name = 'deliveries_pending';"
-                     " PRAGMA writable_schema = RESET; REINDEX deliveries_pending;"
-                     " PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX "
-                     "deliveries_pending ON"
-                     " deliveries(endpoint) WHERE state = 0 AND broker_owned = 0 AND lane <> 2' "
-                     "WHERE name = "
-                     "'deliveries_pending';"
-                     " PRAGMA writable_schema = RESET;");
+    shelf_sql(shelf,
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX "
+        "deliveries_pending ON"
+        " deliveries(endpoint, id, class) WHERE state = 4' WHERE name = 'deliveries_pending';"
+        " PRAGMA writable_schema = RESET; REINDEX deliveries_pending;"
+        " PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX "
+        "deliveries_pending ON"
+        " deliveries(endpoint, id, class) WHERE state = 0 AND "
+        "broker_owned = 0 AND lane <> 2' "
+        "WHERE name = "
+        "'deliveries_pending';"
+        " PRAGMA writable_schema = RESET;");
     cr_expect(count_loaded(shelf, 1) == 0);
     cr_expect(
         shelf_sql_int(shelf, "SELECT state FROM deliveries NOT INDEXED") == DELIVERY_DELIVERED);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit/journal/shelf.h"
 #include "model/placement.h"
+#include "unit/journal/recount.h"
 
 #include <criterion/criterion.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void shelf_open(struct shelf *shelf)
 {
@@ -14,6 +16,7 @@ void shelf_open(struct shelf *shelf)
         .directory = shelf->directory, .expiry = {7 * US_PER_DAY, 90 * US_PER_DAY}};
     enum err result = store_open(&shelf->store, &options, detail);
     cr_assert(result == OK, "%s: %s", err_name(result), detail);
+    cr_assert(shelf->changed_by_hand || recount_agrees(&shelf->store));
 }
 
 struct shelf *shelf_new(void)
@@ -49,12 +52,14 @@ void shelf_begin(struct shelf *shelf)
 void shelf_commit(struct shelf *shelf)
 {
     cr_assert(store_commit(&shelf->store) == OK);
+    cr_assert(shelf->changed_by_hand || recount_agrees(&shelf->store));
 }
 
 struct event *shelf_event(struct shelf *shelf, struct shelved draft)
 {
     struct event_parts parts = {
         .accepted_us = draft.accepted_us ? draft.accepted_us : clock_wall_us(),
+        .class = draft.class,
         .partner = SLICE_LITERAL("p"),
         .account = slice_from_string(draft.account ? draft.account : "acc_1"),
         .type = SLICE_LITERAL("purchase"),
@@ -173,6 +178,7 @@ unsigned shelf_expire(struct shelf *shelf, int64_t now_us)
 void shelf_sql(struct shelf *shelf, const char *text)
 {
     char *message = NULL;
+    shelf->changed_by_hand |= strstr(text, "deliveries") != NULL;
     cr_assert(sqlite3_exec(shelf->store.db, text, NULL, NULL, &message) == SQLITE_OK, "%s: %s",
         text, message);
 }
