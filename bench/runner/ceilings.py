@@ -58,8 +58,9 @@ def of_ceiling(bench, kind, *arguments, name=None, **load):
 
 def of_gateway(bench, options=None, url=None, *arguments, **load):
     """`url`: where the generator posts, when it is not the address in cleartext."""
-    gateway = Gateway(bench.gateway_build, bench.place("gateway"), {"delivery.paused": True, **(options or {})}).start()
+    gateway = Gateway(bench.gateway_build, bench.place("gateway"), options).start()
     try:
+        gateway.hold_deliveries()
         gateway.add_accounts(ACCOUNTS, ["http://127.0.0.1:9/nobody"] * len(ACCOUNTS))
         gateway.usage.look()
         syncs = gateway.usage.syncs()

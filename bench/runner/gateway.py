@@ -102,6 +102,11 @@ class Gateway:
             secrets[account] = self.ask("POST", f"/api/v1/accounts/{account}/endpoints", {"url": url})["secret"]
         return secrets
 
+    def hold_deliveries(self):
+        """Nothing is sent from now on: what is measured comes from the ingress alone."""
+        self.ask("POST", "/api/v1/switches", {"switch": "deliveries", "state": "off", "reason": "a benchmark of the ingress"})
+        return self
+
     def backlog(self):
         """Deliveries that are still on their way."""
         found = self.ask("GET", "/api/v1/status")["open"]

@@ -26,10 +26,11 @@ def add_neighbour(gateway, account):
 
 
 def of_round(bench):
-    options = {"delivery.paused": True, "ingress.partner_events_per_second": LIMIT,
+    options = {"ingress.partner_events_per_second": LIMIT,
                "ingress.partner_events_burst": LIMIT}
     gateway = Gateway(bench.gateway_build, bench.place("limit"), options).start()
     try:
+        gateway.hold_deliveries()
         gateway.add_accounts(ACCOUNTS, ["http://127.0.0.1:9/nobody"] * len(ACCOUNTS))
         key = add_neighbour(gateway, ACCOUNTS[1])
         alone = post(bench, gateway, key, NEIGHBOUR, ACCOUNTS[1])

@@ -81,7 +81,7 @@ class Installation:
     def __init__(self, bench, broker):
         self.bench = bench
         place = bench.place("publishing")
-        self.leader = Gateway(bench.gateway_build, place, {"data.partitions": 1, "data.shards": 1, "delivery.paused": True}, name="leader").start()
+        self.leader = Gateway(bench.gateway_build, place, {"data.partitions": 1, "data.shards": 1}, name="leader").start().hold_deliveries()
         self.leader.add_accounts(ACCOUNTS, ["http://127.0.0.1:9/nobody"] * len(ACCOUNTS))
         self.gateway = Gateway(bench.gateway_build, place, {
             "roles": "[ingress]", "queue.kind": "rabbitmq", "broker.addresses": f'["{broker.address}"]', "broker.window": WINDOW,

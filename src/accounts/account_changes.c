@@ -211,8 +211,9 @@ enum err change_remove_endpoint(struct change *change)
     struct account without = *account;
     account_endpoints_remove(&without, change->endpoint.id);
     change_add_entry(change, directory_entry_of_account(&without));
-    return change_judge(
+    enum err error = change_judge(
         change, accounts_store_remove_endpoint(change->store, &change->endpoint, change->version));
+    return error ? error : change_remove_switches_of(change, &change->endpoint);
 }
 
 void change_take_out_endpoint(struct change *change)
@@ -220,6 +221,7 @@ void change_take_out_endpoint(struct change *change)
     /* Until here a reader may hold the account that still names it, and look it up. */
     rcu_wait_for_readers();
     directory_withdraw_endpoint(change->directory, change->endpoint.id);
+    change_take_out_switches(change);
 }
 
 /* Secrets. All that are there sign, so that a client can change from one to the next at its own

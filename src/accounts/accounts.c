@@ -77,6 +77,7 @@ static const struct {
         .take_out = change_take_out_endpoint},
     [ACCOUNTS_ADD_ENDPOINT_SECRET] = {.write = change_add_endpoint_secret},
     [ACCOUNTS_REMOVE_ENDPOINT_SECRET] = {.write = change_remove_endpoint_secret},
+    [ACCOUNTS_SET_SWITCH] = {.write = change_set_switch, .take_out = change_take_out_switches},
 };
 
 /* One transaction: after it the change is durable, or nothing of it is left. */
@@ -115,6 +116,8 @@ static void publish_change(struct accounts *accounts, struct change *change)
         request->partner_wanted = change->partner;
     if (change->changes_credential)
         request->credential_wanted = change->credential;
+    for (unsigned i = 0; i < change->switches_count && accounts->listener.on_switch_changed; i++)
+        accounts->listener.on_switch_changed(accounts->listener.context, &change->switches[i]);
     if (!change->changes_endpoint)
         return;
     request->endpoint = change->endpoint;
@@ -148,11 +151,29 @@ static void on_request(struct mail *mail, void *receiver)
 
 /* Replication. */
 
+static void tell_of_switch(struct accounts *accounts, const struct accounts_object *object)
+{
+    const struct operator_switch *off = object->off;
+    struct switch_change change = {.kind = off->kind,
+        .endpoint = off->endpoint,
+        .is_off = !object->removed,
+        .at_us = object->removed ? clock_wall_us() : off->since_us};
+    if (!accounts->listener.on_switch_changed)
+        return;
+    memcpy(change.account, off->account, sizeof change.account);
+    if (change.is_off)
+        memcpy(change.reason, off->reason, sizeof change.reason);
+    accounts->listener.on_switch_changed(accounts->listener.context, &change);
+}
+
 static enum err apply(struct accounts *accounts, struct accounts_page *page, char *ret_detail)
 {
     enum err error = apply_page(accounts->store, accounts->directory, page, ret_detail);
     if (error)
         return error;
+    for (size_t i = 0; i < page->count; i++)
+        if (page->objects[i].is_news)
+            tell_of_switch(accounts, &page->objects[i]);
     if (!page->more)
         accounts->following = STORE_HAS_FOLLOWED;
     atomic_store(&accounts->version, page->version);
@@ -218,6 +239,19 @@ static void on_replication(struct mail *mail, void *receiver)
                                                   : accounts_store_detail(accounts->store));
     snprintf(request->detail, sizeof request->detail, "%s", detail);
     request_answer(&request->base, request->base.result);
+}
+
+/* The history of switches. */
+
+static void on_switch_history(struct mail *mail, void *receiver)
+{
+    struct accounts *accounts = receiver;
+    struct accounts_switch_history *request =
+        CONTAINER_OF(mail, struct accounts_switch_history, base.mail);
+    unsigned count_max =
+        request->count_max < SWITCH_HISTORY_MAX ? request->count_max : SWITCH_HISTORY_MAX;
+    request_answer(&request->base, accounts_store_list_switch_changes(accounts->store, count_max,
+                                       request->ret_changes, &request->ret_count));
 }
 
 /* The last uses of keys. */
@@ -312,6 +346,11 @@ static enum err on_grant(const char *partner, const char *account, void *context
     return publish(context, directory_entry_of_grant(partner, account));
 }
 
+static enum err on_switch(const struct operator_switch *off, void *context)
+{
+    return publish(context, directory_entry_of_switch(off));
+}
+
 static enum err load_directory(
     struct accounts_store *store, struct directory *directory, char *ret_detail)
 {
@@ -321,6 +360,7 @@ static enum err load_directory(
         .on_endpoint = on_endpoint,
         .on_credential = on_credential,
         .on_grant = on_grant,
+        .on_switch = on_switch,
         .context = &loading};
     ret_detail[0] = '\0';
     enum err error = accounts_store_load(store, &visitor);
@@ -456,6 +496,12 @@ void accounts_submit(struct accounts *accounts, struct accounts_request *request
 void accounts_replicate(struct accounts *accounts, struct accounts_replication *request)
 {
     request_submit(&request->base, &accounts->mailbox, on_replication);
+}
+
+void accounts_list_switch_changes(
+    struct accounts *accounts, struct accounts_switch_history *request)
+{
+    request_submit(&request->base, &accounts->mailbox, on_switch_history);
 }
 
 enum err accounts_trouble(const struct accounts *accounts)

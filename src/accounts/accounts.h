@@ -12,11 +12,27 @@
 
 struct accounts;
 
+/* A change of a switch (model/switch.h): who made it, when, and why. */
+#define SWITCH_ACTOR_BYTES 64
+#define SWITCH_CHANGES_KEPT 1000
+struct switch_change {
+    enum switch_kind kind;
+    char account[NAME_BYTES_MAX + 1]; /* as in struct operator_switch */
+    uint64_t endpoint;
+    bool is_off;
+    int64_t at_us; /* wall */
+    char reason[ACTION_NOTE_BYTES_MAX + 1];
+    char actor[SWITCH_ACTOR_BYTES]; /* empty: the leader of this follower */
+};
+
 struct accounts_listener {
     /* On the accounts thread, after an endpoint was published or taken away. `version`: of the
      * change. */
     void (*on_endpoint_changed)(
         void *context, uint64_t endpoint, struct slice account, int64_t version);
+    /* On the accounts thread, after a switch was changed and the directory shows it; on a follower
+     * as well. The change is valid during the call. */
+    void (*on_switch_changed)(void *context, const struct switch_change *change);
     void *context;
 };
 
@@ -58,7 +74,13 @@ enum accounts_change {
     /* account, endpoint_id, secret: ret_secret_id, a number within it */
     ACCOUNTS_ADD_ENDPOINT_SECRET,
     ACCOUNTS_REMOVE_ENDPOINT_SECRET, /* account, endpoint_id, secret_id; not the only one */
+    /* switch_wanted (kind, is_off, reason, actor), account or empty, endpoint_id or 0:
+     * ret_is_changed. Nothing changes if the switch is so already. */
+    ACCOUNTS_SET_SWITCH,
 };
+
+/* How many switches may be off at once. */
+#define SWITCHES_OFF_MAX 1000
 
 enum partner_change {
     PARTNER_CHANGE_ENABLED = 1,
@@ -112,7 +134,10 @@ struct accounts_request {
      * "because". Empty: nobody knows. */
     struct endpoint endpoint;
     const struct endpoint_policy *policy; /* the requester's reference; NULL: none */
-    char detail[160];                     /* empty on OK */
+    /* Returned with its time. A switch that was so already: since when, and why. */
+    struct switch_change switch_wanted;
+    bool ret_is_changed;
+    char detail[160]; /* empty on OK */
     uint64_t ret_endpoint;
     bool ret_was_enabled; /* of ACCOUNTS_CHANGE_ENDPOINT: before the change */
     uint64_t ret_secret_id;
@@ -124,6 +149,20 @@ void accounts_submit(struct accounts *accounts, struct accounts_request *request
 /* For main before the services start and for the tools: submits and waits. Not from a loop's
  * thread, nor from one that is online for RCU: removing waits for readers. */
 enum err accounts_call(struct accounts *accounts, struct accounts_request *request);
+
+/* The last changes of switches, the newest first. A follower has none. Results: OK, ERR_DISK,
+ * ERR_DAMAGED. */
+#define SWITCH_HISTORY_MAX 100
+struct accounts_switch_history {
+    struct request base;
+    unsigned count_max; /* at most SWITCH_HISTORY_MAX */
+    unsigned ret_count;
+    struct switch_change ret_changes[SWITCH_HISTORY_MAX];
+};
+
+/* Any thread. The request belongs to accounts until on_done. */
+void accounts_list_switch_changes(
+    struct accounts *accounts, struct accounts_switch_history *request);
 
 /* OK, or why the last write of accounts.db failed (ERR_DISK_FULL, ERR_DISK): changes are refused.
  * The disk is tried every second until it is well. Any thread. */

@@ -182,6 +182,8 @@ static enum err put_object(struct application *application, const struct account
     case ACCOUNTS_KIND_GRANT:
         return add_entry(
             application, directory_entry_of_grant(object->grant.partner, object->grant.account));
+    case ACCOUNTS_KIND_SWITCH:
+        return add_entry(application, directory_entry_of_switch(object->off));
     case ACCOUNTS_KINDS:
         break;
     }
@@ -230,11 +232,25 @@ static enum err write_page(struct application *application)
                        accounts_store_end_page(application->store, page->version, !page->more));
 }
 
+/* A page also brings switches that this follower has already. */
+static void note_news(struct application *application)
+{
+    for (size_t i = 0; i < application->page->count; i++) {
+        struct accounts_object *object = &application->page->objects[i];
+        if (object->kind != ACCOUNTS_KIND_SWITCH)
+            continue;
+        bool was_off = directory_switch_at(application->directory, object->off->kind,
+            slice_from_string(object->off->account), object->off->endpoint);
+        object->is_news = was_off == object->removed;
+    }
+}
+
 /* Cannot fail: the change is on the disk. */
 static void publish(struct application *application)
 {
     struct directory *directory = application->directory;
     const struct accounts_page *page = application->page;
+    note_news(application);
     for (size_t i = 0; i < application->entries_count; i++)
         directory_publish(directory, application->entries[i]);
     bool endpoints_leave = application->leaving_count > 0;
@@ -248,6 +264,9 @@ static void publish(struct application *application)
             directory_withdraw_credential(directory, object->credential->sha256);
         else if (object->kind == ACCOUNTS_KIND_GRANT)
             directory_withdraw_grant(directory, object->grant.partner, object->grant.account);
+        else if (object->kind == ACCOUNTS_KIND_SWITCH)
+            directory_withdraw_switch(
+                directory, object->off->kind, object->off->account, object->off->endpoint);
         endpoints_leave |= object->kind == ACCOUNTS_KIND_ENDPOINT;
     }
     for (size_t i = 0; i < application->accounts_count; i++)

@@ -25,9 +25,11 @@ struct change {
     bool changes_endpoint; /* the listener is notified of it */
     bool changes_partner;
     bool changes_credential;
-    struct endpoint endpoint;     /* as it will be, or as it was when it is removed */
-    struct partner partner;       /* as it will be */
-    struct credential credential; /* as it will be, or as it was when it is revoked */
+    struct endpoint endpoint;                /* as it will be, or as it was when it is removed */
+    struct partner partner;                  /* as it will be */
+    struct credential credential;            /* as it will be, or as it was when it is revoked */
+    struct switch_change switches[SWITCHES]; /* one, or those that an endpoint takes with it */
+    unsigned switches_count;
 };
 
 /* Refuses with `error`, which is returned; the text is for the operator: what, and why. */
@@ -74,6 +76,13 @@ void change_take_out_credential(struct change *change);
 enum err change_grant(struct change *change) MUST_CHECK;
 enum err change_withdraw_grant(struct change *change) MUST_CHECK;
 void change_take_out_grant(struct change *change);
+
+/* switch_changes.c */
+enum err change_set_switch(struct change *change) MUST_CHECK;
+/* An endpoint takes its switches with it. */
+enum err change_remove_switches_of(
+    struct change *change, const struct endpoint *endpoint) MUST_CHECK;
+void change_take_out_switches(struct change *change);
 
 /* account_changes.c */
 enum err change_add_account(struct change *change) MUST_CHECK;

@@ -26,7 +26,8 @@ enum kind {
     KIND_ACCOUNT = 'a',
     KIND_ENDPOINT = 'e',
     KIND_CREDENTIAL = 'c',
-    KIND_GRANT = 'g'
+    KIND_GRANT = 'g',
+    KIND_SWITCH = 's'
 };
 
 /* The longest is a grant's: the kind, two names and a NUL between them. */
@@ -52,8 +53,12 @@ struct directory_entry {
 struct directory {
     struct hash_seed seed; /* immutable after init */
     struct cds_lfht *table;
+    /* shared: atomic; written by the writer */
+    _Atomic unsigned kinds_off;      /* a bit for each kind of switch that is off somewhere */
+    _Atomic uint64_t switch_changes; /* of switches, counted */
     /* owned by the writer */
     unsigned long entries, buckets;
+    unsigned switches_off[SWITCHES]; /* entries of each kind */
     struct directory_entry *retired;
 };
 
@@ -80,6 +85,15 @@ static bool key_of_grant(struct slice partner, struct slice account, struct key 
 {
     return key_of(KIND_GRANT, partner, ret_key) && key_add(ret_key, slice_of("", 1)) &&
            key_add(ret_key, account);
+}
+
+/* The kind of the switch and the endpoint have a fixed length, so the account ends the key. */
+static bool key_of_switch(
+    enum switch_kind kind, struct slice account, uint64_t endpoint, struct key *ret_key)
+{
+    char letter = (char)kind;
+    return key_of(KIND_SWITCH, slice_of(&letter, 1), ret_key) &&
+           key_add(ret_key, slice_of(&endpoint, sizeof endpoint)) && key_add(ret_key, account);
 }
 
 static unsigned long hash_of(const struct directory *directory, const struct key *key)
@@ -157,6 +171,43 @@ bool directory_may_post(
     return key_of_grant(partner, account, &key) && find(directory, &key);
 }
 
+/* Switches. */
+
+static bool is_off_somewhere(const struct directory *directory, enum switch_kind kind)
+{
+    return (atomic_load_explicit(&directory->kinds_off, memory_order_acquire) >> kind) & 1;
+}
+
+const struct operator_switch *directory_switch_at(const struct directory *directory,
+    enum switch_kind kind, struct slice account, uint64_t endpoint)
+{
+    struct key key;
+    if (!is_off_somewhere(directory, kind) || !key_of_switch(kind, account, endpoint, &key))
+        return NULL;
+    struct directory_entry *entry = find(directory, &key);
+    return entry ? (const struct operator_switch *)entry->object : NULL;
+}
+
+const struct operator_switch *directory_switch_off(const struct directory *directory,
+    enum switch_kind kind, struct slice account, uint64_t endpoint)
+{
+    static const struct slice everything = SLICE_LITERAL("");
+    const struct operator_switch *off = NULL;
+    if (!is_off_somewhere(directory, kind))
+        return NULL;
+    off = directory_switch_at(directory, kind, everything, 0);
+    if (!off && account.len > 0)
+        off = directory_switch_at(directory, kind, account, 0);
+    if (!off && account.len > 0 && endpoint != 0)
+        off = directory_switch_at(directory, kind, account, endpoint);
+    return off;
+}
+
+uint64_t directory_switch_changes(const struct directory *directory)
+{
+    return atomic_load_explicit(&directory->switch_changes, memory_order_acquire);
+}
+
 /* Walking over everything of one kind. */
 
 struct walk {
@@ -212,6 +263,14 @@ void directory_each_credential(const struct directory *directory,
     struct walk walk = walk_begin(directory, KIND_CREDENTIAL);
     for (const struct credential *credential; (credential = walk_next(&walk));)
         on_each(credential, context);
+}
+
+void directory_each_switch(const struct directory *directory,
+    void (*on_each)(const struct operator_switch *off, void *context), void *context)
+{
+    struct walk walk = walk_begin(directory, KIND_SWITCH);
+    for (const struct operator_switch *off; (off = walk_next(&walk));)
+        on_each(off, context);
 }
 
 void directory_each_grant(const struct directory *directory,
@@ -324,6 +383,13 @@ struct directory_entry *directory_entry_of_grant(const char *partner, const char
     return entry_new(good, &key, NULL, 0);
 }
 
+struct directory_entry *directory_entry_of_switch(const struct operator_switch *off)
+{
+    struct key key = {0};
+    bool good = key_of_switch(off->kind, slice_from_string(off->account), off->endpoint, &key);
+    return entry_new(good, &key, off, sizeof *off);
+}
+
 void directory_entry_free(struct directory_entry *entry)
 {
     if (entry && kind_of(entry) == KIND_ENDPOINT)
@@ -339,6 +405,25 @@ static void count_disabled(const struct directory_entry *entry, int amount)
         metrics_add(METRIC_ENDPOINTS_DISABLED, amount);
 }
 
+/* A reader that sees the new number of changes sees the change itself. */
+static void count_switch(
+    struct directory *directory, const struct directory_entry *entry, int amount)
+{
+    if (kind_of(entry) != KIND_SWITCH)
+        return;
+    unsigned kind = ((const struct operator_switch *)entry->object)->kind;
+    static const enum metric gauges[SWITCHES] = {[SWITCH_DELIVERIES] = METRIC_SWITCHES_DELIVERIES,
+        [SWITCH_RETRIES] = METRIC_SWITCHES_RETRIES,
+        [SWITCH_INGRESS] = METRIC_SWITCHES_INGRESS,
+        [SWITCH_OPTIONAL] = METRIC_SWITCHES_OPTIONAL};
+    directory->switches_off[kind] += (unsigned)amount;
+    metrics_add(gauges[kind], amount);
+    unsigned bit = 1u << kind, kinds = atomic_load(&directory->kinds_off);
+    atomic_store_explicit(&directory->kinds_off,
+        directory->switches_off[kind] > 0 ? kinds | bit : kinds & ~bit, memory_order_release);
+    atomic_fetch_add_explicit(&directory->switch_changes, 1, memory_order_release);
+}
+
 /* The gauge counts what people know by name. */
 static void count(struct directory *directory, const struct directory_entry *entry, int amount)
 {
@@ -346,6 +431,7 @@ static void count(struct directory *directory, const struct directory_entry *ent
     directory->entries += (unsigned long)amount;
     if (kind == KIND_PARTNER || kind == KIND_ACCOUNT || kind == KIND_ENDPOINT)
         metrics_add(METRIC_DIRECTORY_OBJECTS, amount);
+    count_switch(directory, entry, amount);
 }
 
 static void retire(struct directory *directory, struct directory_entry *entry)
@@ -424,6 +510,14 @@ bool directory_withdraw_credential(
 {
     struct key key;
     return key_of(KIND_CREDENTIAL, slice_of(credential_sha256, SHA256_BYTES), &key) &&
+           withdraw(directory, &key);
+}
+
+bool directory_withdraw_switch(
+    struct directory *directory, enum switch_kind kind, const char *account, uint64_t endpoint)
+{
+    struct key key;
+    return key_of_switch(kind, slice_from_string(account), endpoint, &key) &&
            withdraw(directory, &key);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The directory: the RCU view of partners, accounts and endpoints, in a liburcu lock-free hash
- * table. A look-up takes no lock and makes no system call. The accounts thread alone publishes,
- * object by object; an object is immutable once published and is replaced as a whole.
+ * The directory: the RCU view of partners, accounts, endpoints and switches that are off, in a
+ * liburcu lock-free hash table. A look-up takes no lock and makes no system call. The accounts
+ * thread alone publishes, object by object; an object is immutable once published and is replaced
+ * as a whole.
  *
  * What a look-up returns is valid while the calling thread stays online (rcu.h): in a loop, until
  * the callback returns.
@@ -17,6 +18,7 @@
 #include "model/object_id.h"
 #include "model/partner_rules.h"
 #include "model/signature.h"
+#include "model/switch.h"
 #include "model/type_list.h"
 
 struct directory;
@@ -110,6 +112,16 @@ static inline bool endpoint_takes(const struct endpoint *endpoint, struct slice 
     return endpoint->types.count == 0 || type_list_matches(&endpoint->types, type);
 }
 
+/* A switch that is off (model/switch.h). One that is on is not in the directory. */
+struct operator_switch {
+    enum switch_kind kind;
+    char account[NAME_BYTES_MAX + 1]; /* empty: for the whole installation */
+    uint64_t endpoint;                /* 0: for all endpoints of the account */
+    int64_t since_us;                 /* wall */
+    char reason[ACTION_NOTE_BYTES_MAX + 1];
+    int64_t version;
+};
+
 /* Look-ups, by threads that are online; NULL when there is none. An expired credential is found. */
 const struct credential *directory_credential(
     const struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES]);
@@ -120,6 +132,20 @@ const struct account *directory_account(const struct directory *directory, struc
 const struct endpoint *directory_endpoint(const struct directory *directory, uint64_t id);
 bool directory_may_post(
     const struct directory *directory, struct slice partner, struct slice account);
+
+/*
+ * The switch of this kind that is off for an endpoint of an account: that of the installation
+ * before that of the account before that of the endpoint; NULL: it is on. Without an endpoint (0)
+ * or an account (empty), only the wider ones are looked at. While no switch of the kind is off
+ * anywhere, this reads one word.
+ */
+const struct operator_switch *directory_switch_off(const struct directory *directory,
+    enum switch_kind kind, struct slice account, uint64_t endpoint);
+/* The one of exactly this account and endpoint; NULL: it is on. */
+const struct operator_switch *directory_switch_at(const struct directory *directory,
+    enum switch_kind kind, struct slice account, uint64_t endpoint);
+/* Counts the changes of switches: as long as it is the same, no switch has changed. Any thread. */
+uint64_t directory_switch_changes(const struct directory *directory);
 
 /*
  * The last use of a credential that a look-up or a walk has returned, by a thread that is online:
@@ -138,5 +164,7 @@ void directory_each_credential(const struct directory *directory,
     void (*on_each)(const struct credential *credential, void *context), void *context);
 void directory_each_grant(const struct directory *directory,
     void (*on_each)(struct slice partner, struct slice account, void *context), void *context);
+void directory_each_switch(const struct directory *directory,
+    void (*on_each)(const struct operator_switch *off, void *context), void *context);
 
 #endif

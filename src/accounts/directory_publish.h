@@ -27,6 +27,7 @@ struct directory_entry *directory_entry_of_account(const struct account *account
 struct directory_entry *directory_entry_of_endpoint(const struct endpoint *endpoint);
 struct directory_entry *directory_entry_of_credential(const struct credential *credential);
 struct directory_entry *directory_entry_of_grant(const char *partner, const char *account);
+struct directory_entry *directory_entry_of_switch(const struct operator_switch *off);
 /* Frees an entry that was not published. Takes NULL. */
 void directory_entry_free(struct directory_entry *entry);
 
@@ -42,6 +43,8 @@ bool directory_withdraw_credential(
     struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES]);
 bool directory_withdraw_grant(
     struct directory *directory, const char *partner, const char *account);
+bool directory_withdraw_switch(
+    struct directory *directory, enum switch_kind kind, const char *account, uint64_t endpoint);
 
 /* Calls `on_each` for each credential that was used since directory_keep_uses. Stops at the first
  * error and returns it. By the writer, which may be offline. */

@@ -13,7 +13,8 @@
  *              object under the rules of directory.h. The version that it has reached is in its
  *              database
  *
- * The last use of a key is no change: each gateway keeps its own.
+ * The last use of a key is no change: each gateway keeps its own. So is the history of switches:
+ * the leader alone has it.
  *
  * A follower has no secrets and no policies of endpoints, since it sends nothing to them. So its
  * accounts.db cannot become a leader's (LEAD refuses). A database with a history of its own is
@@ -38,6 +39,7 @@ enum accounts_kind {
     ACCOUNTS_KIND_ENDPOINT,
     ACCOUNTS_KIND_CREDENTIAL,
     ACCOUNTS_KIND_GRANT,
+    ACCOUNTS_KIND_SWITCH,
     ACCOUNTS_KINDS
 };
 
@@ -47,11 +49,13 @@ const char *accounts_kind_name(enum accounts_kind kind); /* "partner" */
 struct accounts_object {
     enum accounts_kind kind;
     bool removed;
+    bool is_news; /* set by APPLY: of a switch that was not so before */
     int64_t version, created_us;
     union {
         struct partner *partner;       /* owned by the page; with its secrets */
         struct endpoint *endpoint;     /* owned by the page; without secrets and policy */
         struct account account;        /* without its endpoints */
+        struct operator_switch *off;   /* owned by the page; removed: it is on again */
         struct credential *credential; /* owned by the page; without its last use */
         struct {
             char partner[NAME_BYTES_MAX + 1], account[NAME_BYTES_MAX + 1];
@@ -66,8 +70,8 @@ struct accounts_page {
     struct accounts_object *objects;
 };
 
-/* A new object at the end, zeroed, with its partner, endpoint or credential; NULL when there is no
- * memory. */
+/* A new object at the end, zeroed, with its partner, endpoint, credential or switch; NULL when
+ * there is no memory. */
 struct accounts_object *accounts_page_add(struct accounts_page *page, enum accounts_kind kind);
 void accounts_page_done(struct accounts_page *page);
 

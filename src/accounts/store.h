@@ -79,6 +79,21 @@ enum err accounts_store_add_secret(struct accounts_store *store, uint64_t endpoi
 enum err accounts_store_remove_secret(
     struct accounts_store *store, uint64_t endpoint, uint32_t number, int64_t version) MUST_CHECK;
 
+/* Switches. Those that are off have a row (store_switches.c). */
+
+/* How many are off. */
+enum err accounts_store_count_switches(struct accounts_store *store, int64_t *ret_count) MUST_CHECK;
+enum err accounts_store_switch_off(
+    struct accounts_store *store, const struct operator_switch *off) MUST_CHECK;
+enum err accounts_store_switch_on(struct accounts_store *store, enum switch_kind kind,
+    const char *account, uint64_t endpoint, int64_t version) MUST_CHECK;
+/* Keeps the change, and the SWITCH_CHANGES_KEPT last ones of all. */
+enum err accounts_store_note_switch(
+    struct accounts_store *store, const struct switch_change *change) MUST_CHECK;
+/* The last `count_max` changes, the newest first. */
+enum err accounts_store_list_switch_changes(struct accounts_store *store, unsigned count_max,
+    struct switch_change *ret_changes, unsigned *ret_count) MUST_CHECK;
+
 /* Pages: what has changed behind a version, and a follower's copy of it. */
 
 /* Whether it is a follower's copy, and whether all of it has been there once. */
@@ -118,6 +133,7 @@ struct store_visitor {
     enum err (*on_endpoint)(const struct endpoint *endpoint, void *context);
     enum err (*on_credential)(const struct credential *credential, void *context);
     enum err (*on_grant)(const char *partner, const char *account, void *context);
+    enum err (*on_switch)(const struct operator_switch *off, void *context);
     void *context;
 };
 

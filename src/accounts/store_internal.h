@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What store.c (running and changing), store_load.c, store_pages.c and store_open.c share. */
+/* What store.c (running and changing), store_switches.c, store_load.c, store_pages.c and
+ * store_open.c share. */
 #ifndef PENSTOCK_ACCOUNTS_STORE_INTERNAL_H
 #define PENSTOCK_ACCOUNTS_STORE_INTERNAL_H
 
@@ -67,6 +68,19 @@
     X(STATEMENT_REMOVE_SECRET,                                                                     \
         "UPDATE secrets SET deleted = 1, secret = x'', version = ? WHERE endpoint = ? AND "        \
         "ordinal = ? AND deleted = 0")                                                             \
+    /* switches: see store_switches.c */                                                           \
+    X(STATEMENT_SWITCH_OFF, "INSERT OR REPLACE INTO switches(name, account, endpoint, reason, "    \
+                            "version, created_us) VALUES(?, ?, ?, ?, ?, ?)")                       \
+    X(STATEMENT_SWITCH_ON, "UPDATE switches SET deleted = 1, version = ? WHERE name = ? AND "      \
+                           "account = ? AND endpoint = ? AND deleted = 0")                         \
+    X(STATEMENT_ADD_SWITCH_CHANGE, "INSERT INTO switch_changes(at_us, name, account, endpoint, "   \
+                                   "is_off, reason, actor) VALUES(?, ?, ?, ?, ?, ?, ?)")           \
+    X(STATEMENT_TRIM_SWITCH_CHANGES, "DELETE FROM switch_changes WHERE id <= "                     \
+                                     "(SELECT max(id) FROM switch_changes) - ?")                   \
+    X(STATEMENT_LIST_SWITCH_CHANGES,                                                               \
+        "SELECT name, account, endpoint, is_off, reason, actor, at_us FROM switch_changes "        \
+        "ORDER BY id DESC LIMIT ?")                                                                \
+    X(STATEMENT_COUNT_SWITCHES, "SELECT count(*) FROM switches WHERE deleted = 0")                 \
     /* loading */                                                                                  \
     X(STATEMENT_LOAD_PARTNERS,                                                                     \
         "SELECT id, enabled, version, key_pointer, rules FROM partners WHERE deleted = 0")         \
@@ -83,6 +97,9 @@
         "SELECT sha256, partner, created_us, label, expires_us, accounts, types, used_us"          \
         " FROM credentials WHERE deleted = 0 AND revoked_us IS NULL")                              \
     X(STATEMENT_LOAD_GRANTS, "SELECT partner, account FROM grants WHERE deleted = 0")              \
+    X(STATEMENT_LOAD_SWITCHES,                                                                     \
+        "SELECT name, account, endpoint, reason, created_us, version FROM switches"                \
+        " WHERE deleted = 0")                                                                      \
     /* pages: see store_pages.c */                                                                 \
     X(STATEMENT_VERSION, "SELECT value FROM meta WHERE name = 'version'")                          \
     X(STATEMENT_PAGE_END,                                                                          \
@@ -91,7 +108,9 @@
         " UNION ALL SELECT version FROM accounts WHERE version > ?1"                               \
         " UNION ALL SELECT version FROM endpoints WHERE version > ?1"                              \
         " UNION ALL SELECT version FROM credentials WHERE version > ?1"                            \
-        " UNION ALL SELECT version FROM grants WHERE version > ?1 ORDER BY version LIMIT ?2)")     \
+        " UNION ALL SELECT version FROM grants WHERE version > ?1"                                 \
+        " UNION ALL SELECT version FROM switches WHERE version > ?1"                               \
+        " ORDER BY version LIMIT ?2)")                                                             \
     X(STATEMENT_READ_PARTNERS,                                                                     \
         "SELECT id, enabled, version, key_pointer, rules, version, created_us, deleted"            \
         " FROM partners" PAGE_OF_ROWS)                                                             \
@@ -106,6 +125,9 @@
         " deleted OR revoked_us IS NOT NULL FROM credentials" PAGE_OF_ROWS)                        \
     X(STATEMENT_READ_GRANTS,                                                                       \
         "SELECT partner, account, version, created_us, deleted FROM grants" PAGE_OF_ROWS)          \
+    X(STATEMENT_READ_SWITCHES,                                                                     \
+        "SELECT name, account, endpoint, reason, created_us, version, version, created_us,"        \
+        " deleted FROM switches" PAGE_OF_ROWS)                                                     \
     /* a follower's writing: nobody follows it, so what is removed leaves nothing */               \
     X(STATEMENT_SET_META, "INSERT INTO meta(name, value) VALUES(?, ?) ON CONFLICT DO UPDATE SET "  \
                           "value = excluded.value")                                                \
@@ -133,7 +155,9 @@
     X(STATEMENT_DROP_ACCOUNT, "DELETE FROM accounts WHERE id = ?")                                 \
     X(STATEMENT_DROP_ENDPOINT, "DELETE FROM endpoints WHERE id = ?")                               \
     X(STATEMENT_DROP_CREDENTIAL, "DELETE FROM credentials WHERE sha256 = ?")                       \
-    X(STATEMENT_DROP_GRANT, "DELETE FROM grants WHERE partner = ? AND account = ?")
+    X(STATEMENT_DROP_GRANT, "DELETE FROM grants WHERE partner = ? AND account = ?")                \
+    X(STATEMENT_DROP_SWITCH, "DELETE FROM switches WHERE name = ? AND account = ? AND endpoint = " \
+                             "?")
 
 enum statement {
 #define X(symbol, sql) symbol,
@@ -192,6 +216,12 @@ enum err store_read_credential(struct accounts_store *store, const struct sql_us
     struct credential *credential) MUST_CHECK;
 enum err store_read_grant(struct accounts_store *store, const struct sql_use *row,
     char ret_partner[NAME_BYTES_MAX + 1], char ret_account[NAME_BYTES_MAX + 1]) MUST_CHECK;
+
+enum err store_read_switch(struct accounts_store *store, const struct sql_use *row,
+    struct operator_switch *off) MUST_CHECK;
+
+/* Returns false when the column does not fit. What the gateway writes always fits. */
+bool store_read_text(const struct sql_use *row, int column, char *ret_text, size_t size);
 
 /* Records what SQLite says of the last failure. ERR_EXISTS in place of ERR_BUG where a key is
  * taken. */

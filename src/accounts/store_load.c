@@ -7,8 +7,7 @@
 #include "model/key_pointer.h"
 #include "model/refusal.h"
 
-/* Returns false when the column does not fit. What the gateway writes always fits. */
-static bool read_text(const struct sql_use *row, int column, char *ret_text, size_t size)
+bool store_read_text(const struct sql_use *row, int column, char *ret_text, size_t size)
 {
     struct slice text = sql_column_slice(row, column);
     if (sql_column_is_null(row, column) || text.len >= size ||
@@ -34,7 +33,7 @@ static bool read_secret(const struct sql_use *row, int column, struct secret *re
 static bool read_types(const struct sql_use *row, int column, struct type_list *types)
 {
     char text[STORE_TYPES_BYTES], *rest = text, *pattern;
-    if (!read_text(row, column, text, sizeof text))
+    if (!store_read_text(row, column, text, sizeof text))
         return false;
     while ((pattern = strsep(&rest, " ")))
         if (*text && !type_list_add(types, slice_from_string(pattern)))
@@ -46,7 +45,7 @@ static bool read_types(const struct sql_use *row, int column, struct type_list *
 static bool read_accounts(const struct sql_use *row, int column, struct key_scope *scope)
 {
     char text[STORE_ACCOUNTS_BYTES], *rest = text, *name;
-    if (!read_text(row, column, text, sizeof text))
+    if (!store_read_text(row, column, text, sizeof text))
         return false;
     while ((name = strsep(&rest, " ")))
         if (*text && !key_scope_add_account(scope, slice_from_string(name)))
@@ -96,9 +95,9 @@ enum err store_read_partner(
 {
     partner->enabled = sql_column_int(row, 1) != 0;
     partner->version = sql_column_int(row, 2);
-    if (!read_text(row, 0, partner->id, sizeof partner->id))
+    if (!store_read_text(row, 0, partner->id, sizeof partner->id))
         return accounts_store_damaged(store, "a partner's id cannot be read");
-    if (!read_text(row, 3, partner->key_pointer, sizeof partner->key_pointer) ||
+    if (!store_read_text(row, 3, partner->key_pointer, sizeof partner->key_pointer) ||
         (partner->key_pointer[0] && !key_pointer_is_valid(slice_from_string(partner->key_pointer))))
         return accounts_store_damaged(store, "a partner's key pointer cannot be read");
     if (!read_rules(row, 4, &partner->rules))
@@ -113,7 +112,7 @@ enum err store_read_account(
 {
     account->enabled = sql_column_int(row, 1) != 0;
     account->version = sql_column_int(row, 2);
-    return read_text(row, 0, account->id, sizeof account->id)
+    return store_read_text(row, 0, account->id, sizeof account->id)
                ? OK
                : accounts_store_damaged(store, "an account's id cannot be read");
 }
@@ -127,11 +126,12 @@ enum err store_read_endpoint(
     endpoint->final_4xx = sql_column_int(row, 6) != 0;
     endpoint->version = sql_column_int(row, 7);
     endpoint->disabled_us = sql_column_int(row, 9);
-    return read_text(row, 1, endpoint->account, sizeof endpoint->account) &&
-                   read_text(row, 2, endpoint->name, sizeof endpoint->name) &&
-                   read_text(row, 3, endpoint->url, sizeof endpoint->url) &&
+    return store_read_text(row, 1, endpoint->account, sizeof endpoint->account) &&
+                   store_read_text(row, 2, endpoint->name, sizeof endpoint->name) &&
+                   store_read_text(row, 3, endpoint->url, sizeof endpoint->url) &&
                    read_types(row, 8, &endpoint->types) &&
-                   read_text(row, 10, endpoint->disabled_reason, sizeof endpoint->disabled_reason)
+                   store_read_text(
+                       row, 10, endpoint->disabled_reason, sizeof endpoint->disabled_reason)
                ? OK
                : accounts_store_damaged(store, "an endpoint cannot be read");
 }
@@ -144,8 +144,8 @@ enum err store_read_credential(
     credential->expires_us = sql_column_int(row, 4);
     credential->used_us = sql_column_int(row, 7);
     if (sha256.len != SHA256_BYTES ||
-        !read_text(row, 1, credential->partner, sizeof credential->partner) ||
-        !read_text(row, 3, credential->label, sizeof credential->label) ||
+        !store_read_text(row, 1, credential->partner, sizeof credential->partner) ||
+        !store_read_text(row, 3, credential->label, sizeof credential->label) ||
         !read_accounts(row, 5, &credential->scope) || !read_types(row, 6, &credential->scope.types))
         return accounts_store_damaged(store, "a credential cannot be read");
     memcpy(credential->sha256, sha256.data, SHA256_BYTES);
@@ -155,10 +155,23 @@ enum err store_read_credential(
 enum err store_read_grant(struct accounts_store *store, const struct sql_use *row,
     char ret_partner[NAME_BYTES_MAX + 1], char ret_account[NAME_BYTES_MAX + 1])
 {
-    return read_text(row, 0, ret_partner, NAME_BYTES_MAX + 1) &&
-                   read_text(row, 1, ret_account, NAME_BYTES_MAX + 1)
+    return store_read_text(row, 0, ret_partner, NAME_BYTES_MAX + 1) &&
+                   store_read_text(row, 1, ret_account, NAME_BYTES_MAX + 1)
                ? OK
                : accounts_store_damaged(store, "a grant cannot be read");
+}
+
+enum err store_read_switch(
+    struct accounts_store *store, const struct sql_use *row, struct operator_switch *off)
+{
+    off->endpoint = (uint64_t)sql_column_int(row, 2);
+    off->since_us = sql_column_int(row, 4);
+    off->version = sql_column_int(row, 5);
+    return switch_find(sql_column_slice(row, 0), &off->kind) &&
+                   store_read_text(row, 1, off->account, sizeof off->account) &&
+                   store_read_text(row, 3, off->reason, sizeof off->reason)
+               ? OK
+               : accounts_store_damaged(store, "a switch cannot be read");
 }
 
 /* All of them. */
@@ -231,6 +244,14 @@ static enum err visit_grant(struct accounts_store *store, const struct sql_use *
     return error ? error : visitor->on_grant(partner, account, visitor->context);
 }
 
+static enum err visit_switch(struct accounts_store *store, const struct sql_use *row, void *context)
+{
+    const struct store_visitor *visitor = context;
+    struct operator_switch off = {0};
+    enum err error = store_read_switch(store, row, &off);
+    return error ? error : visitor->on_switch(&off, visitor->context);
+}
+
 enum err accounts_store_load(struct accounts_store *store, const struct store_visitor *visitor)
 {
     static const struct {
@@ -242,6 +263,7 @@ enum err accounts_store_load(struct accounts_store *store, const struct store_vi
         {STATEMENT_LOAD_ENDPOINTS, visit_endpoint},
         {STATEMENT_LOAD_CREDENTIALS, visit_credential},
         {STATEMENT_LOAD_GRANTS, visit_grant},
+        {STATEMENT_LOAD_SWITCHES, visit_switch},
     };
     enum err error = OK;
     for (size_t i = 0; !error && i < ARRAY_LENGTH(steps); i++) {

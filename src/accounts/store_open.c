@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 #define APPLICATION_ID 0x504e5341 /* PNSA */
-#define FORMAT 5
+#define FORMAT 6
 #define PATH_BYTES_MAX 4400
 /* No other connection writes; a person with the sqlite3 shell may hold the lock for a moment. */
 #define BUSY_MS 500
@@ -76,6 +76,17 @@ static const char *const steps[FORMAT] = {
     "ALTER TABLE credentials ADD COLUMN used_us INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE credentials ADD COLUMN accounts TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE credentials ADD COLUMN types TEXT NOT NULL DEFAULT '';",
+
+    /* Switches that are off (model/switch.h); `deleted` is one that was switched on again. The
+     * account is empty and the endpoint is 0 where the switch is wider. The last changes of
+     * switches, for people. */
+    "CREATE TABLE switches(name TEXT NOT NULL, account TEXT NOT NULL, endpoint INTEGER NOT NULL, "
+    "reason TEXT NOT NULL, " ROW_TAIL
+    ", PRIMARY KEY(name, account, endpoint)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX switches_by_version ON switches(version);"
+    "CREATE TABLE switch_changes(id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, name TEXT NOT "
+    "NULL, account TEXT NOT NULL, endpoint INTEGER NOT NULL, is_off INTEGER NOT NULL, reason TEXT "
+    "NOT NULL, actor TEXT NOT NULL) STRICT;",
 };
 
 /* All steps in one transaction: after a crash the file has the old format or the new one. */

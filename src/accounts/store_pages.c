@@ -14,7 +14,8 @@ const char *accounts_kind_name(enum accounts_kind kind)
         [ACCOUNTS_KIND_ACCOUNT] = "account",
         [ACCOUNTS_KIND_ENDPOINT] = "endpoint",
         [ACCOUNTS_KIND_CREDENTIAL] = "credential",
-        [ACCOUNTS_KIND_GRANT] = "grant"};
+        [ACCOUNTS_KIND_GRANT] = "grant",
+        [ACCOUNTS_KIND_SWITCH] = "switch"};
     return (unsigned)kind < ACCOUNTS_KINDS ? names[kind] : "unknown";
 }
 
@@ -41,6 +42,8 @@ struct accounts_object *accounts_page_add(struct accounts_page *page, enum accou
         MEMORY_NEW(object->endpoint);
     if (kind == ACCOUNTS_KIND_CREDENTIAL)
         MEMORY_NEW(object->credential);
+    if (kind == ACCOUNTS_KIND_SWITCH)
+        MEMORY_NEW(object->off);
     page->count++;
     return object;
 }
@@ -54,6 +57,8 @@ void accounts_page_done(struct accounts_page *page)
             free(page->objects[i].endpoint);
         if (page->objects[i].kind == ACCOUNTS_KIND_CREDENTIAL)
             free(page->objects[i].credential);
+        if (page->objects[i].kind == ACCOUNTS_KIND_SWITCH)
+            free(page->objects[i].off);
     }
     free(page->objects);
     *page = (struct accounts_page){0};
@@ -93,6 +98,8 @@ static enum err take_object(struct accounts_store *store, const struct sql_use *
         return store_read_credential(store, row, object->credential);
     case ACCOUNTS_KIND_GRANT:
         return store_read_grant(store, row, object->grant.partner, object->grant.account);
+    case ACCOUNTS_KIND_SWITCH:
+        return store_read_switch(store, row, object->off);
     case ACCOUNTS_KINDS:
         break;
     }
@@ -108,7 +115,8 @@ static enum err read_range(
         [ACCOUNTS_KIND_ACCOUNT] = STATEMENT_READ_ACCOUNTS,
         [ACCOUNTS_KIND_ENDPOINT] = STATEMENT_READ_ENDPOINTS,
         [ACCOUNTS_KIND_CREDENTIAL] = STATEMENT_READ_CREDENTIALS,
-        [ACCOUNTS_KIND_GRANT] = STATEMENT_READ_GRANTS};
+        [ACCOUNTS_KIND_GRANT] = STATEMENT_READ_GRANTS,
+        [ACCOUNTS_KIND_SWITCH] = STATEMENT_READ_SWITCHES};
     enum err error = OK;
     for (unsigned kind = 0; kind < ACCOUNTS_KINDS && !error; kind++) {
         struct page_reading reading = {.page = page, .kind = (enum accounts_kind)kind};
@@ -189,7 +197,8 @@ enum err accounts_store_mark_all(struct accounts_store *store)
     static const char sql[] = "UPDATE partners SET version = -1; UPDATE accounts SET version = -1;"
                               "UPDATE endpoints SET version = -1, policy = '';"
                               "UPDATE credentials SET version = -1;"
-                              "UPDATE grants SET version = -1; DELETE FROM secrets;";
+                              "UPDATE grants SET version = -1; DELETE FROM secrets;"
+                              "UPDATE switches SET version = -1;";
     enum store_following following = STORE_LEADS;
     enum err error = sql_run(store->db, sql);
     if (error)
@@ -315,6 +324,8 @@ enum err accounts_store_put(
             object->version, object->created_us);
     case ACCOUNTS_KIND_GRANT:
         return put_grant(store, object);
+    case ACCOUNTS_KIND_SWITCH:
+        return accounts_store_switch_off(store, object->off);
     case ACCOUNTS_KINDS:
         break;
     }
@@ -343,6 +354,15 @@ static enum err drop_grant(struct accounts_store *store, const char *partner, co
     return store_run(store, &use);
 }
 
+static enum err drop_switch(struct accounts_store *store, const struct operator_switch *off)
+{
+    struct sql_use use = store_use(store, STATEMENT_DROP_SWITCH);
+    sql_bind_string(&use, switch_name(off->kind));
+    sql_bind_string(&use, off->account);
+    sql_bind_int(&use, (int64_t)off->endpoint);
+    return store_run(store, &use);
+}
+
 enum err accounts_store_drop(struct accounts_store *store, const struct accounts_object *object)
 {
     switch (object->kind) {
@@ -356,6 +376,8 @@ enum err accounts_store_drop(struct accounts_store *store, const struct accounts
         return drop_credential(store, object->credential->sha256);
     case ACCOUNTS_KIND_GRANT:
         return drop_grant(store, object->grant.partner, object->grant.account);
+    case ACCOUNTS_KIND_SWITCH:
+        return drop_switch(store, object->off);
     case ACCOUNTS_KINDS:
         break;
     }

@@ -101,14 +101,15 @@ void admin_remove_endpoint_secret(struct http_exchange *exchange, void *context)
 
 /* Accounts and endpoints. */
 
-static json_t *endpoint_view(const struct endpoint *endpoint)
+static json_t *endpoint_view(const struct admin *admin, const struct endpoint *endpoint)
 {
     char id[ENDPOINT_ID_TEXT_BYTES];
     endpoint_id_format(endpoint->id, id);
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:b, s:b, s:o, s:o}", "id", id, "account",
-        endpoint->account, "name", endpoint->name, "url", endpoint->url, "enabled",
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:b, s:b, s:o, s:o}", "id", id,
+        "account", endpoint->account, "name", endpoint->name, "url", endpoint->url, "enabled",
         (int)endpoint->enabled, "disabled_since", admin_time(endpoint->disabled_us),
-        "disabled_because", admin_text(slice_from_string(endpoint->disabled_reason)), "idempotent",
+        "disabled_because", admin_text(slice_from_string(endpoint->disabled_reason)),
+        "switched_off", admin_view_switches_of(admin, endpoint), "idempotent",
         (int)endpoint->idempotent, "final_4xx", (int)endpoint->final_4xx, "types",
         admin_view_types(&endpoint->types), "policy", admin_view_policy(endpoint->policy));
 }
@@ -156,7 +157,7 @@ void admin_list_endpoints(struct http_exchange *exchange, void *context)
         const struct endpoint *endpoint =
             directory_endpoint(accounts_directory(admin->options.accounts), account->endpoints[i]);
         if (endpoint)
-            json_array_append_new(items, endpoint_view(endpoint));
+            json_array_append_new(items, endpoint_view(admin, endpoint));
     }
     admin_answer_json(exchange, 200, json_pack("{s:o}", "endpoints", items));
 }
@@ -168,7 +169,7 @@ void admin_get_endpoint(struct http_exchange *exchange, void *context)
         admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;
     if (!endpoint)
         return;
-    json_t *view = endpoint_view(endpoint);
+    json_t *view = endpoint_view(admin, endpoint);
     json_object_set_new(view, "secrets", secrets_view(endpoint));
     admin_answer_json(exchange, 200, view);
 }
@@ -179,7 +180,7 @@ static json_t *view_endpoint(const struct admin_change *change)
     const struct endpoint *present =
         directory_endpoint(accounts_directory(change->admin->options.accounts), endpoint.id);
     endpoint.policy = present ? present->policy : NULL;
-    return endpoint_view(&endpoint);
+    return endpoint_view(change->admin, &endpoint);
 }
 
 /* Tells operators that one of them has disabled or enabled it. */

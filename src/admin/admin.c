@@ -56,6 +56,8 @@ static const struct http_route routes[] = {
     API("POST", "accounts/{a}/endpoints/{e}/secrets", admin_add_endpoint_secret),
     API("DELETE", "accounts/{a}/endpoints/{e}/secrets/{s}", admin_remove_endpoint_secret),
     API("POST", "accounts/{a}/endpoints/{e}/test", admin_test_endpoint),
+    API("GET", "switches", admin_list_switches),
+    API("POST", "switches", admin_set_switch),
     API("GET", "events/{id}", admin_get_event),
     API("GET", "deliveries", admin_list_deliveries),
     API("GET", "deliveries/{id}", admin_get_delivery),

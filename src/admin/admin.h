@@ -13,6 +13,7 @@
  *   /api/v1/partners/{p}/rejections                             rejections.c
  *   /api/v1/accounts, .../{a}/endpoints, .../{e}, .../secrets   accounts.c
  *   /api/v1/accounts/{a}/endpoints/{e}/test                     endpoint_test.c
+ *   /api/v1/switches                                            switches.c
  *   /api/v1/events/{id}, /api/v1/deliveries/{id}                timelines.c
  *   /api/v1/deliveries, /api/v1/conflicts, /api/v1/poison       lists.c
  *   /api/v1/deliveries/{id}/retry, discard, resolve             operator_actions.c

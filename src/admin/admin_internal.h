@@ -183,6 +183,20 @@ json_t *admin_view_links(const struct admin *admin);
 /* How many events only the broker holds; 0 without a broker. False: the broker does not say. */
 bool admin_knows_broker(const struct admin *admin, int64_t *ret_waiting);
 
+/* switches.c */
+
+/* A switch that is off; null for NULL. */
+json_t *admin_view_switch(const struct admin *admin, const struct operator_switch *off);
+/* All that are off, at most 100. */
+json_t *admin_view_switches_off(const struct admin *admin);
+/* Those that are off for the deliveries of an endpoint. */
+json_t *admin_view_switches_of(const struct admin *admin, const struct endpoint *endpoint);
+/* The switch that holds a delivery of this event; null: none does. */
+json_t *admin_view_held_by(const struct admin *admin, const struct event_parts *parts,
+    uint64_t endpoint, enum delivery_state state);
+/* Lines for /readyz. */
+void admin_print_switches(const struct admin *admin, struct buffer *text);
+
 /* timelines.c: views of events and deliveries. */
 
 /* The delivery that the first part of the path names; false after a 404. */
@@ -234,6 +248,8 @@ void admin_list_endpoint_secrets(struct http_exchange *exchange, void *context);
 void admin_add_endpoint_secret(struct http_exchange *exchange, void *context);
 void admin_remove_endpoint_secret(struct http_exchange *exchange, void *context);
 void admin_test_endpoint(struct http_exchange *exchange, void *context);
+void admin_list_switches(struct http_exchange *exchange, void *context);
+void admin_set_switch(struct http_exchange *exchange, void *context);
 void admin_get_event(struct http_exchange *exchange, void *context);
 void admin_list_deliveries(struct http_exchange *exchange, void *context);
 void admin_get_delivery(struct http_exchange *exchange, void *context);

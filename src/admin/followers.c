@@ -103,6 +103,15 @@ static json_t *grant_view(const struct accounts_object *object)
         "{s:s, s:s}", "partner", object->grant.partner, "account", object->grant.account);
 }
 
+static json_t *switch_view(const struct accounts_object *object)
+{
+    const struct operator_switch *off = object->off;
+    char id[ENDPOINT_ID_TEXT_BYTES];
+    endpoint_id_format(off->endpoint, id);
+    return json_pack("{s:s, s:s, s:s?, s:s}", "switch", switch_name(off->kind), "account",
+        off->account, "endpoint", off->endpoint ? id : NULL, "reason", off->reason);
+}
+
 static json_t *object_view(const struct accounts_object *object)
 {
     static json_t *(*const views[ACCOUNTS_KINDS])(const struct accounts_object *object) = {
@@ -110,7 +119,8 @@ static json_t *object_view(const struct accounts_object *object)
         [ACCOUNTS_KIND_ACCOUNT] = account_view,
         [ACCOUNTS_KIND_ENDPOINT] = endpoint_view,
         [ACCOUNTS_KIND_CREDENTIAL] = credential_view,
-        [ACCOUNTS_KIND_GRANT] = grant_view};
+        [ACCOUNTS_KIND_GRANT] = grant_view,
+        [ACCOUNTS_KIND_SWITCH] = switch_view};
     json_t *view = views[object->kind](object);
     if (!view || json_object_set_new(view, "kind", json_string(accounts_kind_name(object->kind))) ||
         json_object_set_new(view, "version", json_integer(object->version)) ||

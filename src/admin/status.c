@@ -278,6 +278,7 @@ void admin_get_readyz(struct http_exchange *exchange, void *context)
     }
     struct buffer text = BUFFER_EMPTY;
     buffer_add_format(&text, "[%c] started\n", ready ? '+' : '-');
+    admin_print_switches(admin, &text);
     print_room(admin, &text);
     print_overload(&text);
     print_status(admin, &text);
@@ -324,6 +325,8 @@ static void on_state_counts(struct request *request, void *receiver)
         (json_int_t)metrics_read(METRIC_IN_FLIGHT), "dead",
         (json_int_t)metrics_read(METRIC_ATTEMPTS_DEAD), "endpoints_disabled",
         (json_int_t)metrics_read(METRIC_ENDPOINTS_DISABLED));
+    if (status && admin->options.accounts)
+        json_object_set_new(status, "switches_off", admin_view_switches_off(admin));
     if (status)
         json_object_set_new(status, "overload", overload_view());
     json_t *link_status = admin_view_links(admin), *room = room_view(admin);

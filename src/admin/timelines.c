@@ -173,6 +173,8 @@ static json_t *delivery_view(
         json_object_set_new(view, "due_at", admin_time(delivery->due_us));
         json_object_set_new(view, "waits_because", admin_wait_cause(delivery));
     }
+    json_object_set_new(view, "held_by",
+        admin_view_held_by(admin, &timeline->event->parts, delivery->endpoint, delivery->state));
     json_object_set_new(view, "changed_at", admin_time(it->changed_us));
     admin_add_delivered(view, it);
     for (size_t i = 0; i < timeline->attempts_count; i++)

@@ -23,6 +23,7 @@ enum err_kind { ERR_KIND_NONE, ERR_KIND_TEMPORARY, ERR_KIND_PERMANENT, ERR_KIND_
         "The machine has run out of file descriptors, threads or other resources")                 \
     X(ERR_UNAVAILABLE, "unavailable", TEMPORARY, 503, 69, "The gateway is not available now")      \
     X(ERR_OVERLOADED, "overloaded", TEMPORARY, 503, 75, "The gateway is overloaded")               \
+    X(ERR_SWITCHED_OFF, "switched-off", TEMPORARY, 503, 75, "An operator has switched this off")   \
     X(ERR_SHUTTING_DOWN, "shutting-down", TEMPORARY, 503, 75,                                      \
         "The gateway is shutting down. Send the request again later")                              \
     X(ERR_TIMEOUT, "timeout", TEMPORARY, 503, 75, "The operation took too long")                   \

@@ -13,6 +13,7 @@
 #include "cli/print_answer.h"
 #include "cli/request.h"
 #include "cli/status.h"
+#include "cli/switches.h"
 
 #define F(flag) FLAG_BIT(flag)
 #define REMOTE (F(FLAG_CONFIG) | F(FLAG_DATA) | F(FLAG_JSON))
@@ -59,8 +60,8 @@ const struct command command_rows[] = {
     {"dev", "", 0, 0, F(FLAG_INGRESS) | F(FLAG_ADMIN) | F(FLAG_DATA) | F(FLAG_READY_FILE), 0,
         "Run a gateway to try Penstock out, with a demo partner, account, endpoint and test client",
         run_dev},
-    {"serve", "", 0, 0, F(FLAG_CONFIG) | F(FLAG_TAKE_OVER), F(FLAG_CONFIG), "Run the gateway",
-        run_serve},
+    {"serve", "", 0, 0, F(FLAG_CONFIG) | F(FLAG_TAKE_OVER) | F(FLAG_DELIVERIES_OFF), F(FLAG_CONFIG),
+        "Run the gateway", run_serve},
     {"check", "", 0, 0, F(FLAG_CONFIG) | F(FLAG_SAMPLE), 0,
         "Check a configuration file, or print a sample with --sample", run_check},
     {"data accept-loss", "FILE", 1, 1, F(FLAG_CONFIG) | F(FLAG_DATA) | F(FLAG_NOTE), F(FLAG_NOTE),
@@ -68,6 +69,13 @@ const struct command command_rows[] = {
         run_accept_loss},
     {"status", "", 0, 0, REMOTE, 0, "Show the state and the counters of the running gateway",
         REQUEST("GET", "/api/v1/status", show_status)},
+    {"switch list", "", 0, 0, REMOTE | F(FLAG_HISTORY), 0,
+        "List the switches: since when and why they are off", command_switch_list},
+    {"switch", "SWITCH on|off", 2, 2,
+        REMOTE | F(FLAG_SWITCH_ACCOUNT) | F(FLAG_SWITCH_ENDPOINT) | F(FLAG_SWITCH_REASON),
+        F(FLAG_SWITCH_REASON),
+        "Switch deliveries, retries, ingress or optional off, or on again, at once",
+        command_switch},
     {"event show", "EVENT", 1, 1, REMOTE, 0, "Show the timeline of an event",
         REQUEST("GET", "/api/v1/events/%1", show_event)},
     {"event conflicts", "[EVENT]", 0, 1, REMOTE | F(FLAG_ACCOUNT) | F(FLAG_DAY) | F(FLAG_LIMIT), 0,

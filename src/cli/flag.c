@@ -104,6 +104,17 @@ const struct flag flag_rows[FLAGS] = {
     [FLAG_CERTIFICATE_REQUIRED] = {"--certificate-required", NULL, FLAG_KIND_BOOLEAN, "true|false",
         "rules/certificate_required",
         "whether each request must come with one of the certificates, beside its key"},
+    [FLAG_SWITCH_ACCOUNT] = {"--account", NULL, FLAG_KIND_TEXT, "ACCOUNT", "account",
+        "for this account only (default: for all)"},
+    [FLAG_SWITCH_ENDPOINT] = {"--endpoint", NULL, FLAG_KIND_TEXT, "ENDPOINT", "endpoint",
+        "for this endpoint of the account only, by its id or its name"},
+    [FLAG_SWITCH_REASON] = {"--reason", NULL, FLAG_KIND_TEXT, "TEXT", "reason",
+        "why, in one line: it is shown wherever the switch is, and stored"},
+    [FLAG_HISTORY] = {"--history", NULL, FLAG_KIND_NUMBER, "N", "history",
+        "also list the last N changes (at most 100): who, when and why"},
+    [FLAG_DELIVERIES_OFF] = {"--deliveries-off", NULL, FLAG_KIND_TEXT, "REASON", NULL,
+        "switch deliveries off before anything is sent, as after the restore of a backup. "
+        "\"penstock switch deliveries on\" ends it"},
 };
 
 unsigned flag_find(const char *argument, uint64_t taken, const char **ret_value)

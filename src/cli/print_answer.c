@@ -153,6 +153,25 @@ static const char *why_it_waits(const json_t *delivery)
     return "";
 }
 
+/* The switch that keeps a delivery from being sent. */
+static void print_held(const json_t *delivery)
+{
+    const json_t *off = json_object_get(delivery, "held_by");
+    const char *name = show_text(off, "switch");
+    if (!json_is_object(off))
+        return;
+    printf("    waits: %s are switched off%s%s since %s (%s)\n",
+        strcmp(name, "optional") == 0 ? "optional events" : name,
+        json_is_object(json_object_get(off, "endpoint"))  ? " for this endpoint"
+        : json_is_string(json_object_get(off, "account")) ? " for account "
+                                                          : "",
+        !json_is_object(json_object_get(off, "endpoint")) &&
+                json_is_string(json_object_get(off, "account"))
+            ? show_text(off, "account")
+            : "",
+        show_text(off, "since"), show_text(off, "reason"));
+}
+
 /* A delivery as part of its event's timeline. */
 static void print_delivery(const json_t *delivery)
 {
@@ -169,6 +188,7 @@ static void print_delivery(const json_t *delivery)
     if (json_is_true(json_object_get(delivery, "damaged")))
         printf("    DAMAGED: the row in the journal differs from what was written\n");
     print_replay(delivery);
+    print_held(delivery);
     if (strcmp(state, "waiting") == 0)
         printf("    waiting, due %s%s\n", show_text(delivery, "due_at"), why_it_waits(delivery));
     else if (strcmp(state, "parked") == 0)
@@ -318,7 +338,12 @@ static void print_unusual(const json_t *item)
         else if (json_is_object(value))
             printf("  with a %s", name);
         json_array_foreach(value, i, pattern)
-            printf("%s%s", i == 0 ? "  " : ",", json_string_value(pattern));
+        {
+            if (json_is_string(pattern))
+                printf("%s%s", i == 0 ? "  " : ",", json_string_value(pattern));
+            else if (strcmp(name, "switched_off") == 0)
+                printf("  %s switched off", show_text(pattern, "switch"));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 #include "cli/status.h"
 
 #include "cli/print_answer.h"
+#include "cli/switches.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -72,6 +73,17 @@ static void print_room(const json_t *status)
         printf("accounts.db  REFUSES changes: %s\n", show_text(status, "accounts_trouble"));
 }
 
+/* What is not normal comes first. */
+static void print_switches(const json_t *status)
+{
+    size_t i;
+    json_t *it;
+    const json_t *list = json_object_get(status, "switches_off");
+    json_array_foreach(list, i, it) show_switch(it);
+    if (json_array_size(list) > 0)
+        putchar('\n');
+}
+
 void show_status(const json_t *status)
 {
     const json_t *open = json_object_get(status, "open"),
@@ -81,6 +93,7 @@ void show_status(const json_t *status)
         show_text(status, "version"),
         json_is_true(json_object_get(status, "ready")) ? "ready" : "NOT READY", up / 86400,
         up / 3600 % 24, up / 60 % 60, up % 60, show_number(status, "shards"));
+    print_switches(status);
     printf("in progress   pending %lld, sending %lld, waiting %lld, parked %lld (in flight %lld)\n",
         show_number(open, "pending"), show_number(open, "sending"), show_number(open, "waiting"),
         show_number(open, "parked"), show_number(status, "in_flight"));

@@ -175,6 +175,23 @@ static bool take_grant(const json_t *json, struct accounts_object *object)
            take_name(json, "account", object->grant.account);
 }
 
+static bool take_switch(const json_t *json, struct accounts_object *object)
+{
+    struct operator_switch *off = object->off;
+    char name[16], id[ENDPOINT_ID_TEXT_BYTES];
+    off->since_us = object->created_us;
+    off->version = object->version;
+    return take_text(json, "switch", name, sizeof name) &&
+           switch_find(slice_from_string(name), &off->kind) &&
+           take_text(json, "account", off->account, sizeof off->account) &&
+           (!off->account[0] || name_is_valid(slice_from_string(off->account))) &&
+           (json_is_null(json_object_get(json, "endpoint")) ||
+               (take_text(json, "endpoint", id, sizeof id) &&
+                   endpoint_id_parse(slice_from_string(id), &off->endpoint))) &&
+           take_text(json, "reason", off->reason, sizeof off->reason) &&
+           switch_reason_is_valid(slice_from_string(off->reason));
+}
+
 static bool find_kind(const json_t *json, enum accounts_kind *ret_kind)
 {
     const char *name = json_string_value(json_object_get(json, "kind"));
@@ -194,7 +211,8 @@ static bool take_object(const json_t *json, struct accounts_page *page, char *re
         [ACCOUNTS_KIND_ACCOUNT] = take_account,
         [ACCOUNTS_KIND_ENDPOINT] = take_endpoint,
         [ACCOUNTS_KIND_CREDENTIAL] = take_credential,
-        [ACCOUNTS_KIND_GRANT] = take_grant};
+        [ACCOUNTS_KIND_GRANT] = take_grant,
+        [ACCOUNTS_KIND_SWITCH] = take_switch};
     enum accounts_kind kind;
     if (!find_kind(json, &kind)) {
         snprintf(ret_detail, REPLICA_PAGE_DETAIL_BYTES,

@@ -79,7 +79,7 @@ struct config {
     int64_t drain_us;
     int64_t log_level; /* enum log_level */
     char ca_file[4001];
-    bool broker_tls, broker_taps, paused, allow_http, core_dumps;
+    bool broker_tls, broker_taps, allow_http, core_dumps;
     bool ingress_proxy_protocol, admin_allow_cleartext;
 };
 

@@ -150,6 +150,24 @@ static bool find_nearest(
     return nearest != NULL;
 }
 
+/* Options of earlier versions, and what replaces them. */
+static const struct {
+    const char *key, *remedy;
+} removed[] = {
+    {"delivery.paused", "was removed: remove it from the configuration, and use \"penstock "
+                        "switch deliveries off --reason TEXT\" instead"}};
+
+static const char *find_removed(struct slice name, enum option_form form)
+{
+    char known[OPTION_NAME_BYTES];
+    for (size_t i = 0; i < ARRAY_LENGTH(removed); i++) {
+        option_write_name(&(struct option){.key = removed[i].key}, form, known);
+        if (form != OPTION_FORM_SECTION && slice_equals_string(name, known))
+            return removed[i].remedy;
+    }
+    return NULL;
+}
+
 void option_complain_unknown(struct slice wrong, enum option_form form,
     const struct complaint_place *place, struct complaints *complaints)
 {
@@ -160,8 +178,12 @@ void option_complain_unknown(struct slice wrong, enum option_form form,
     struct buffer message = BUFFER_EMPTY;
     char nearest[OPTION_NAME_BYTES];
     complaint_quote(&message, wrong);
-    buffer_add_format(&message, " is not %s", nouns[form]);
-    if (find_nearest(wrong, form, nearest))
+    const char *remedy = find_removed(wrong, form);
+    if (remedy)
+        buffer_add_format(&message, " %s", remedy);
+    else
+        buffer_add_format(&message, " is not %s", nouns[form]);
+    if (!remedy && find_nearest(wrong, form, nearest))
         buffer_add_format(&message, ": did you mean %s?", nearest);
     complaint_add(complaints, place, "%s", message.data ? message.data : "unknown");
     buffer_done(&message);

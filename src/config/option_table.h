@@ -224,8 +224,6 @@
         "The largest number of requests of one shard at the same time.")                           \
     X("delivery.active_per_endpoint", INTEGER, active_per_endpoint, 1, 100000, "512", reload,      \
         "The largest number of deliveries of one endpoint in memory. Others wait in the journal.") \
-    X("delivery.paused", BOOLEAN, paused, 0, 1, "false", reload,                                   \
-        "true: send nothing. Partners can post; the events wait in the journal.")                  \
     X("delivery.allow_networks", NETWORKS, allow_networks, 0, 64, "[]", restart,                   \
         "Private networks that deliveries may go to, such as [10.0.0.0/8].")                       \
     X("delivery.allow_http", BOOLEAN, allow_http, 0, 1, "false", restart,                          \

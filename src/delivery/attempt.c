@@ -3,7 +3,8 @@
  * One attempt: reads the endpoint's settings, and gives the request to the HTTP client.
  *
  * Before a guarded delivery is sent, the journal commits `sending`. After a crash it is then known
- * that the client may have received it. Nothing is sent until the journal has answered.
+ * that the client may have received it. Nothing is sent until the journal has answered, and nothing
+ * that an operator has switched off since.
  */
 #include "delivery/attempt.h"
 
@@ -17,6 +18,7 @@
 #include "delivery/request_headers.h"
 #include "delivery/settings.h"
 #include "delivery/shard.h"
+#include "delivery/switches.h"
 #include "model/placement.h"
 #include "runtime/log.h"
 
@@ -96,6 +98,12 @@ static void send_request(struct attempt_run *run)
     attempt_send(run, on_answer);
 }
 
+static bool is_switched_off(const struct job *job)
+{
+    switches_look(job->queue->shard);
+    return job->queue->off.deliveries || (job->queue->off.retries && job->lane == QUEUE_RETRY);
+}
+
 /* The journal says whether `sending` is durable. */
 static void on_started(struct request *request, void *receiver)
 {
@@ -107,6 +115,8 @@ static void on_started(struct request *request, void *receiver)
         job_move(job, JOB_SENDING);
         if (shard->taker.stopping)
             outcome_cut_short(run);
+        else if (is_switched_off(job))
+            outcome_take_back(run);
         else
             send_request(run);
     } else if (request->result == ERR_MOVED_ON || request->result == ERR_DAMAGED) {

@@ -18,6 +18,7 @@
 #include "delivery/settings.h"
 #include "delivery/shard.h"
 #include "delivery/status_probe.h"
+#include "delivery/switches.h"
 #include "delivery/unrouted.h"
 #include "queue/consumer.h"
 #include "runtime/log.h"
@@ -66,6 +67,7 @@ static void update_touched(struct delivery_shard *shard)
 static void send_what_may_be_sent(struct delivery_shard *shard)
 {
     while (shard_may_send(shard)) {
+        switches_look(shard);
         struct fair_flow *flow = fair_queue_next(&shard->fair);
         if (!flow)
             return;
@@ -80,6 +82,7 @@ static void send_what_may_be_sent(struct delivery_shard *shard)
 static void on_turn_end(struct loop *loop)
 {
     struct delivery_shard *shard = CONTAINER_OF(loop, struct delivery_shard, loop);
+    switches_look(shard);
     endpoint_queue_share_slots(shard);
     do { /* what is sent moves jobs, which leave room */
         update_touched(shard);
@@ -101,7 +104,9 @@ static struct sourced *add(struct event_taker *taker, const struct delivery *del
 {
     struct endpoint_queue *queue = queues_get(shard_of(taker), delivery->endpoint);
     assert(!job_find(shard_of(taker), delivery->id));
-    return endpoint_queue_has_room(queue) ? &job_new(queue, delivery, QUEUE_FRESH)->sourced : NULL;
+    return endpoint_queue_has_room(queue, delivery)
+               ? &job_new(queue, delivery, QUEUE_FRESH)->sourced
+               : NULL;
 }
 
 static void drop(struct event_taker *taker, struct sourced *sourced)
@@ -161,7 +166,7 @@ static void on_policy(struct mail *mail, void *receiver)
     struct delivery_shard *shard = receiver;
     shard->policy = order->policy;
     free(order);
-    /* The caps may have grown, and the pause may be over. */
+    /* The caps may have grown. */
     id_map_for_each(node, &shard->queues)
     {
         struct endpoint_queue *queue = CONTAINER_OF(node, struct endpoint_queue, by_id);
@@ -182,6 +187,7 @@ static void on_endpoint_changed(struct mail *mail, void *receiver)
         endpoint ? queues_get(shard, order->endpoint) : queues_find(shard, order->endpoint);
     if (queue && !shard->taker.stopping) {
         settings_changed(queue);
+        switches_look_at_queue(queue);
         flow_reset(queue); /* of a disabled one as well: what waits is parked now */
         shard_touch(queue);
     }
@@ -195,6 +201,13 @@ static void on_endpoint_changed(struct mail *mail, void *receiver)
         unrouted_walk(shard);
     }
     free(order);
+}
+
+/* The end of the turn looks at the directory: see on_turn_end. */
+static void on_switch_changed(struct mail *mail, void *receiver)
+{
+    (void)receiver;
+    free(CONTAINER_OF(mail, struct shard_order, mail));
 }
 
 static void on_drain_timer(struct timer *timer)
@@ -235,6 +248,11 @@ void delivery_shard_endpoint_changed(
 {
     post_order(shard, &(struct shard_order){.endpoint = endpoint, .version = version},
         on_endpoint_changed);
+}
+
+void delivery_shard_switch_changed(struct delivery_shard *shard)
+{
+    post_order(shard, &(struct shard_order){0}, on_switch_changed);
 }
 
 void delivery_shard_stop(struct delivery_shard *shard, int64_t drain_us)

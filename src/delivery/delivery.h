@@ -36,7 +36,6 @@ struct delivery_shard;
 struct delivery_policy {
     struct delivery_rules rules; /* of endpoints that have no rules of their own */
     unsigned in_flight_per_shard, active_per_endpoint;
-    bool paused; /* nothing is sent; outcomes of what is in flight are recorded */
     /* A delivery to a healthy endpoint is late when it takes longer than this; 0: none is. */
     int64_t freshness_us_max;
 };
@@ -79,6 +78,9 @@ void delivery_shard_set_policy(struct delivery_shard *shard, const struct delive
 /* `version`: of the change. The directory may already have a later one. */
 void delivery_shard_endpoint_changed(
     struct delivery_shard *shard, uint64_t endpoint, int64_t version);
+
+/* An operator has changed a switch: the shard looks at the directory. Any thread. */
+void delivery_shard_switch_changed(struct delivery_shard *shard);
 
 /*
  * Sends an operator action on one delivery of this shard. Any thread. The caller fills in the

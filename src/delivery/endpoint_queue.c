@@ -49,10 +49,10 @@ int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue)
     return queue->bytes_in_memory < share ? share - queue->bytes_in_memory : 0;
 }
 
-bool endpoint_queue_has_room(const struct endpoint_queue *queue)
+bool endpoint_queue_has_room(const struct endpoint_queue *queue, const struct delivery *delivery)
 {
     const struct delivery_policy *policy = &queue->shard->policy;
-    return !policy->paused && !flow_is_open(queue) &&
+    return !switches_hold(queue, delivery) && !flow_is_open(queue) &&
            queue->queued_in[QUEUE_FRESH] < policy->active_per_endpoint &&
            endpoint_queue_bytes_left(queue) > 0;
 }
@@ -61,10 +61,12 @@ bool endpoint_queue_has_room(const struct endpoint_queue *queue)
 static unsigned classes_with_work(const struct endpoint_queue *queue, enum queue_lane lane)
 {
     unsigned mask = 0;
-    if (queue->queued_in[lane] == 0)
+    if (queue->queued_in[lane] == 0 || queue->off.deliveries ||
+        (queue->off.retries && lane == QUEUE_RETRY))
         return 0;
     for (unsigned i = 0; i < EVENT_CLASSES; i++)
         if (!list_is_empty(&queue->lanes[lane][i]) &&
+            !(queue->off.optional && i == CLASS_OPTIONAL) &&
             queue->class_in_flight[i] < queue->rules[i].in_flight_max)
             mask |= 1u << i;
     return mask;
@@ -192,7 +194,7 @@ struct job *endpoint_queue_oldest(struct endpoint_queue *queue)
         for (unsigned i = 0; i < EVENT_CLASSES; i++)
             list_for_each (node, &queue->lanes[lane][i]) {
                 struct job *job = CONTAINER_OF(node, struct job, in_lane);
-                if (is_better_probe(job, best))
+                if (!switches_hold(queue, &job->delivery) && is_better_probe(job, best))
                     best = job;
             }
     return best;
@@ -221,5 +223,6 @@ bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us)
 {
     turn_pace(queue, now_mono_us);
     unsigned pace = queue->ended > queue->ended_before ? queue->ended : queue->ended_before;
-    return flow_is_open(queue) || queue->queued + queue->in_flight > pace * SLOW_INTERVALS;
+    return flow_is_open(queue) || queue->off.deliveries ||
+           queue->queued + queue->in_flight > pace * SLOW_INTERVALS;
 }

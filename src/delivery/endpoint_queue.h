@@ -13,6 +13,7 @@
 #include "delivery/refill.h"
 #include "delivery/rule_changes.h"
 #include "delivery/status_probe.h"
+#include "delivery/switches.h"
 #include "model/class.h"
 #include "model/endpoint_policy.h"
 #include "model/fair_queue.h"
@@ -52,6 +53,7 @@ struct endpoint_queue {
     struct timer rest_timer; /* armed: nothing is sent until it fires */
     unsigned disabling;      /* requests to disable the endpoint (410) without an answer */
     struct refill refill;
+    struct queue_switches off;
 
     struct status_probes status;
     struct probe_search probe;
@@ -70,7 +72,8 @@ struct endpoint_queue {
     struct hmac *macs[ENDPOINT_SECRETS_MAX];
 };
 
-bool endpoint_queue_has_room(const struct endpoint_queue *queue); /* for another fresh delivery */
+/* For another fresh delivery: this one. A delivery that is held by a switch has none. */
+bool endpoint_queue_has_room(const struct endpoint_queue *queue, const struct delivery *delivery);
 /*
  * Returns how many more bytes of events the endpoint may have in memory. It is an eighth of the
  * shard's byte budget while half of the budget is free, and otherwise a small floor. So clients
@@ -84,7 +87,7 @@ struct job *endpoint_queue_next(struct endpoint_queue *queue);
 /* Slots were freed: the queues that were short of them may be ready. */
 void endpoint_queue_share_slots(struct delivery_shard *shard);
 /* Returns the queued job that is the best probe: the oldest unguarded one of critical class, else
- * the oldest unguarded one, else the oldest. NULL: nothing is queued. */
+ * the oldest unguarded one, else the oldest. NULL: nothing is queued that may be sent. */
 struct job *endpoint_queue_oldest(struct endpoint_queue *queue);
 void endpoint_queue_count_ended(struct endpoint_queue *queue); /* one attempt */
 /* True if the queue would need more than two seconds for what it has, at its present pace. */

@@ -400,6 +400,12 @@ void outcome_cut_short(struct attempt_run *run)
     }
 }
 
+void outcome_take_back(struct attempt_run *run)
+{
+    flow_on_probe_lost(run->job);
+    withdraw(run, 0);
+}
+
 /*
  * This machine lacks something of its own: descriptors, memory, local ports, a route to anywhere,
  * name servers. That says nothing about the client, so it is not an attempt and is not recorded.

@@ -17,6 +17,8 @@ enum verdict outcome_judge(struct attempt_run *run);
 void outcome_park(struct job *job, enum park_reason reason);      /* without an attempt */
 void outcome_pause(struct delivery_shard *shard, enum err error); /* the journal refused to write */
 void outcome_cut_short(struct attempt_run *run); /* the shard stops: as a crash would leave it */
+/* A switch was changed while `sending` was committed. Nothing has been sent: it waits as before. */
+void outcome_take_back(struct attempt_run *run);
 /* The row could not be moved. The job leaves memory, and the owner of the event decides. */
 void outcome_forget_in_doubt(struct job *job);
 /* True if the last attempt was lost with a kept connection, so that this one needs a new

@@ -26,6 +26,7 @@
 #include "delivery/job.h"
 #include "delivery/probe_doubt.h"
 #include "delivery/shard.h"
+#include "delivery/switches.h"
 
 #include <stdlib.h>
 
@@ -86,6 +87,9 @@ static bool is_better(const struct endpoint_queue *queue, const struct delivery 
 static bool may_probe(struct endpoint_queue *queue)
 {
     struct delivery_shard *shard = queue->shard;
+    switches_look(shard);
+    if (queue->off.deliveries)
+        return false;
     /* Several may hang. A quarter of the slots is for what is not a probe. */
     unsigned max = shard->policy.in_flight_per_shard;
     if (!shard_may_send(shard) ||
@@ -118,10 +122,14 @@ static void send_probe(struct endpoint_queue *queue, struct job *job)
         flow_await_probe(queue);
 }
 
-/* While the breaker is closed, the limits of the classes hold as well. */
+/* While the breaker is closed, the limits of the classes hold as well. A load of pending ones only
+ * does not leave guarded ones out. */
 static bool fits(const struct endpoint_queue *queue, const struct delivery *candidate)
 {
     enum event_class class = candidate->event->parts.class;
+    if (switches_hold(queue, candidate) ||
+        (queue->probe.load.unguarded && candidate->event->parts.guarded))
+        return false;
     return flow_is_open(queue) || queue->class_in_flight[class] < queue->rules[class].in_flight_max;
 }
 
@@ -199,11 +207,13 @@ static void on_candidates(struct request *request, void *receiver)
                                                       : LOOK_AGAIN_US);
 }
 
+/* While retries are off, only what was never sent is a candidate: the oldest pending ones. */
 static void look(struct endpoint_queue *queue, bool unguarded)
 {
     queue->probe.load = (struct journal_load){
         .endpoint = queue->endpoint,
-        .probe = true,
+        .probe = !queue->off.retries,
+        .due_by_us = INT64_MIN,
         .unguarded = unguarded,
         .after_probe_id = unguarded ? queue->doubt.unguarded_after_id : 0,
         .pending_lanes = PENDING_ALL,
@@ -223,9 +233,11 @@ void probe_send(struct endpoint_queue *queue)
     if (shard->taker.stopping || !flow_needs_probe(queue) || queue->probe.loading)
         return;
     if (!may_probe(queue)) {
-        look_again_after(queue, flow_is_open(queue) ? LOOK_AGAIN_US : NOTHING_WAITS_US);
+        look_again_after(queue,
+            flow_is_open(queue) && !queue->off.deliveries ? LOOK_AGAIN_US : NOTHING_WAITS_US);
         return;
     }
     queue->probe.unguarded_looks_left = UNGUARDED_LOOKS_MAX;
-    look(queue, probe_doubt_prefers_unguarded(queue));
+    /* Held optional events may be before the others. The search in steps passes them. */
+    look(queue, probe_doubt_prefers_unguarded(queue) || queue->off.optional);
 }

@@ -11,6 +11,7 @@
 #include "delivery/settings.h"
 #include "delivery/shard.h"
 #include "delivery/status_probe.h"
+#include "delivery/switches.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ struct endpoint_queue *queues_get(struct delivery_shard *shard, uint64_t endpoin
     rule_changes_init_queue(queue);
     settings_read(queue);
     refill_init_queue(queue);
+    switches_init_queue(queue);
     status_probe_init(queue);
     id_map_add(&shard->queues, &queue->by_id, endpoint);
     return queue;
@@ -56,6 +58,7 @@ static void free_queue(struct endpoint_queue *queue)
     flow_done(queue);
     end_notice_done(&queue->dead);
     end_notice_done(&queue->parked);
+    switches_done_queue(queue);
     rule_changes_done_queue(queue);
     status_probe_done(queue);
     refill_done(queue);

@@ -40,7 +40,8 @@
  *
  * Limits: 256 deliveries for each load, half of active_per_endpoint in each of the other lanes, and
  * the bytes that the endpoint may have in memory. Nothing is loaded while the breaker is not
- * closed. A load that fails, or finds the byte budget used up, is tried again after 200 ms.
+ * closed, and nothing that an operator has switched off. A load that fails, or finds the byte
+ * budget used up, is tried again after 200 ms.
  */
 #include "delivery/refill.h"
 
@@ -208,17 +209,34 @@ static void note_left(struct endpoint_queue *queue, int64_t delivery)
         refill->recent_present_id = delivery;
 }
 
-void refill_recover(struct endpoint_queue *queue)
+/* What was accepted shortly before goes to the fresh lane. */
+static void leave_recent(struct endpoint_queue *queue)
 {
     struct refill *refill = &queue->refill;
-    refill->recovered_us = shard_wall_us(queue->shard);
-    leave(&refill->recovered, 1);
     turn_recent(refill, queue->shard->loop.now_mono_us);
     int64_t recent_id =
         refill->recent_before_id ? refill->recent_before_id : refill->recent_present_id;
     if (recent_id != 0)
         leave(&refill->recent, recent_id);
+}
+
+void refill_recover(struct endpoint_queue *queue)
+{
+    queue->refill.recovered_us = shard_wall_us(queue->shard);
+    leave(&queue->refill.recovered, 1);
+    leave_recent(queue);
     refill_queue(queue);
+}
+
+void refill_look_at_all(struct endpoint_queue *queue)
+{
+    struct refill *refill = &queue->refill;
+    leave(&refill->unsent, 1);
+    leave(&refill->replays, 1);
+    if (refill->recovered_us != 0)
+        leave(&refill->recovered, 1);
+    refill_expect_due(queue, INT64_MIN);
+    leave_recent(queue);
 }
 
 static void init_cursor(struct refill_cursor *cursor)
@@ -244,7 +262,8 @@ static void take_loaded(struct endpoint_queue *queue, const struct journal_load 
 {
     for (unsigned i = 0; i < load->ret_count; i++) {
         const struct delivery *delivery = &load->ret_deliveries[i];
-        if (job_find(queue->shard, delivery->id) || shard_decides(queue->shard, delivery->id))
+        if (job_find(queue->shard, delivery->id) || shard_decides(queue->shard, delivery->id) ||
+            switches_hold(queue, delivery))
             event_unref(delivery->event);
         else
             job_new(queue, delivery, lane_of(queue->refill.part));
@@ -361,8 +380,11 @@ static void load(struct endpoint_queue *queue, enum refill_part part, unsigned r
     shard_ask(queue->shard, &request->request, JOURNAL_LOAD, on_loaded);
 }
 
-static bool has_some(const struct refill *refill, enum refill_part part, int64_t now_us)
+static bool has_some(const struct endpoint_queue *queue, enum refill_part part, int64_t now_us)
 {
+    const struct refill *refill = &queue->refill;
+    if (queue->off.retries && lane_of(part) == QUEUE_RETRY)
+        return false;
     switch (part) {
     case REFILL_RECENT:
         return refill->recent.has_some;
@@ -381,12 +403,12 @@ void refill_queue(struct endpoint_queue *queue)
 {
     struct delivery_shard *shard = queue->shard;
     struct refill *refill = &queue->refill;
-    if (refill->loading || shard->taker.stopping || !shard->scanned || shard->policy.paused)
+    if (refill->loading || shard->taker.stopping || !shard->scanned || queue->off.deliveries)
         return;
     int64_t now_us = shard_wall_us(shard);
     for (unsigned i = 1; i <= REFILL_PARTS; i++) {
         enum refill_part part = (refill->part + i) % REFILL_PARTS;
-        unsigned room = has_some(refill, part, now_us) ? room_for(queue, part) : 0;
+        unsigned room = has_some(queue, part, now_us) ? room_for(queue, part) : 0;
         if (room == 0)
             continue; /* the next job that ends calls this again */
         if (endpoint_queue_bytes_left(queue) > 0)
@@ -462,7 +484,7 @@ void refill_take_handover(struct endpoint_queue *queue, const struct delivery *d
         event_unref(delivery->event);
         return;
     }
-    if (endpoint_queue_has_room(queue)) {
+    if (endpoint_queue_has_room(queue, delivery)) {
         job_new(queue, delivery, QUEUE_FRESH); /* takes over the reference to the event */
         failpoint_crash(CRASH_JOB_MADE);
         return;

@@ -60,6 +60,8 @@ void refill_expect_replay(struct endpoint_queue *queue, int64_t delivery);
 void refill_expect_waiting(struct endpoint_queue *queue, const struct journal_record *record);
 /* Some delivery of the queue waits until then. */
 void refill_expect_due(struct endpoint_queue *queue, int64_t due_us);
+/* What a switch held is held no more: all is looked for again. What is not due yet waits. */
+void refill_look_at_all(struct endpoint_queue *queue);
 /* The endpoint has recovered: what failed because of it is due. */
 void refill_recover(struct endpoint_queue *queue);
 /* Makes a job of the delivery, or leaves it in the journal. Takes over the reference to its

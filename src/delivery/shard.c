@@ -42,8 +42,8 @@ bool shard_may_send(const struct delivery_shard *shard)
 {
     /* After a crash, deliveries whose outcomes are not committed are sent again: they are bounded
      * too. */
-    return !shard->taker.stopping && shard->scanned && !shard->policy.paused &&
-           !shard->journal_refuses && list_is_empty(&shard->unrecorded) &&
+    return !shard->taker.stopping && shard->scanned && !shard->journal_refuses &&
+           list_is_empty(&shard->unrecorded) &&
            shard->in_flight < shard->policy.in_flight_per_shard &&
            shard->recording < shard->policy.in_flight_per_shard;
 }

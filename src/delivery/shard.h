@@ -12,6 +12,7 @@
  *   rule_changes.c     changes of retry rules, which apply to what waits already
  *   flow.c             what an endpoint takes: concurrency, rate, breaker, retry budget
  *   flow_notice.c      what is reported to operators of it
+ *   switches.c         what operators have switched off
  *   probe.c            the event that tests whether an endpoint is back
  *   probe_doubt.c      when a guarded event may be sent as a probe
  *   job.c              one delivery in memory, and where it is
@@ -76,6 +77,7 @@ struct delivery_shard {
     bool scanned;               /* the backlog is known */
     /* The journal refused a `sending` or an outcome. Nothing is sent until it accepts one again. */
     bool journal_refuses;
+    uint64_t switch_changes; /* of the directory, when its switches were read */
     int64_t wall_offset_us;
     int64_t shortage_logged_mono_us; /* 0: never */
     unsigned shortages;              /* since then */

@@ -39,6 +39,7 @@
 #include "delivery/flow.h"
 #include "delivery/refill.h"
 #include "delivery/shard.h"
+#include "delivery/switches.h"
 #include "model/placement.h"
 #include "runtime/log.h"
 
@@ -238,6 +239,11 @@ static void ask_next(struct status_walk *walk)
         end_walk(walk, false);
         return;
     }
+    switches_look(shard);
+    if (walk->queue->off.deliveries) {
+        end_walk(walk, true);
+        return;
+    }
     if (walk->at == walk->list.ret_count) {
         bool more = walk->list.ret_after_id != INT64_MAX;
         bool left = walk->queue->status.left || !walk->all_resolved;
@@ -280,7 +286,7 @@ static void on_timer(struct timer *timer)
     const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, queue->endpoint);
     if (!endpoint || !endpoint->enabled || !endpoint_policy_probe(endpoint->policy))
         return; /* a change of the endpoint begins again */
-    if (shard->policy.paused) {
+    if (queue->off.deliveries) {
         walk_again_after(queue, 0);
         return;
     }

@@ -47,13 +47,15 @@ static void answer(struct http_exchange *exchange, const struct http_refused *re
         reply.body = buffer_slice(&body);
     }
 
-    char retry_after[2];
+    char retry_after[4];
     if ((reply.status == 503 || reply.status == 429) &&
         !http_has_set_header(exchange, "retry-after")) {
         /* Spread over 1 to 5 s, so that clients that were rejected together do not retry
-         * together. */
+         * together. What an operator has switched off stays off for longer. */
+        unsigned least_s = error == ERR_SWITCHED_OFF ? 30 : 1;
+        unsigned spread_s = error == ERR_SWITCHED_OFF ? 30 : 5;
         snprintf(retry_after, sizeof retry_after, "%u",
-            1 + (unsigned)(http_received_mono_us(exchange) % 5));
+            least_s + (unsigned)(http_received_mono_us(exchange) % spread_s));
         reply.headers[reply.headers_count++] =
             (struct http_header_field){"retry-after", retry_after};
     }

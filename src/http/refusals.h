@@ -40,6 +40,7 @@
     X(REFUSAL_CONFLICT, "conflict", METRIC_REFUSED_CONFLICT, ERR_CONFLICT)                         \
     X(REFUSAL_RATE_LIMITED, "rate-limited", METRIC_REFUSED_RATE_LIMITED, ERR_RATE_LIMITED)         \
     X(REFUSAL_OVERLOADED, "overloaded", METRIC_REFUSED_OVERLOADED, ERR_OVERLOADED)                 \
+    X(REFUSAL_SWITCHED_OFF, "switched-off", METRIC_REFUSED_SWITCHED_OFF, ERR_SWITCHED_OFF)         \
     X(REFUSAL_NO_MEMORY, "no-memory", METRIC_REFUSED_NO_MEMORY, ERR_NO_MEMORY)                     \
     X(REFUSAL_TIMEOUT, "timeout", METRIC_REFUSED_TIMEOUT, ERR_TIMEOUT)                             \
     X(REFUSAL_DISK, "disk", METRIC_REFUSED_DISK, ERR_DISK)                                         \

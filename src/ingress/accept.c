@@ -138,7 +138,12 @@ enum err ingress_accept(struct ingress *ingress, const struct submission *submis
     if (failed)
         return failed;
     enum event_class class = class_of_type(&ingress->class_rules, FIELD_SLICE(fields.type));
-    failed = ingress_check_overload(ingress, class, ret_refusal);
+    failed = ingress_check_switch(ingress, FIELD_SLICE(fields.account), ret_refusal);
+    if (!failed)
+        failed =
+            ingress_check_class_switch(ingress, FIELD_SLICE(fields.account), class, ret_refusal);
+    if (!failed)
+        failed = ingress_check_overload(ingress, class, ret_refusal);
     if (failed)
         return failed;
     failed = make_event(ingress, submission, &fields, key, &append->event);

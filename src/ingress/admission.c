@@ -113,6 +113,7 @@ void ingress_admit_event(struct http_exchange *exchange, void *context)
 {
     struct caller caller;
     if (ingress_authenticate(context, exchange, &caller) &&
+        ingress_is_switched_on(context, exchange) &&
         ingress_take_event(context, exchange, caller.partner))
         remember(context, exchange, &caller);
 }
@@ -121,7 +122,7 @@ void ingress_admit_batch(struct http_exchange *exchange, void *context)
 {
     struct caller caller;
     if (ingress_authenticate(context, exchange, &caller) &&
-        take_batch(context, exchange, caller.partner))
+        ingress_is_switched_on(context, exchange) && take_batch(context, exchange, caller.partner))
         remember(context, exchange, &caller);
 }
 

@@ -135,6 +135,16 @@ enum err ingress_check_overload(
 enum err ingress_refuse_class(
     enum event_class class, enum overload_sign sign, struct refusal *ret_refusal);
 
+/* switched_off.c: what an operator has switched off (model/switch.h). */
+/* ERR_SWITCHED_OFF if posts are off: for all, or for this account (empty: for all only). */
+enum err ingress_check_switch(
+    const struct ingress *ingress, struct slice account, struct refusal *ret_refusal) MUST_CHECK;
+/* The same for a class of events. */
+enum err ingress_check_class_switch(const struct ingress *ingress, struct slice account,
+    enum event_class class, struct refusal *ret_refusal) MUST_CHECK;
+/* Answers a post that is off for all, before its body has arrived, and returns false. */
+bool ingress_is_switched_on(struct ingress *ingress, struct http_exchange *exchange);
+
 /* accept.c: makes an event of the bytes that a partner sent, or rejects them. Does not use HTTP. */
 struct submission {
     struct caller caller;

@@ -43,6 +43,8 @@ struct rejection;
 
 struct gateway_options {
     const struct config *config;
+    /* Why the switch `deliveries` is to be off before anything is sent; NULL: it stays as it is. */
+    const char *deliveries_off;
     bool take_over; /* take delivery over from another journal (cluster/ownership.h) */
     bool is_demo;   /* dev: its default limits on connections need not fit the open files */
     void (*on_report)(const struct delivery_report *report); /* may be NULL */

@@ -4,6 +4,8 @@
 #include "main/gateway_internal.h"
 #include "model/placement.h"
 #include "queue/consumer.h"
+#include "runtime/log.h"
+#include "runtime/rcu.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +112,36 @@ static void on_endpoint_changed(
         gateway->deliveries[placement_shard(partition, installation->shards)], endpoint, version);
 }
 
+static void log_switch(const struct switch_change *change, const char *what)
+{
+    char endpoint[ENDPOINT_ID_TEXT_BYTES];
+    endpoint_id_format(change->endpoint, endpoint);
+    log_warn("%s switch=%s state=%s account=%s endpoint=%s by=\"%s\" reason=\"%s\"", what,
+        switch_name(change->kind), change->is_off ? "off" : "on",
+        change->account[0] ? change->account : "all", change->endpoint ? endpoint : "all",
+        change->actor[0] ? change->actor : "the leader", change->reason);
+}
+
+/* On the accounts thread. */
+static void on_switch_changed(void *context, const struct switch_change *change)
+{
+    struct gateway *gateway = context;
+    log_switch(change, "a switch was changed");
+    for (unsigned i = 0; gateway->delivers && i < gateway->installation.shards; i++)
+        delivery_shard_switch_changed(gateway->deliveries[i]);
+}
+
+static void log_switch_off(const struct operator_switch *off, void *context)
+{
+    char endpoint[ENDPOINT_ID_TEXT_BYTES], since[CLOCK_TEXT_BYTES];
+    (void)context;
+    endpoint_id_format(off->endpoint, endpoint);
+    clock_format_rfc3339(off->since_us, since);
+    log_warn("a switch is off switch=%s account=%s endpoint=%s since=%s reason=\"%s\"",
+        switch_name(off->kind), off->account[0] ? off->account : "all",
+        off->endpoint ? endpoint : "all", since, off->reason);
+}
+
 static void make_policy(struct gateway *gateway, const struct config *config)
 {
     /* The others are idle connections. */
@@ -123,7 +155,6 @@ static void make_policy(struct gateway *gateway, const struct config *config)
             .in_flight_max = (unsigned)config->in_flight_per_endpoint},
         .in_flight_per_shard = gateway_smaller(config->in_flight_per_shard, in_flight_max),
         .active_per_endpoint = (unsigned)config->active_per_endpoint,
-        .paused = config->paused,
         .freshness_us_max = config->freshness_us_max,
     };
 }
@@ -180,8 +211,12 @@ enum err make_delivery(struct gateway *gateway, struct buffer *complaints)
             return gateway_complain(complaints, err, "delivery cannot start");
     }
     accounts_listen(
-        gateway->accounts, &(struct accounts_listener){
-                               .on_endpoint_changed = on_endpoint_changed, .context = gateway});
+        gateway->accounts, &(struct accounts_listener){.on_endpoint_changed = on_endpoint_changed,
+                               .on_switch_changed = on_switch_changed,
+                               .context = gateway});
+    rcu_go_online();
+    directory_each_switch(accounts_directory(gateway->accounts), log_switch_off, NULL);
+    rcu_go_offline();
     return OK;
 }
 

@@ -11,6 +11,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* The data directory. */
@@ -84,6 +85,22 @@ static enum err add_operator_account(struct accounts *accounts)
     return err == ERR_EXISTS ? OK : err;
 }
 
+static enum err switch_deliveries_off(struct gateway *gateway, struct buffer *complaints)
+{
+    const char *reason = gateway->options.deliveries_off;
+    struct accounts_request request = {.base.kind = ACCOUNTS_SET_SWITCH,
+        .switch_wanted = {.kind = SWITCH_DELIVERIES, .is_off = true, .actor = "the command line"}};
+    enum err err = strlen(reason) <= ACTION_NOTE_BYTES_MAX ? OK : ERR_USAGE;
+    snprintf(request.switch_wanted.reason, sizeof request.switch_wanted.reason, "%.*s",
+        ACTION_NOTE_BYTES_MAX, reason);
+    if (!err)
+        err = accounts_call(gateway->accounts, &request);
+    if (err)
+        buffer_add_format(complaints, "--deliveries-off: the reason " SWITCH_REASON_RULE "%s%s\n",
+            *request.detail ? ": " : "", request.detail);
+    return err;
+}
+
 enum err start_accounts(struct gateway *gateway, struct buffer *complaints)
 {
     char detail[256] = "";
@@ -94,6 +111,9 @@ enum err start_accounts(struct gateway *gateway, struct buffer *complaints)
         buffer_add_format(complaints, "%s\n", *detail ? detail : err_title(err));
         return err;
     }
+    if (*gateway->options.config->leader_url && gateway->options.deliveries_off)
+        return gateway_complain(complaints, ERR_USAGE,
+            "--deliveries-off: this gateway follows another one: switch deliveries off there");
     if (*gateway->options.config->leader_url)
         return OK;
     struct accounts_replication lead = {.base.kind = REPLICATION_LEAD};
@@ -105,6 +125,10 @@ enum err start_accounts(struct gateway *gateway, struct buffer *complaints)
     err = add_operator_account(gateway->accounts);
     if (err)
         return gateway_complain(complaints, err, "the account of operator events cannot be added");
+    if (gateway->options.deliveries_off)
+        err = switch_deliveries_off(gateway, complaints);
+    if (err)
+        return err;
     if (gateway->options.prepare)
         err = gateway->options.prepare(gateway->accounts, installation, gateway->options.context);
     return err ? gateway_complain(complaints, err, "the demo accounts cannot be created") : OK;

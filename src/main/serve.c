@@ -83,9 +83,12 @@ int command_serve(const struct invocation *call)
     err = process_begin(config);
     if (err)
         return command_fail(err, "serve: the log cannot be started: %s", err_title(err));
-    int code = process_run(&(struct process){.gateway = {.config = config, .take_over = takes_over},
-        .config = config,
-        .config_file = call->flags[FLAG_CONFIG]});
+    int code =
+        process_run(&(struct process){.gateway = {.config = config,
+                                          .take_over = takes_over,
+                                          .deliveries_off = call->flags[FLAG_DELIVERIES_OFF]},
+            .config = config,
+            .config_file = call->flags[FLAG_CONFIG]});
     process_end();
     return code;
 }

@@ -69,6 +69,8 @@
     X(METRIC_REFUSED_RATE_LIMITED, counter, "penstock_refusals_total", "reason=\"rate-limited\"",  \
         "")                                                                                        \
     X(METRIC_REFUSED_OVERLOADED, counter, "penstock_refusals_total", "reason=\"overloaded\"", "")  \
+    X(METRIC_REFUSED_SWITCHED_OFF, counter, "penstock_refusals_total", "reason=\"switched-off\"",  \
+        "")                                                                                        \
     X(METRIC_REFUSED_NO_MEMORY, counter, "penstock_refusals_total", "reason=\"no-memory\"", "")    \
     X(METRIC_REFUSED_TIMEOUT, counter, "penstock_refusals_total", "reason=\"timeout\"", "")        \
     X(METRIC_REFUSED_DISK, counter, "penstock_refusals_total", "reason=\"disk\"", "")              \
@@ -145,6 +147,11 @@
     X(METRIC_JOURNALS_SHORT_FAILING, gauge, "penstock_journals_short", "reason=\"failing\"", "")   \
     X(METRIC_BREAKERS_OPEN, gauge, "penstock_breakers_open", "",                                   \
         "Endpoints that fail: their events wait until a probe succeeds")                           \
+    X(METRIC_SWITCHES_DELIVERIES, gauge, "penstock_switches_off", "switch=\"deliveries\"",         \
+        "Switches that an operator has switched off, by switch")                                   \
+    X(METRIC_SWITCHES_RETRIES, gauge, "penstock_switches_off", "switch=\"retries\"", "")           \
+    X(METRIC_SWITCHES_INGRESS, gauge, "penstock_switches_off", "switch=\"ingress\"", "")           \
+    X(METRIC_SWITCHES_OPTIONAL, gauge, "penstock_switches_off", "switch=\"optional\"", "")         \
     X(METRIC_PROBES, counter, "penstock_probes_total", "",                                         \
         "Events sent to find out whether an endpoint is back")                                     \
     X(METRIC_RECOVERIES, counter, "penstock_recoveries_total", "",                                 \

@@ -26,6 +26,10 @@ def has_option(key):
     return f"\0{key}\0".encode() in pathlib.Path(BINARY).read_bytes()
 
 
+def has_switches():
+    return b"/api/v1/switches\0" in pathlib.Path(BINARY).read_bytes()
+
+
 def variable(key):
     return "PENSTOCK_" + key.upper().replace(".", "__")
 
@@ -82,7 +86,8 @@ class House:
     def __init__(self, tls=False, options=None, stalls_stderr=False, files=0):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="penstock-attack-"))
         self.tls_port = free_port() if tls else 0
-        environment = {variable("delivery.paused"): "true"}
+        # Builds before the switches have an option for it.
+        environment = {} if has_switches() else {variable("delivery.paused"): "true"}
         for key, value in (LIMITS if options is None else options).items():
             if has_option(key):
                 environment[variable(key)] = value
@@ -101,6 +106,8 @@ class House:
             self._stall_stderr()
         try:
             self._start()
+            if has_switches():
+                self._hold_deliveries()
             self.attacker_key = self._add_partner("attacker")
             self.partner_key = self._add_partner("partner")
         except BaseException:
@@ -142,6 +149,11 @@ class House:
                 time.sleep(0.01)
             except OSError:
                 return
+
+    def _hold_deliveries(self):
+        with self.gateway.operator() as operator:
+            answer = operator.post("/api/v1/switches", json={"switch": "deliveries", "state": "off", "reason": "a test of the ingress"})
+        assert answer.status_code == 200, answer.text
 
     def _add_partner(self, name):
         with self.gateway.operator() as operator:

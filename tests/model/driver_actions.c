@@ -6,6 +6,7 @@
 #include "fake_broker.h"
 #include "fake_client.h"
 #include "fake_disk_reserve.h"
+#include "fake_switches.h"
 #include "publication.h"
 #include "sim.h"
 #include "tally.h"
@@ -208,12 +209,13 @@ void actions_change_rules(void)
 static void change_policy(void)
 {
     struct delivery_policy policy = *world_policy();
-    policy.paused = sim_chance(STREAM_DRIVER, 300);
+    fake_switches_set_all(world_accounts(), SWITCH_DELIVERIES, sim_chance(STREAM_DRIVER, 300));
+    fake_switches_change(world_accounts());
     policy.active_per_endpoint = 1 + sim_below(STREAM_DRIVER, 8);
     policy.rules.in_flight_max = 1 + sim_below(STREAM_DRIVER, 4);
     policy.in_flight_per_shard = 2 + sim_below(STREAM_DRIVER, 8);
-    trace("policy: %s, active %u, in flight %u and %u", policy.paused ? "paused" : "runs",
-        policy.active_per_endpoint, policy.rules.in_flight_max, policy.in_flight_per_shard);
+    trace("policy: active %u, in flight %u and %u", policy.active_per_endpoint,
+        policy.rules.in_flight_max, policy.in_flight_per_shard);
     world_set_policy(&policy);
     tally(TALLY_PAUSES);
 }
@@ -404,9 +406,7 @@ void actions_mend(void)
         if (!fake_endpoints[i].enabled)
             fake_accounts_change(world_accounts(), &fake_endpoints[i], FAKE_ENABLE);
     }
-    struct delivery_policy policy = *world_policy();
-    policy.paused = false;
-    world_set_policy(&policy);
+    fake_switches_all_on(world_accounts());
 }
 
 const struct action actions[] = {

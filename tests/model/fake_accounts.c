@@ -2,6 +2,7 @@
 #include "fake_accounts.h"
 
 #include "accounts/directory_publish.h"
+#include "fake_switches.h"
 #include "model_flow.h"
 #include "runtime/thread.h"
 #include "sim.h"
@@ -19,6 +20,14 @@ struct accounts {
     struct mail stop;
     bool stopping;
     void (*on_changed)(uint64_t endpoint, int64_t version);
+    void (*on_order)(void);
+};
+
+struct switch_order {
+    struct mail mail;
+    void (*do_it)(struct directory *directory, unsigned number, bool off);
+    unsigned number;
+    bool off;
 };
 
 struct change_order {
@@ -37,6 +46,7 @@ void fake_accounts_init(void)
 {
     static const unsigned accounts[FAKE_ENDPOINTS] = {0, 0, 1, 2, 3, 1};
     fake_rules_begin();
+    fake_switches_init();
     for (unsigned i = 0; i < FAKE_ENDPOINTS; i++) {
         struct fake_endpoint *endpoint = &fake_endpoints[i];
         *endpoint = (struct fake_endpoint){.account = accounts[i], .enabled = true};
@@ -218,12 +228,14 @@ static void on_stop(struct mail *mail, void *receiver)
     ((struct accounts *)receiver)->stopping = true;
 }
 
-struct accounts *fake_accounts_open(void (*on_changed)(uint64_t endpoint, int64_t version))
+struct accounts *fake_accounts_open(
+    void (*on_changed)(uint64_t endpoint, int64_t version), void (*on_order)(void))
 {
     static const struct hash_seed seed = {{7}};
     struct accounts *self = calloc(1, sizeof *self);
     assert(self);
     self->on_changed = on_changed;
+    self->on_order = on_order;
     enum err failed = directory_new(&seed, &self->directory);
     if (!failed)
         failed = mailbox_init(&self->mailbox, self);
@@ -236,6 +248,8 @@ struct accounts *fake_accounts_open(void (*on_changed)(uint64_t endpoint, int64_
     }
     for (unsigned i = 0; i < FAKE_ACCOUNTS && !failed; i++)
         publish_account(self, i);
+    if (!failed)
+        fake_switches_publish(self->directory);
     if (!failed)
         failed = thread_start(&self->thread, "accounts", run, self);
     fail_unless(!failed, BROKEN_SIM, "no directory: %s", err_name(failed));
@@ -270,6 +284,26 @@ void fake_accounts_change(
     assert(order);
     *order =
         (struct change_order){.mail.on_receive = on_order, .endpoint = endpoint, .change = change};
+    mailbox_post(&accounts->mailbox, &order->mail);
+}
+
+static void on_switch_order(struct mail *mail, void *receiver)
+{
+    struct switch_order *order = CONTAINER_OF(mail, struct switch_order, mail);
+    struct accounts *self = receiver;
+    order->do_it(self->directory, order->number, order->off);
+    free(order);
+    self->on_order();
+}
+
+void fake_accounts_order(struct accounts *accounts,
+    void (*do_it)(struct directory *directory, unsigned number, bool off), unsigned number,
+    bool off)
+{
+    struct switch_order *order = malloc(sizeof *order);
+    assert(order);
+    *order = (struct switch_order){
+        .mail.on_receive = on_switch_order, .do_it = do_it, .number = number, .off = off};
     mailbox_post(&accounts->mailbox, &order->mail);
 }
 

@@ -62,8 +62,13 @@ bool fake_endpoint_was_open(const struct fake_endpoint *endpoint);
 void fake_accounts_looked(void);
 
 /* Called at the start and the end of a run of the gateway: fill the directory and start the
- * coroutine; stop it. `on_changed` as in accounts.h. */
-struct accounts *fake_accounts_open(void (*on_changed)(uint64_t endpoint, int64_t version));
+ * coroutine; stop it. `on_changed` as in accounts.h; `on_order` after each order. */
+struct accounts *fake_accounts_open(
+    void (*on_changed)(uint64_t endpoint, int64_t version), void (*on_order)(void));
+/* The coroutine calls `do_it` in a later step, with these arguments. */
+void fake_accounts_order(struct accounts *accounts,
+    void (*do_it)(struct directory *directory, unsigned number, bool off), unsigned number,
+    bool off);
 void fake_accounts_close(struct accounts *accounts);
 
 enum fake_change { FAKE_ENABLE, FAKE_DISABLE, FAKE_TAKE_AWAY, FAKE_BRING_BACK, FAKE_CHANGE_RULES };

@@ -10,6 +10,7 @@
 #include "model_internal.h"
 
 #include "fake_accounts.h"
+#include "fake_switches.h"
 #include "tally.h"
 #include "trace.h"
 
@@ -57,6 +58,8 @@ struct model_question model_asked(struct slice id, const struct fake_endpoint *e
     for (unsigned i = 0; i < question.post->deliveries_count; i++)
         if (question.post->deliveries[i].endpoint == endpoint->id)
             question.delivery = &question.post->deliveries[i];
+    fail_unless(!fake_switches_are_off(SWITCH_DELIVERIES, endpoint), "switches",
+        "%s is asked about %s, but deliveries are off", endpoint->name, name);
     question.processed = *processed_of(question.post, endpoint->id) > 0;
     is_asked[endpoint - fake_endpoints] = true;
     asked[endpoint - fake_endpoints] = question.delivery;

@@ -3,6 +3,7 @@
 #include "model_internal.h"
 
 #include "fake_accounts.h"
+#include "fake_switches.h"
 #include "sim.h"
 #include "tally.h"
 #include "trace.h"
@@ -51,6 +52,20 @@ static void check_row(
         name, delivery_state_name(row.state));
 }
 
+/* Nothing is sent that an operator has switched off. */
+static void check_switches(
+    const struct model_delivery *delivery, const struct fake_endpoint *endpoint, const char *name)
+{
+    fail_unless(!fake_switches_are_off(SWITCH_DELIVERIES, endpoint), "switches",
+        "%s is sent, but deliveries are off", name);
+    fail_unless(
+        delivery->state != DELIVERY_WAITING || !fake_switches_are_off(SWITCH_RETRIES, endpoint),
+        "switches", "%s is sent again, but retries are off", name);
+    fail_unless(delivery->post->class != CLASS_OPTIONAL ||
+                    !fake_switches_are_off(SWITCH_OPTIONAL, endpoint),
+        "switches", "%s is sent, but optional events are off", name);
+}
+
 struct model_delivery *model_request_sent(const struct model_send *send)
 {
     /* The commit that permits the send may be newer than the last look: it may have brought or
@@ -74,6 +89,7 @@ struct model_delivery *model_request_sent(const struct model_send *send)
     fail_unless(fake_endpoint_may_use(fake_endpoint_of_url(send->url), send->rules, guarded), "P4",
         "%s is sent by the rules %u, which have been replaced", name, send->rules->number);
     check_row(delivery, send, name);
+    check_switches(delivery, fake_endpoint_of_url(send->url), name);
     tally(TALLY_SENDS);
     if (guarded)
         tally(TALLY_SENDS_GUARDED);

@@ -7,6 +7,7 @@
 #include "fake_accounts.h"
 #include "fake_broker.h"
 #include "fake_client.h"
+#include "fake_switches.h"
 #include "model_flow.h"
 #include "sim.h"
 #include "tally.h"
@@ -27,7 +28,7 @@ static bool is_narrow; /* the shard has too few slots for all that hang */
 static void draw_policy(void)
 {
     struct delivery_policy policy = *world_policy();
-    policy.paused = false;
+    fake_switches_all_on(world_accounts());
     policy.rules.in_flight_max = 1 + sim_below(STREAM, 8);
     policy.in_flight_per_shard = is_narrow ? 2 + sim_below(STREAM, 6) : 12 + sim_below(STREAM, 24);
     policy.active_per_endpoint = 1 + sim_below(STREAM, 24);

@@ -417,7 +417,7 @@ ANSWER_BUGS = {
     "not-asked-while-open": (
         "clients are not asked while their breaker is open",
         "src/delivery/status_probe.c",
-        ("if (shard->policy.paused) {", "if (shard->policy.paused || flow_is_open(queue)) {")),
+        ("    if (queue->off.deliveries) {", "    if (queue->off.deliveries || flow_is_open(queue)) {")),
     "left-behind-is-forgotten": (
         "after a walk that ended early, what is before its place is not asked about",
         "src/delivery/status_probe.c",

@@ -30,6 +30,7 @@ enum sim_stream {
     STREAM_SYSTEM,
     STREAM_CLIENTS,
     STREAM_RULES,
+    STREAM_SWITCHES,
     SIM_STREAMS
 };
 

@@ -87,6 +87,8 @@
     X(TALLY_PROCESSED_AGAIN, "payouts processed again, by an operator's order") \
     X(TALLY_DIED, "deaths that were judged")                                    \
     X(TALLY_PAUSES, "policies changed")                                         \
+    X(TALLY_SWITCHED_OFF, "switches switched off")                              \
+    X(TALLY_SWITCHED_ON, "  on again")                                          \
     X(TALLY_PUBLISHED, "messages published")                                    \
     X(TALLY_PUBLISHED_AGAIN, "  a second time")                                 \
     X(TALLY_CONFIRMED, "  confirmed")                                           \

@@ -189,6 +189,12 @@ static void on_endpoint_changed(uint64_t endpoint, int64_t version)
         delivery_shard_endpoint_changed(gateway->shard, endpoint, version);
 }
 
+static void on_switch_changed(void)
+{
+    if (gateway && gateway->shard)
+        delivery_shard_switch_changed(gateway->shard);
+}
+
 static void on_journal_failed(void *context, enum err error)
 {
     struct gateway *self = context;
@@ -221,7 +227,7 @@ static enum err start_shard(struct gateway *self)
 
 static enum err start_parts(struct gateway *self)
 {
-    self->accounts = fake_accounts_open(on_endpoint_changed);
+    self->accounts = fake_accounts_open(on_endpoint_changed, on_switch_changed);
     enum err failed = mailbox_init(&self->ingress.mailbox, &self->ingress);
     if (!failed)
         failed = thread_start(&self->ingress.thread, "ingress-0", run_ingress, &self->ingress);

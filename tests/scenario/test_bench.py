@@ -381,17 +381,17 @@ def test_a_plan_shares_out_its_accounts_and_describes_subsets_of_its_events():
 
 def test_a_variant_and_a_change_replace_what_they_name(tmp_path):
     file = tmp_path / "own.toml"
-    file.write_text('title = "one"\naccounts = 4\n[load]\ntimetable = "constant:1:1s"\nseed = 3\n[gateway]\n"delivery.paused" = true\n'
+    file.write_text('title = "one"\naccounts = 4\n[load]\ntimetable = "constant:1:1s"\nseed = 3\n[gateway]\n"delivery.allow_http" = true\n'
                     '[[fault]]\nat = "1s"\ndo = "kill"\nfor = "5s"\n[group.all]\nbehave = { 1s = "hang=100%" }\n'
                     '[variant.two]\ntitle = "two"\nload.timetable = "constant:2:2s"\nfault = []\ngroup.all.behave = {}\n')
     one, two = load_plan(str(file)), load_plan(f"{file}:two")
     assert (one.name, one.title, len(one.faults), one.load) == ("own", "one", 2, {"timetable": "constant:1:1s", "seed": 3})
     assert (two.name, two.title, two.faults, two.load) == ("own-two", "two", [], {"timetable": "constant:2:2s", "seed": 3})
-    changed = load_plan(str(file), changes=["fault.0.for=7s", "accounts=6", "load.timetable=constant:3:3s", "gateway.delivery.paused=false",
+    changed = load_plan(str(file), changes=["fault.0.for=7s", "accounts=6", "load.timetable=constant:3:3s", "gateway.delivery.allow_http=false",
                                             'group.all.behave={ 4s = "drop=1%" }', "levels.answer_max=none"])
     assert [fault.get("for") for fault in changed.faults] == ["7s", None] and changed.faults[1]["words"] == "drop=1%"
     assert (changed.accounts, changed.load["timetable"], changed.levels) == (6, "constant:3:3s", {"answer_max": "none"})
-    assert changed.gateway == {"delivery.paused": False}
+    assert changed.gateway == {"delivery.allow_http": False}
     for name, changes in ((f"{file}:three", []), (str(file), ["fault.7.for=1s"]), (str(file), ["accounts"])):
         with pytest.raises(PlanWrong):
             load_plan(name, changes=changes)

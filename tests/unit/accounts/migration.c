@@ -90,7 +90,7 @@ Test(migration, a_file_of_format_1_is_brought_forward_with_all_that_is_in_it)
         cr_expect_eq(endpoint->version, 6);
         cr_expect_eq(endpoint->secrets_count, 1);
         rcu_go_offline();
-        cr_expect_eq(query_number("PRAGMA user_version"), 5);
+        cr_expect_eq(query_number("PRAGMA user_version"), 6);
         close_accounts();
     }
     cr_assert_eq(open_accounts(), OK);

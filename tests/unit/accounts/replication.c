@@ -166,6 +166,15 @@ static void add_grant_line(struct slice partner, struct slice account, void *con
     add_line(line);
 }
 
+static void add_switch_line(const struct operator_switch *off, void *context)
+{
+    char *line;
+    cr_assert(asprintf(&line, "switch %s %s %llx %lld %s %lld", switch_name(off->kind),
+                  off->account, (unsigned long long)off->endpoint, (long long)off->since_us,
+                  off->reason, (long long)off->version) > 0);
+    add_line(line);
+}
+
 static int compare_lines(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -182,6 +191,7 @@ static struct buffer shown_directory(const struct accounts *whose)
     directory_each_account(directory, add_endpoint_lines, (void *)(uintptr_t)directory);
     directory_each_credential(directory, add_credential_line, NULL);
     directory_each_grant(directory, add_grant_line, NULL);
+    directory_each_switch(directory, add_switch_line, NULL);
     rcu_go_offline();
     qsort(lines, lines_count, sizeof lines[0], compare_lines);
     buffer_add_string(&text, "");
@@ -299,6 +309,61 @@ Test(replication, each_gateway_keeps_the_last_use_of_a_key_that_it_has_seen)
     cr_expect_eq(last_use(follower, "pk_one"), 9000000);
     reopen_follower();
     cr_expect_eq(last_use(follower, "pk_one"), 9000000);
+}
+
+static void set_switch(enum switch_kind kind, bool off, const char *account, uint64_t endpoint)
+{
+    struct accounts_request request = {.base.kind = ACCOUNTS_SET_SWITCH,
+        .endpoint_id = endpoint,
+        .switch_wanted = {.kind = kind, .is_off = off, .reason = "incident"}};
+    snprintf(request.account, sizeof request.account, "%s", account);
+    cr_assert_eq(call_accounts(&request), OK, "%s", last.detail);
+}
+
+static unsigned switches_reported;
+
+static void on_switch_changed(void *context, const struct switch_change *change)
+{
+    (void)context;
+    switches_reported++;
+    cr_expect(change->at_us > 0 && !*change->actor);
+}
+
+Test(replication, switches_are_copied_and_a_follower_reports_each_change_once)
+{
+    uint64_t endpoint = make_accounts();
+    accounts_listen(follower, &(struct accounts_listener){.on_switch_changed = on_switch_changed});
+    set_switch(SWITCH_INGRESS, true, "", 0);
+    set_switch(SWITCH_OPTIONAL, true, "acc_1", 0);
+    set_switch(SWITCH_DELIVERIES, true, "acc_1", endpoint);
+    follow();
+    assert_equal_directories();
+    cr_expect_eq(switches_reported, 3);
+    reopen_follower();
+    assert_equal_directories();
+    accounts_listen(follower, &(struct accounts_listener){.on_switch_changed = on_switch_changed});
+    set_switch(SWITCH_INGRESS, false, "", 0);
+    cr_assert_eq(action(ACCOUNTS_REMOVE_ENDPOINT, "", "acc_1", endpoint, 0), OK);
+    follow();
+    assert_equal_directories();
+    cr_expect_eq(switches_reported, 5);
+    cr_assert_eq(replicate(follower, REPLICATION_RESTART), OK);
+    follow();
+    assert_equal_directories();
+    cr_expect_eq(switches_reported, 5, "nothing has changed");
+}
+
+Test(replication, a_follower_takes_what_no_page_brings_back_as_switched_on)
+{
+    make_accounts();
+    set_switch(SWITCH_INGRESS, true, "", 0);
+    follow();
+    execute_sql("DELETE FROM switches");
+    close_accounts();
+    cr_assert_eq(open_accounts(), OK);
+    cr_assert_eq(replicate(follower, REPLICATION_RESTART), OK);
+    follow();
+    assert_equal_directories();
 }
 
 Test(replication, everything_is_copied_and_survives_a_restart)

@@ -106,18 +106,18 @@ Test(store, the_file_is_private_and_says_whose_it_is)
     cr_assert_eq(stat(path_of("accounts.db-wal"), &status), 0);
     cr_expect_eq(status.st_mode & 0777, 0600);
     cr_expect_eq(query_number("PRAGMA application_id"), 0x504e5341);
-    cr_expect_eq(query_number("PRAGMA user_version"), 5);
+    cr_expect_eq(query_number("PRAGMA user_version"), 6);
 }
 
 Test(store, a_newer_format_is_refused_and_left_alone)
 {
     cr_assert_eq(open_accounts(), OK);
     close_accounts();
-    execute_sql("PRAGMA user_version = 6");
+    execute_sql("PRAGMA user_version = 7");
     cr_expect_eq(open_accounts(), ERR_NEWER_FORMAT);
     cr_expect_str_eq(open_detail,
-        "accounts.db: it has format 6 and this program reads up to 5: run the newer program");
-    cr_expect_eq(query_number("PRAGMA user_version"), 6);
+        "accounts.db: it has format 7 and this program reads up to 6: run the newer program");
+    cr_expect_eq(query_number("PRAGMA user_version"), 7);
 }
 
 Test(store, files_that_are_not_ours_are_refused_and_left_alone)

@@ -355,6 +355,17 @@ void change_endpoint(unsigned changes, bool value)
     change(&request);
 }
 
+void set_switch(enum switch_kind kind, enum switch_scope scope, bool off)
+{
+    struct accounts_request request = {.base.kind = ACCOUNTS_SET_SWITCH,
+        .endpoint_id = scope == SWITCH_ENDPOINT ? endpoint : 0,
+        .switch_wanted = {.kind = kind, .is_off = off, .reason = "a test"}};
+    snprintf(request.account, sizeof request.account, scope == SWITCH_ALL ? "" : "acc_1");
+    cr_assert_eq(accounts_call(accounts, &request), OK, "%s", request.detail);
+    if (started)
+        delivery_shard_switch_changed(shard);
+}
+
 void endpoint_secret(struct secret *ret_secret)
 {
     rcu_go_online();

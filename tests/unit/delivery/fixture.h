@@ -55,6 +55,11 @@ void journal_answer_load(
 /* As if accepted now, or as if failed once for a waiting one. The event's reference is the
  * caller's. */
 struct delivery make_delivery(int64_t id, const char *type, enum delivery_state state);
+/* Switches one off or on: for all, for the account, or for `endpoint`. A shard that
+ * runs is notified. */
+enum switch_scope { SWITCH_ALL, SWITCH_ACCOUNT, SWITCH_ENDPOINT };
+void set_switch(enum switch_kind kind, enum switch_scope scope, bool off);
+
 /* Hands deliveries first to last over, as a commit would. `type` is the events'. */
 void hand_over(int64_t first, int64_t last, const char *type);
 

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What operators have switched off (model/switch.h), as the queues of a shard obey it.
+ *
+ * The directory has the switches. Each queue has a copy of what concerns it, and the shard compares
+ * one number of the directory before each request that it begins. So no request begins after the
+ * operator has the answer, except one whose name is being resolved or whose connection is being
+ * opened: it is in flight, ends, and is recorded.
+ *
+ *   off   what is held leaves memory, unless only the broker has it: that is adopted by the
+ *         journal within seconds (queue/unacked.c), and leaves memory then. Nothing that is held
+ *         is loaded, or taken into memory when it is accepted
+ *   on    the cursors of the queue start again, so that all of it is found; due times stay. The
+ *         concurrency of the endpoint begins at one
+ *
+ * Held optional events are loaded and dropped once, as the journal does not know the classes of its
+ * rows: the cursors pass them.
+ */
+#ifndef PENSTOCK_DELIVERY_SWITCHES_H
+#define PENSTOCK_DELIVERY_SWITCHES_H
+
+#include "journal/journal.h"
+#include "model/class.h"
+#include "runtime/timer.h"
+
+struct delivery_shard;
+struct endpoint_queue;
+
+/* Of one queue: what is off. */
+struct queue_switches {
+    bool deliveries, retries, optional;
+    struct timer timer; /* armed: looks again for what can leave memory */
+};
+
+void switches_init_queue(struct endpoint_queue *queue);
+void switches_done_queue(struct endpoint_queue *queue);
+/* Obeys the changes since the last call. Frees jobs that are queued: the caller holds none. Call it
+ * before anything is sent. */
+void switches_look(struct delivery_shard *shard);
+/* The endpoint has changed: it may have got another account, or gone with its switches. */
+void switches_look_at_queue(struct endpoint_queue *queue);
+/* Whether such a delivery must not be sent now. */
+bool switches_hold(const struct endpoint_queue *queue, const struct delivery *delivery);
+
+#endif
