@@ -53,6 +53,19 @@ BUGS = {
          "*move = (struct delivery_move){.to = DELIVERY_WAITING,"),
         ("        .attempt = attempt};\n}\n\nenum err delivery_rows_park_interrupted",
          "    };\n}\n\nenum err delivery_rows_park_interrupted")),
+    "payout-after-the-switch": (
+        "a payout is sent although deliveries were switched off while its `sending` was committed",
+        "src/delivery/attempt.c",
+        ("return job->queue->off.deliveries || (job->queue->off.retries && job->lane == QUEUE_RETRY);", "return false;")),
+    "probe-after-the-switch": (
+        "a probe is sent while deliveries are off",
+        "src/delivery/probe.c",
+        ("    if (queue->off.deliveries)\n        return false;\n", "")),
+    "held-is-forgotten": (
+        "what a load has dropped while it was switched off is not loaded again",
+        "src/delivery/refill.c",
+        ("    leave(&refill->unsent, 1);\n    leave(&refill->replays, 1);\n    if", "    if"),
+        ("    refill_expect_due(queue, INT64_MIN);\n    leave_recent(queue);\n}", "    leave_recent(queue);\n}")),
     "answers-before-commit": (
         "partners are answered before the commit",
         "src/journal/journal_sqlite.c",
