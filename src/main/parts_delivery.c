@@ -122,11 +122,30 @@ static void log_switch(const struct switch_change *change, const char *what)
         change->actor[0] ? change->actor : "the leader", change->reason);
 }
 
+/* On a follower the leader reports it. */
+static void report_switch(const struct gateway *gateway, const struct switch_change *change)
+{
+    struct operator_event event = {
+        .kind = OPERATOR_SWITCH_CHANGED, .at_us = change->at_us, .is_logged = true};
+    char detail[ACTION_NOTE_BYTES_MAX + SWITCH_ACTOR_BYTES + 8];
+    if (!change->actor[0])
+        return;
+    snprintf(event.account, sizeof event.account, "%s", change->account);
+    if (change->endpoint)
+        endpoint_id_format(change->endpoint, event.endpoint);
+    snprintf(event.subject, sizeof event.subject, "%s", switch_name(change->kind));
+    snprintf(event.cause, sizeof event.cause, "%s", change->is_off ? "off" : "on");
+    snprintf(detail, sizeof detail, "%s (%s)", change->reason, change->actor);
+    operator_event_set_detail(&event, detail);
+    operator_event_post(&gateway->operator_sink, &event);
+}
+
 /* On the accounts thread. */
 static void on_switch_changed(void *context, const struct switch_change *change)
 {
     struct gateway *gateway = context;
     log_switch(change, "a switch was changed");
+    report_switch(gateway, change);
     for (unsigned i = 0; gateway->delivers && i < gateway->installation.shards; i++)
         delivery_shard_switch_changed(gateway->deliveries[i]);
 }

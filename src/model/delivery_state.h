@@ -9,7 +9,7 @@
  *    |  |  |      |-------> dead                  permanent failure, or failed past the horizon
  *    |  |  |      '-------> parked                ambiguous and guarded; 410
  *    |  |  '-- crash, unguarded: sending -> waiting
- *    |  '----> waiting                            endpoint busy, paused, or retries are off
+ *    |  '----> waiting                            nothing was sent: a switch, a shortage
  *    '-------> parked                             no endpoint; endpoint disabled or deleted
  *                                                 (also from waiting)
  *

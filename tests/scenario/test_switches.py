@@ -161,6 +161,8 @@ def test_what_is_off_is_shown_wherever_somebody_looks(gateway):
     assert "OFF" not in gateway.tool("switch", "list").stdout
     assert gateway.metric('penstock_switches_off{switch="deliveries"}') == 0
     assert gateway.stderr.count("a switch was changed") == 2
+    told = gateway.tool("operator-event", "list").stdout
+    assert told.count("switch.changed") == 2 and "ticket 4711 (operator at" in told, told
 
 
 def test_a_change_needs_a_reason_and_a_place_that_exists(gateway):
