@@ -58,6 +58,7 @@ static const struct http_route routes[] = {
     API("POST", "accounts/{a}/endpoints/{e}/test", admin_test_endpoint),
     API("GET", "switches", admin_list_switches),
     API("POST", "switches", admin_set_switch),
+    API("GET", "events", admin_list_events),
     API("GET", "events/{id}", admin_get_event),
     API("GET", "deliveries", admin_list_deliveries),
     API("GET", "deliveries/{id}", admin_get_delivery),

@@ -5,6 +5,7 @@
 #include "admin/admin.h"
 #include "base/list.h"
 #include "http/problem.h"
+#include "model/delivery_filter.h"
 #include "runtime/thread.h"
 
 #include <jansson.h>
@@ -83,7 +84,7 @@ enum admin_member admin_take_types(struct http_exchange *exchange, const json_t 
     const char *name, struct type_list *ret_types);
 
 /* Parameters of the query. */
-#define ADMIN_PARAMETER_BYTES 128
+#define ADMIN_PARAMETER_BYTES 1152 /* the cursor of a list of events is the longest */
 struct admin_parameter {
     const char *name;
     bool given;
@@ -108,6 +109,23 @@ json_t *admin_time(int64_t wall_us);                              /* RFC 3339, n
 json_t *admin_text(struct slice text);                            /* null for an empty one */
 json_t *admin_view_types(const struct type_list *types);          /* a list of patterns */
 json_t *admin_view_accounts(const struct key_scope *scope);       /* a list of names */
+
+/* filter.c: the parameters of a query that make a filter. */
+
+/* The endpoint that a text names: the id or the name of an endpoint of the account. NULL: none. */
+const struct endpoint *admin_endpoint_of(
+    const struct admin *admin, struct slice account_id, struct slice text);
+/* Makes a filter of the parameters that have the names of its members. `endpoint` may be a name,
+ * with `account`; `day` is short for since and until. False after a 422. */
+bool admin_take_filter(const struct admin *admin, struct http_exchange *exchange,
+    const struct admin_parameter *parameters, size_t count, struct delivery_filter *ret_filter);
+/* The first of these parameters that names an account, a partner or an endpoint that does not
+ * exist; NULL: none. */
+const struct admin_parameter *admin_filter_unknown(
+    const struct admin *admin, const struct admin_parameter *parameters, size_t count);
+/* Leaves *ret_limit if the parameter is not given. False after a 422. */
+bool admin_take_limit(struct http_exchange *exchange, const struct admin_parameter *parameter,
+    unsigned limit_max, unsigned *ret_limit);
 
 /* change.c: objects in a path, and changes. */
 
@@ -251,6 +269,7 @@ void admin_test_endpoint(struct http_exchange *exchange, void *context);
 void admin_list_switches(struct http_exchange *exchange, void *context);
 void admin_set_switch(struct http_exchange *exchange, void *context);
 void admin_get_event(struct http_exchange *exchange, void *context);
+void admin_list_events(struct http_exchange *exchange, void *context);
 void admin_list_deliveries(struct http_exchange *exchange, void *context);
 void admin_get_delivery(struct http_exchange *exchange, void *context);
 void admin_resolve_delivery(struct http_exchange *exchange, void *context);

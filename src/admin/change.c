@@ -56,14 +56,13 @@ const struct account *admin_find_account(const struct admin *admin, struct http_
 const struct endpoint *admin_find_endpoint(
     const struct admin *admin, struct http_exchange *exchange)
 {
-    uint64_t id;
-    const struct endpoint *endpoint = NULL;
-    if (endpoint_id_parse(http_path_part(exchange, 1), &id))
-        endpoint = directory_endpoint(accounts_directory(admin->options.accounts), id);
-    if (endpoint && slice_equals_string(http_path_part(exchange, 0), endpoint->account))
+    const struct endpoint *endpoint =
+        admin_endpoint_of(admin, http_path_part(exchange, 0), http_path_part(exchange, 1));
+    if (endpoint)
         return endpoint;
     http_answer_problem(exchange, ERR_NOT_FOUND,
-        "The account has no endpoint with this id: \"penstock endpoint list ACCOUNT\" shows its "
+        "The account has no endpoint with this id or name: \"penstock endpoint list ACCOUNT\" "
+        "shows its "
         "endpoints.",
         NULL);
     return NULL;

@@ -305,22 +305,6 @@ static const struct list_kind lists[] = {
 
 /* Limit and cursor. A cursor is numbers between dots, which have no meaning for clients. */
 
-static bool take_limit(
-    struct http_exchange *exchange, const struct admin_parameter *parameter, unsigned *ret_limit)
-{
-    char *end;
-    if (!parameter->given)
-        return true;
-    unsigned long limit = strtoul(parameter->value, &end, 10);
-    if (*end || parameter->value[0] < '1' || parameter->value[0] > '9' ||
-        limit > LISTING_COUNT_MAX) {
-        admin_refuse_member(exchange, parameter->name, "must be a number from 1 to 1000");
-        return false;
-    }
-    *ret_limit = (unsigned)limit;
-    return true;
-}
-
 static bool parse_cursor(const char *text, struct listing_cursor *ret_cursor)
 {
     int64_t numbers[5];
@@ -334,7 +318,7 @@ static bool parse_cursor(const char *text, struct listing_cursor *ret_cursor)
         text = end + 1;
     }
     if (numbers[0] < 0 || numbers[0] >= SHARDS_MAX || numbers[1] < 0 ||
-        numbers[1] > LISTING_PLACE_BROKER_OWNED)
+        numbers[1] > LISTING_PLACE_REPLAYS)
         return false;
     *ret_cursor = (struct listing_cursor){.shard = (unsigned)numbers[0],
         .place = (unsigned)numbers[1],
@@ -442,7 +426,8 @@ static bool take_question(struct list_question *question)
             return false;
     }
     question->page.count_max = LIMIT_DEFAULT;
-    return take_limit(question->exchange, &parameters[count], &question->page.count_max) &&
+    return admin_take_limit(question->exchange, &parameters[count], LISTING_COUNT_MAX,
+               &question->page.count_max) &&
            take_cursor(question->exchange, &parameters[count + 1], &question->page.cursor);
 }
 

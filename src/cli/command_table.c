@@ -26,6 +26,10 @@
         F(FLAG_BYTES_BURST) | F(FLAG_ALLOW_NETWORKS) | F(FLAG_CERTIFICATES) |      \
         F(FLAG_CERTIFICATE_REQUIRED))
 
+#define EVENTS                                                                           \
+    (F(FLAG_PARTNER) | F(FLAG_ACCOUNT) | F(FLAG_TYPE) | F(FLAG_CLASS) | F(FLAG_AMOUNT) | \
+        F(FLAG_CURRENCY) | F(FLAG_SINCE) | F(FLAG_UNTIL))
+
 #define PARTNERS "/api/v1/partners"
 #define ACCOUNTS "/api/v1/accounts"
 #define DELIVERIES "/api/v1/deliveries"
@@ -76,8 +80,16 @@ const struct command command_rows[] = {
         F(FLAG_SWITCH_REASON),
         "Switch deliveries, retries, ingress or optional off, or on again, at once",
         command_switch},
-    {"event show", "EVENT", 1, 1, REMOTE, 0, "Show the timeline of an event",
-        REQUEST("GET", "/api/v1/events/%1", show_event)},
+    {"event show", "EVENT|KEY", 1, 1, REMOTE | F(FLAG_PARTNER) | F(FLAG_ACCOUNT), 0,
+        "Show the timeline of an event: by its id, or by the partner's own id (the key)",
+        command_event_show, "GET", "/api/v1/events/%1", .print = show_event},
+    {"event list", "", 0, 0,
+        REMOTE | EVENTS | F(FLAG_KEY) | F(FLAG_DAY) | F(FLAG_STATE) | F(FLAG_ENDPOINT) |
+            F(FLAG_LIMIT),
+        0, "List events, the newest first", command_event_list},
+    {"event find", "KEY|EVENT", 1, 1,
+        REMOTE | F(FLAG_PARTNER) | F(FLAG_ACCOUNT) | F(FLAG_TYPE) | F(FLAG_LIMIT), 0,
+        "Find events by the partner's own id (the key)", command_event_find},
     {"event conflicts", "[EVENT]", 0, 1, REMOTE | F(FLAG_ACCOUNT) | F(FLAG_DAY) | F(FLAG_LIMIT), 0,
         "List posts that used the key of an accepted event with a different amount or currency",
         command_event_conflicts},

@@ -2,18 +2,24 @@
 #include "cli/lists.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cli/print_answer.h"
 #include "cli/remote.h"
 #include "cli/request.h"
 #include "cli/table.h"
 
+#include "model/event_id.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define EVENTS "/api/v1/events"
 #define PAGE_MAX 1000
 #define LIMIT_DEFAULT 100
 #define COLUMNS_MAX 10
 #define CELL_BYTES 300
+#define QUIET_US (2 * US_PER_SECOND) /* then the progress of a search is shown */
 
 /* A column shows a member of the item, or what `write` makes of the item. */
 struct list_column {
@@ -43,6 +49,42 @@ static void write_state(const json_t *item, char ret_text[CELL_BYTES])
         is_parked ? show_text(item, "reason") : "",
         json_is_true(json_object_get(item, "damaged")) ? " (DAMAGED)" : "");
 }
+
+/* "delivered", or "2 delivered, 1 parked". */
+static void write_states(const json_t *item, char ret_text[CELL_BYTES])
+{
+    static const char *const states[] = {
+        "delivered", "pending", "sending", "waiting", "parked", "dead", "discarded"};
+    const json_t *list = json_object_get(item, "deliveries");
+    size_t len = 0, i;
+    ret_text[0] = '\0';
+    for (size_t state = 0; state < ARRAY_LENGTH(states); state++) {
+        const json_t *delivery;
+        unsigned count = 0;
+        json_array_foreach(list, i, delivery) count +=
+            strcmp(show_text(delivery, "state"), states[state]) == 0;
+        if (count == 0)
+            continue;
+        len += (size_t)snprintf(ret_text + len, CELL_BYTES - len, "%s", len ? ", " : "");
+        if (json_array_size(list) > 1)
+            len += (size_t)snprintf(ret_text + len, CELL_BYTES - len, "%u ", count);
+        len += (size_t)snprintf(ret_text + len, CELL_BYTES - len, "%s", states[state]);
+    }
+    snprintf(ret_text + len, CELL_BYTES - len, "%s%s", len ? "" : "in the outbox",
+        json_is_true(json_object_get(item, "damaged")) ? " (DAMAGED)" : "");
+}
+
+#define EVENT_LIST_COLUMNS                                                                        \
+    {                                                                                             \
+        {"event", "event"}, {"accepted", "accepted_at"}, {"partner", "partner"},                  \
+            {"account", "account"}, {"type", "type"}, {"key", "key"}, {"amount", "amount", true}, \
+            {"currency", "currency"}, {"class", "class"},                                         \
+        {                                                                                         \
+            "deliveries", .write = write_states                                                   \
+        }                                                                                         \
+    }
+static const struct list events = {"events", EVENTS, NULL, EVENT_LIST_COLUMNS};
+static const struct list events_of_key = {"events", EVENTS, "key", EVENT_LIST_COLUMNS};
 
 static const struct list deliveries = {"deliveries", "/api/v1/deliveries", NULL,
     {{"delivery", "id"}, {"account", "account"}, {"endpoint", .write = write_endpoint},
@@ -119,12 +161,24 @@ static enum err refuse_unknown(const json_t *unknown)
     return ERR_NOT_FOUND;
 }
 
-/* Asks for page after page until there are as many items as wanted, and prints them. */
-static int show_pages(const struct invocation *call, const struct list *list)
+/* Says how far a search has come, if it takes long. */
+static void show_progress(size_t found, int64_t *said_us)
+{
+    int64_t now_us = clock_mono_us();
+    if (now_us - *said_us < QUIET_US)
+        return;
+    *said_us = now_us;
+    fprintf(stderr, "searching: %zu found so far\n", found);
+}
+
+/* Asks for page after page until there are as many items as wanted. *ret_answer is like a page with
+ * all of them; the caller owns it. On failure the complaint has been printed. */
+static enum err gather(const struct invocation *call, const struct list *list, json_t **ret_answer)
 {
     const char *text = call->flags[FLAG_LIMIT], *cursor = NULL;
     size_t limit = text ? strtoul(text, NULL, 10) : LIMIT_DEFAULT;
     json_t *items = json_array(), *answer = NULL;
+    int64_t said_us = clock_mono_us();
     enum err err;
     do {
         json_t *page = NULL;
@@ -133,22 +187,128 @@ static int show_pages(const struct invocation *call, const struct list *list)
         answer = page;
         json_array_extend(items, json_object_get(answer, list->name));
         cursor = json_string_value(json_object_get(answer, "next"));
+        show_progress(json_array_size(items), &said_us);
     } while (!err && cursor && json_array_size(items) < limit);
     const json_t *unknown = json_object_get(answer, "unknown");
     if (!err && unknown && json_array_size(items) == 0)
         err = refuse_unknown(unknown);
-    if (!err && call->flags[FLAG_JSON]) {
-        json_object_set(answer, list->name, items);
-        remote_print(call, answer, NULL);
-    } else if (!err) {
-        print_items(list, items);
-        if (cursor)
-            fprintf(stderr, "there are more: raise --limit to see them\n");
+    if (err) {
+        json_decref(items);
+        json_decref(answer);
+        return err;
     }
-    json_decref(items);
+    json_object_set_new(answer, list->name, items);
+    *ret_answer = answer;
+    return OK;
+}
+
+static void print_gathered(
+    const struct invocation *call, const struct list *list, const json_t *answer)
+{
+    if (call->flags[FLAG_JSON]) {
+        remote_print(call, answer, NULL);
+        return;
+    }
+    print_items(list, json_object_get(answer, list->name));
+    if (json_is_string(json_object_get(answer, "next")))
+        fprintf(stderr, "there are more: raise --limit to see them\n");
+}
+
+static int show_pages(const struct invocation *call, const struct list *list)
+{
+    json_t *answer;
+    enum err err = gather(call, list, &answer);
+    if (err)
+        return err_exit_code(err);
+    print_gathered(call, list, answer);
+    json_decref(answer);
+    return err_exit_code(OK);
+}
+
+/* Events. */
+
+int command_event_list(const struct invocation *call)
+{
+    return show_pages(call, &events);
+}
+
+static bool is_event_id(const char *text)
+{
+    struct event_id id;
+    return event_id_parse(slice_from_string(text), &id);
+}
+
+/* The events with the key that is the argument, as a page of the list. ERR_NOT_FOUND after a
+ * complaint: there is none. */
+static enum err find_by_key(const struct invocation *call, json_t **ret_answer)
+{
+    json_t *answer;
+    enum err err = gather(call, &events_of_key, &answer);
+    if (err)
+        return err;
+    if (json_array_size(json_object_get(answer, events_of_key.name)) == 0) {
+        json_decref(answer);
+        command_fail(ERR_NOT_FOUND,
+            "no event has the key \"%s\": check the key, and whether the history of the event has "
+            "expired",
+            call->words[0]);
+        return ERR_NOT_FOUND;
+    }
+    *ret_answer = answer;
+    return OK;
+}
+
+static enum err get_event(const struct invocation *call, const char *id, json_t **ret_event)
+{
+    char path[128];
+    snprintf(path, sizeof path, EVENTS "/%.64s", id);
+    return remote_request(call, "GET", path, NULL, ret_event);
+}
+
+int command_event_find(const struct invocation *call)
+{
+    json_t *answer = NULL, *event;
+    enum err err;
+    if (is_event_id(call->words[0])) {
+        err = get_event(call, call->words[0], &event);
+        if (!err)
+            answer = json_pack("{s:[o], s:n}", events.name, event, "next");
+    } else {
+        err = find_by_key(call, &answer);
+    }
+    if (!err)
+        print_gathered(call, &events, answer);
     json_decref(answer);
     return err_exit_code(err);
 }
+
+int command_event_show(const struct invocation *call)
+{
+    json_t *answer = NULL, *event;
+    if (is_event_id(call->words[0]))
+        return request_run(call);
+    enum err err = find_by_key(call, &answer);
+    if (err)
+        return err_exit_code(err);
+    const json_t *found = json_object_get(answer, events_of_key.name);
+    if (json_array_size(found) > 1) {
+        fprintf(stderr,
+            "%zu events have this key: \"penstock event show EVENT\" shows one of "
+            "them\n",
+            json_array_size(found));
+        print_gathered(call, &events_of_key, answer);
+    } else {
+        err = get_event(call, show_text(json_array_get(found, 0), "event"), &event);
+        if (!err) {
+            remote_print(call, event, show_event);
+            json_decref(event);
+        }
+    }
+    json_decref(answer);
+    return err_exit_code(err);
+}
+
+/* Others. */
 
 int command_delivery_list(const struct invocation *call)
 {

@@ -6,6 +6,9 @@
 
 #include "cli/command.h"
 
+int command_event_list(const struct invocation *call);
+int command_event_find(const struct invocation *call);
+int command_event_show(const struct invocation *call);
 int command_delivery_list(const struct invocation *call);
 int command_event_conflicts(const struct invocation *call);
 int command_event_poison(const struct invocation *call);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "history/audit_internal.h"
+#include "history/event_search.h"
 #include "history/listing.h"
 #include "history/reading.h"
 #include "history/timeline.h"
@@ -146,6 +147,34 @@ static void receive_list_poison(struct mail *mail, void *receiver)
     if (result)
         journal_list_poison_done(list);
     request_answer(&list->page.request, result);
+}
+
+static enum err open_all(struct journal_reader *reader)
+{
+    enum err result = OK;
+    for (unsigned shard = 0; shard < reader->shards && !result; shard++) {
+        struct timeline_source *source;
+        result = reader_source(reader, shard, &source);
+    }
+    return result;
+}
+
+static void receive_search(struct mail *mail, void *receiver)
+{
+    struct journal_reader *reader = receiver;
+    struct journal_search *search = CONTAINER_OF(mail, struct journal_search, request.mail);
+    int64_t deadline_us = clock_mono_us() + READING_US_MAX;
+    unsigned shard = 0;
+    search->ret_count = 0;
+    search->ret_events = calloc(search->count_max, sizeof search->ret_events[0]);
+    enum err result = search->ret_events ? open_all(reader) : ERR_NO_MEMORY;
+    if (!result)
+        result = event_search_read(reader->sources, reader->shards, search, deadline_us, &shard);
+    if (result) {
+        result = reader_judge(&reader->sources[shard], result);
+        journal_search_done(search);
+    }
+    request_answer(&search->request, result);
 }
 
 /* Audits. */
@@ -293,6 +322,11 @@ void journal_reader_audit(struct journal_reader *reader, struct journal_audit *a
     audit->run = NULL;
     audit->ret_restless_day = -1;
     request_submit(&audit->request, &reader->mailbox, receive_audit);
+}
+
+void journal_reader_search(struct journal_reader *reader, struct journal_search *search)
+{
+    request_submit(&search->request, &reader->mailbox, receive_search);
 }
 
 void journal_reader_list(struct journal_reader *reader, struct journal_list *list)

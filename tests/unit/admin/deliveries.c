@@ -44,7 +44,7 @@ Test(deliveries, wrong_parameters_are_named)
         {"conflicts?partner=%2f", "/partner"},
         {"conflicts?state=dead", "/state"},
         {"poison?limit=0", "/limit"},
-        {"poison?cursor=0.10.2.3.4", "/cursor"},
+        {"poison?cursor=0.11.2.3.4", "/cursor"},
         {"poison?queue=q", "/queue"},
         {"audit?from=yesterday", "/from"},
         {"audit?to=2026-1-1", "/to"},

@@ -70,7 +70,7 @@ static const struct {
     {"switch given twice", {"check", "--sample", "--sample"}, "--sample is given more than once",
         "give it once"},
     {"required flag is missing", {"serve"}, "--config FILE is missing", "penstock serve --help"},
-    {"argument is missing", {"event", "show"}, "the argument EVENT is missing",
+    {"argument is missing", {"event", "show"}, "the argument EVENT|KEY is missing",
         "penstock event show --help"},
     {"second argument is missing", {"partner", "grant", "shop"}, "the argument ACCOUNT is missing",
         "penstock partner grant --help"},
