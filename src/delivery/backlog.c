@@ -11,6 +11,7 @@
 #include "delivery/endpoint_queue.h"
 #include "delivery/queues.h"
 #include "delivery/refill.h"
+#include "delivery/replay.h"
 #include "delivery/rule_changes.h"
 #include "delivery/shard.h"
 #include "delivery/status_probe.h"
@@ -97,6 +98,7 @@ static void on_scanned(struct request *request, void *receiver)
                 shard->taker.shard, scan->ret_count, (long long)pending, (long long)waiting,
                 (long long)unrouted);
         rule_changes_record(shard);
+        replay_load(shard);
         unrouted_walk(shard); /* an endpoint may have been added just before the last stop */
         if (first && !shard->taker.stopping)
             event_source_start(shard->source);

@@ -32,7 +32,7 @@ static void ask(struct delivery_shard *shard, struct journal_operator_action *ac
 void decision_submit(struct delivery_shard *shard, struct journal_operator_action *action,
     void (*on_done)(struct request *request, void *receiver))
 {
-    list_init(&action->in_deciding);
+    action->is_deciding = false;
     action->looks =
         action->to == DELIVERY_PENDING || action->from == DELIVERY_WAITING || action->from_any;
     ask(shard, action, on_done);
@@ -76,19 +76,21 @@ static enum err take_out(struct delivery_shard *shard, struct journal_operator_a
         shard_touch(job->queue); /* there is room for another one */
         refill_unload_job(job);
     }
-    action->deciding = action->ret_delivery;
-    list_add_tail(&shard->deciding, &action->in_deciding);
+    action->is_deciding = true;
+    id_map_add(&shard->deciding, &action->in_deciding, (uint64_t)action->ret_delivery);
     return OK;
 }
 
 /* The decision has ended. A delivery that waits as before may be loaded again. */
 static void end(struct delivery_shard *shard, struct journal_operator_action *action)
 {
-    if (list_is_empty(&action->in_deciding))
+    if (!action->is_deciding)
         return;
-    list_remove(&action->in_deciding);
+    action->is_deciding = false;
+    id_map_remove(&shard->deciding, &action->in_deciding);
     if (action->request.result != OK)
-        refill_expect_again(queues_get(shard, action->expected_endpoint), action->deciding);
+        refill_expect_again(
+            queues_get(shard, action->expected_endpoint), (int64_t)action->in_deciding.id);
 }
 
 bool decision_continue(struct delivery_shard *shard, struct journal_operator_action *action,

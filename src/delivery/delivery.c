@@ -14,6 +14,7 @@
 #include "delivery/probe.h"
 #include "delivery/queues.h"
 #include "delivery/refill.h"
+#include "delivery/replay.h"
 #include "delivery/rule_changes.h"
 #include "delivery/settings.h"
 #include "delivery/shard.h"
@@ -297,9 +298,9 @@ enum err delivery_shard_new(
     fair_queue_init(&shard->fair);
     list_init(&shard->short_of_slots);
     list_init(&shard->touched);
-    list_init(&shard->deciding);
     list_init(&shard->unrecorded);
     backlog_init(shard);
+    replay_init(shard);
     rule_changes_init(shard);
     unrouted_init(shard);
     outcome_init(shard);
@@ -359,11 +360,13 @@ void delivery_shard_free(struct delivery_shard *shard)
     }
     for (struct id_map_node *node; (node = id_map_any(&shard->jobs));)
         job_free(CONTAINER_OF(node, struct job, by_id));
+    replay_done(shard);
     queues_free(shard);
     end_notice_done(&shard->unrouted);
     event_source_free(shard->source);
     id_map_done(&shard->jobs);
     id_map_done(&shard->queues);
+    id_map_done(&shard->deciding);
     mailbox_done(&shard->mailbox);
     loop_done(&shard->loop);
     free(shard);

@@ -31,6 +31,9 @@
 
 struct consumer_options;
 struct delivery_shard;
+struct journal_replay_change;
+struct journal_replay_create;
+struct journal_replay_list;
 
 /* What a reload may change. */
 struct delivery_policy {
@@ -89,6 +92,13 @@ void delivery_shard_switch_changed(struct delivery_shard *shard);
  */
 void delivery_shard_operator_action(
     struct delivery_shard *shard, struct journal_operator_action *action);
+
+/* The same for replays (journal/replays.h): the caller fills in the inputs and `ask`. */
+void delivery_shard_create_replay(
+    struct delivery_shard *shard, struct journal_replay_create *create);
+void delivery_shard_change_replay(
+    struct delivery_shard *shard, struct journal_replay_change *change);
+void delivery_shard_list_replays(struct delivery_shard *shard, struct journal_replay_list *list);
 
 /*
  * delivery_shard_stop starts nothing new and waits up to `drain_us` for what is in flight. Then it

@@ -17,6 +17,8 @@
  * breaker, because it has few events. Then one of them is sent every 10 s (LOOK_US), so that its
  * recovery is noticed as well.
  *
+ * The attempts of replays leave all of this as it is, except for what they prove (note_replay).
+ *
  * Only what the client does counts. What this machine lacks, and what was cut short by a stop, says
  * nothing about it.
  */
@@ -265,12 +267,20 @@ void flow_done(struct endpoint_queue *queue)
 
 /* Attempts. */
 
+/* Whether the attempt says something about the health of the endpoint. A replay does not, unless it
+ * is a probe: with nothing else to send, nothing else could close the breaker. */
+static bool counts(const struct job *job)
+{
+    return job->is_probe || job->delivery.lane != LANE_REPLAY;
+}
+
 void flow_on_sent(struct job *job)
 {
     struct endpoint_queue *queue = job->queue;
     struct flow *flow = &queue->flow;
     int64_t now_us = now_of(queue);
-    retry_budget_on_sent(&flow->budget, job->delivery.attempts > 0, now_us);
+    if (counts(job))
+        retry_budget_on_sent(&flow->budget, job->delivery.attempts > 0, now_us);
     if (flow->bucket.rate > 0)
         token_bucket_take(&flow->bucket, now_us);
     if (!timer_is_armed(&flow->late_timer))
@@ -373,6 +383,18 @@ static void note_throttled(struct endpoint_queue *queue, bool is_throttled)
     }
 }
 
+/* What the client says about its rate. */
+static void note_429(const struct attempt_run *run)
+{
+    struct endpoint_queue *queue = run->job->queue;
+    learned_rate_on_429(&queue->flow.learned, now_of(queue));
+    note_throttled(queue, true);
+    if (run->client.retry_after_us > 0)
+        flow_rest(queue, run->client.retry_after_us < THROTTLED_REST_US_MAX
+                             ? run->client.retry_after_us
+                             : THROTTLED_REST_US_MAX);
+}
+
 static void note_answered(const struct job *job)
 {
     struct flow *flow = &job->queue->flow;
@@ -385,8 +407,36 @@ static void note_answered(const struct job *job)
         look_for_late(job->queue);
 }
 
+/*
+ * The attempt of a replay has ended. A failure opens no breaker, and makes no limit smaller: the
+ * operator may have chosen events that the client cannot take. A success shows that the client
+ * answers. What a 429 says about the rate holds for all events, so it counts.
+ */
+static void note_replay(const struct attempt_run *run, enum flow_result result)
+{
+    struct endpoint_queue *queue = run->job->queue;
+    struct flow *flow = &queue->flow;
+    int64_t now_us = now_of(queue);
+    if (result == FLOW_DELIVERED)
+        concurrency_on_success(&flow->concurrency,
+            queue->in_flight - queue->stuck + run->job->is_stuck, flow->in_flight_max,
+            run->client.duration_us, now_us);
+    if (result == FLOW_DELIVERED || result == FLOW_REJECTED)
+        note_answered(run->job);
+    if (result == FLOW_DELIVERED) {
+        learned_rate_on_success(&flow->learned, now_us);
+        note_throttled(queue, false);
+    }
+    if (result == FLOW_THROTTLED)
+        note_429(run);
+}
+
 void flow_on_end(const struct attempt_run *run, enum flow_result result)
 {
+    if (!counts(run->job)) {
+        note_replay(run, result);
+        return;
+    }
     struct endpoint_queue *queue = run->job->queue;
     struct flow *flow = &queue->flow;
     int64_t now_us = now_of(queue);
@@ -407,12 +457,7 @@ void flow_on_end(const struct attempt_run *run, enum flow_result result)
         break;
     case FLOW_THROTTLED:
         concurrency_on_failure(&flow->concurrency, run->client.duration_us, now_us);
-        learned_rate_on_429(&flow->learned, now_us);
-        note_throttled(queue, true);
-        if (run->client.retry_after_us > 0)
-            flow_rest(queue, run->client.retry_after_us < THROTTLED_REST_US_MAX
-                                 ? run->client.retry_after_us
-                                 : THROTTLED_REST_US_MAX);
+        note_429(run);
         break;
     }
     bool failed = result == FLOW_FAILED || result == FLOW_THROTTLED;

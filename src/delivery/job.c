@@ -29,7 +29,7 @@ static void count_in_flight(struct job *job, int by)
     queue->in_flight += (unsigned)by;
     queue->shard->in_flight += (unsigned)by;
     queue->class_in_flight[job->delivery.event->parts.class] += (unsigned)by;
-    if (job->delivery.attempts > 0)
+    if (job->delivery.attempts > 0 && job->delivery.lane != LANE_REPLAY)
         queue->retries_in_flight += (unsigned)by;
     metrics_add(METRIC_IN_FLIGHT, by);
 }

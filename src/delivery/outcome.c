@@ -342,8 +342,10 @@ static void report(const struct attempt_run *run, enum verdict verdict)
     metrics_observe(HISTOGRAM_ATTEMPT, run->client.duration_us);
     if (verdict == VERDICT_DELIVERED) {
         metrics_add(METRIC_ATTEMPTS_DELIVERED, 1);
-        metrics_observe(HISTOGRAM_FRESHNESS, since_accepted_us);
-        flow_notice_delivered(run, since_accepted_us);
+        if (delivery->lane != LANE_REPLAY) { /* an operator chose its time */
+            metrics_observe(HISTOGRAM_FRESHNESS, since_accepted_us);
+            flow_notice_delivered(run, since_accepted_us);
+        }
     }
     if (shard->on_report)
         shard->on_report(&(struct delivery_report){

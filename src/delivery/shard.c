@@ -10,10 +10,7 @@
 
 bool shard_decides(const struct delivery_shard *shard, int64_t delivery)
 {
-    list_for_each (link, &shard->deciding)
-        if (CONTAINER_OF(link, struct journal_operator_action, in_deciding)->deciding == delivery)
-            return true;
-    return false;
+    return id_map_find(&shard->deciding, (uint64_t)delivery) != NULL;
 }
 
 int64_t shard_wall_us(const struct delivery_shard *shard)

@@ -25,6 +25,7 @@
  *   unrouted.c         finds an endpoint for what is unrouted
  *   decision.c         moves one delivery as an operator or a status probe has decided
  *   operator_action.c  what operators do to one delivery
+ *   replay.c           what operators do to many deliveries
  *   endpoint_test.c    a marked event that an operator sends to test an endpoint
  */
 #ifndef PENSTOCK_DELIVERY_SHARD_H
@@ -33,6 +34,7 @@
 #include "base/id_map.h"
 #include "delivery/delivery.h"
 #include "delivery/end_log.h"
+#include "delivery/replay.h"
 #include "delivery/rule_changes.h"
 #include "model/fair_queue.h"
 #include "queue/event_source.h"
@@ -64,8 +66,9 @@ struct delivery_shard {
     struct fair_queue fair; /* the queues that have something to send and may send it */
     /* Of struct endpoint_queue: they would be ready, but other endpoints need the free slots. */
     struct list short_of_slots;
-    struct list touched;  /* of struct endpoint_queue: something has changed in this turn */
-    struct list deciding; /* of struct journal_operator_action: see decision.c */
+    struct list touched;    /* of struct endpoint_queue: something has changed in this turn */
+    struct id_map deciding; /* deliveries that must not get a job: decision.c, replay.c */
+    struct replay_runs replays;
     struct rule_changes rule_changes;
     unsigned status_walks;         /* of all queues, see status_probe.c */
     unsigned tests;                /* in flight, see endpoint_test.c */
@@ -88,8 +91,8 @@ struct delivery_shard {
     uint64_t random_state;
 };
 
-/* Returns whether the journal has a decision about this waiting delivery (decision.c): it must not
- * get a job. */
+/* Returns whether the journal has a decision about this waiting delivery (decision.c, replay.c): it
+ * must not get a job. */
 bool shard_decides(const struct delivery_shard *shard, int64_t delivery);
 /* Something of the queue has changed: at the end of the turn it loads and sends what it may. */
 void shard_touch(struct endpoint_queue *queue);

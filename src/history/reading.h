@@ -8,6 +8,7 @@
 #ifndef PENSTOCK_HISTORY_READING_H
 #define PENSTOCK_HISTORY_READING_H
 
+#include "journal/event_range.h"
 #include "sqlite/sql.h"
 
 #define READING_US_MAX 50000
@@ -23,13 +24,8 @@ void reading_end(struct sqlite3 *db); /* takes one that has not begun, or that a
 /* The WAL is large: a long reading should rest for a while. */
 bool reading_must_rest(struct sqlite3 *db);
 
-/*
- * The numbers of the events that may have been accepted in [from_us, end_us): those in
- * (*ret_after_seq, *ret_last_seq]. They are accepted nearly in order of their numbers:
- * READING_DISORDER_US on both sides make up for the difference between threads, and for a clock
- * that was set by less. Within a transaction.
- */
-#define READING_DISORDER_US INT64_C(3600000000)
+/* See event_range_find. */
+#define READING_DISORDER_US EVENT_RANGE_DISORDER_US
 enum err reading_find_range(struct sqlite3 *db, int64_t from_us, int64_t end_us,
     int64_t *ret_after_seq, int64_t *ret_last_seq) MUST_CHECK;
 

@@ -22,6 +22,7 @@
 #ifndef PENSTOCK_JOURNAL_JOURNAL_H
 #define PENSTOCK_JOURNAL_JOURNAL_H
 
+#include "base/id_map.h"
 #include "base/limits.h"
 #include "base/list.h"
 #include "journal/backlog_board.h"
@@ -110,6 +111,13 @@ enum journal_kind {
     JOURNAL_CHECK_CONFIRMED,    /* events that the broker has confirmed: are they here? */
     JOURNAL_LOAD_OUTBOX,        /* events that wait for the broker */
     JOURNAL_CLEAR_OUTBOX,       /* the broker has them */
+    /* replays (journal/replays.h) */
+    JOURNAL_REPLAY_CREATE,
+    JOURNAL_REPLAY_CHANGE,
+    JOURNAL_REPLAY_LIST,
+    JOURNAL_REPLAY_FIND,
+    JOURNAL_REPLAY_LOOK,
+    JOURNAL_REPLAY_MOVE,
     JOURNAL_KINDS
 };
 
@@ -334,8 +342,9 @@ struct journal_operator_action {
     uint64_t endpoint; /* of a way to pending: where to; 0: to its own */
     bool allows_doubt; /* it is sent although it is in doubt; for operators */
     bool looks;
-    struct list in_deciding;    /* the owner's, as the next one */
-    int64_t deciding;           /* the delivery, while it is kept out of memory */
+    /* The owner's: in its map of what is being decided, while the delivery is kept out of memory. */
+    struct id_map_node in_deciding;
+    bool is_deciding;
     uint64_t expected_endpoint; /* unless it looks */
     /* The move is made only in this generation; ERR_MOVED_ON: it was sent again since. */
     bool expects_generation;

@@ -107,6 +107,12 @@ static const struct {
     [JOURNAL_CHECK_CONFIRMED] = {store_check_confirmed, store_undo_check_confirmed},
     [JOURNAL_LOAD_OUTBOX] = {store_load_outbox, store_undo_load_outbox},
     [JOURNAL_CLEAR_OUTBOX] = {store_clear_outbox, NULL},
+    [JOURNAL_REPLAY_CREATE] = {store_replay_create, NULL},
+    [JOURNAL_REPLAY_CHANGE] = {store_replay_change, NULL},
+    [JOURNAL_REPLAY_LIST] = {store_replay_list, store_undo_replay_list},
+    [JOURNAL_REPLAY_FIND] = {store_replay_find, store_undo_replay_find},
+    [JOURNAL_REPLAY_LOOK] = {store_replay_look, store_undo_replay_look},
+    [JOURNAL_REPLAY_MOVE] = {store_replay_move, store_undo_replay_move},
 };
 
 /* A thread that gets the handover gets it before its answers. */

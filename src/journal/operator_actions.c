@@ -57,12 +57,9 @@ static enum err look_at_event(
     return OK;
 }
 
-/* Whether the client may have done the work already, or the event may be a duplicate. */
 static bool is_in_doubt(const struct delivery_row *row)
 {
-    return row->state == DELIVERY_PARKED &&
-           (row->reason == PARK_AMBIGUOUS || row->reason == PARK_TAKEN_OVER ||
-               row->reason == PARK_DOUBTFUL);
+    return row->state == DELIVERY_PARKED && park_reason_is_doubt(row->reason);
 }
 
 /* Whether the delivery can be sent (again), as far as the journal can tell. */

@@ -101,6 +101,16 @@ static const char tables[] =
     "CREATE TABLE lost(id BLOB PRIMARY KEY, found_us INTEGER NOT NULL, crc INTEGER NOT NULL) "
     "WITHOUT ROWID;"
 
+    "CREATE TABLE replays(id BLOB PRIMARY KEY, filter TEXT NOT NULL, action INTEGER NOT NULL,"
+    " flags INTEGER NOT NULL, rate INTEGER NOT NULL, total INTEGER NOT NULL, reason TEXT NOT NULL,"
+    " state INTEGER NOT NULL, created_us INTEGER NOT NULL, changed_us INTEGER NOT NULL,"
+    " found_endpoint INTEGER NOT NULL, found_all INTEGER NOT NULL, counts TEXT NOT NULL,"
+    " crc INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX replays_open ON replays(id) WHERE state < 2;"
+    "CREATE TABLE replay_cursors(replay BLOB, endpoint INTEGER, place INTEGER NOT NULL,"
+    " key INTEGER NOT NULL, id INTEGER NOT NULL, crc INTEGER NOT NULL,"
+    " PRIMARY KEY(replay, endpoint)) WITHOUT ROWID;"
+
     "CREATE TABLE totals(day INTEGER, account TEXT, endpoint INTEGER, currency TEXT,"
     " accepted INTEGER NOT NULL, accepted_sum TEXT NOT NULL, delivered INTEGER NOT NULL, "
     "delivered_sum TEXT NOT NULL,"

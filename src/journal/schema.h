@@ -19,6 +19,8 @@
  *   outbox         numbers of events that wait for the broker; they have no deliveries (outbox.h)
  *   poison         messages that are no events (poison.h)
  *   lost           ids of events that the broker confirmed and does not have any more (lost.h)
+ *   replays, replay_cursors   what operators do to many deliveries, and how far it has come
+ *                  (replays.h)
  *   totals         per day, account, endpoint and currency: how many deliveries, of how much
  *                  (totals.h)
  *

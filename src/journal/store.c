@@ -42,6 +42,8 @@ enum err store_prepare(struct store *store, const struct expiry_policy *policy)
     if (!result)
         result = lost_init(&store->lost, store->db);
     if (!result)
+        result = replay_rows_init(&store->replays, store->db);
+    if (!result)
         result = totals_init(&store->totals, store->db);
     if (!result)
         result = expiry_init(&store->expiry, store->db, policy);
@@ -77,6 +79,7 @@ void store_close(struct store *store, bool in_doubt)
     outbox_done(&store->outbox);
     poison_done(&store->poison);
     lost_done(&store->lost);
+    replay_rows_done(&store->replays);
     totals_done(&store->totals);
     expiry_done(&store->expiry);
     disk_reserve_close(&store->reserve);

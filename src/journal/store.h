@@ -23,6 +23,7 @@
 #include "journal/lost.h"
 #include "journal/outbox.h"
 #include "journal/poison.h"
+#include "journal/replay_rows.h"
 #include "journal/totals.h"
 #include "sqlite/wal.h"
 
@@ -43,6 +44,7 @@ struct store {
     struct outbox outbox;
     struct poison poison;
     struct lost lost;
+    struct replay_rows replays;
     struct totals totals;
     struct expiry expiry;
     struct disk_reserve reserve;
@@ -106,6 +108,12 @@ enum err store_keep_poison(struct store *store, struct request *request) MUST_CH
 enum err store_check_confirmed(struct store *store, struct request *request) MUST_CHECK;
 enum err store_load_outbox(struct store *store, struct request *request) MUST_CHECK;
 enum err store_clear_outbox(struct store *store, struct request *request) MUST_CHECK;
+enum err store_replay_create(struct store *store, struct request *request) MUST_CHECK;
+enum err store_replay_change(struct store *store, struct request *request) MUST_CHECK;
+enum err store_replay_list(struct store *store, struct request *request) MUST_CHECK;
+enum err store_replay_find(struct store *store, struct request *request) MUST_CHECK;
+enum err store_replay_look(struct store *store, struct request *request) MUST_CHECK;
+enum err store_replay_move(struct store *store, struct request *request) MUST_CHECK;
 
 void store_undo_load(struct request *request);
 void store_undo_scan(struct request *request);
@@ -117,6 +125,10 @@ void store_undo_receive(struct request *request);
 void store_undo_list_broker_owned(struct request *request);
 void store_undo_check_confirmed(struct request *request);
 void store_undo_load_outbox(struct request *request);
+void store_undo_replay_list(struct request *request);
+void store_undo_replay_find(struct request *request);
+void store_undo_replay_look(struct request *request);
+void store_undo_replay_move(struct request *request);
 
 /* Ends a request with its own result when the failure concerns it alone: nothing was written for
  * it, and the others of its transaction continue. Returns any other failure. */

@@ -74,6 +74,11 @@ const char *park_reason_name(enum park_reason reason)
     return (unsigned)reason < ARRAY_LENGTH(names) ? names[reason] : "unknown";
 }
 
+bool park_reason_is_doubt(enum park_reason reason)
+{
+    return reason == PARK_AMBIGUOUS || reason == PARK_TAKEN_OVER || reason == PARK_DOUBTFUL;
+}
+
 bool park_reason_from_name(const char *name, enum park_reason *ret_reason)
 {
     for (int reason = PARK_NONE + 1; reason <= PARK_DOUBTFUL; reason++) {

@@ -95,6 +95,8 @@ bool delivery_state_is_final(enum delivery_state state);
 bool delivery_state_from_name(const char *name, enum delivery_state *ret_state);
 const char *delivery_state_name(enum delivery_state state);
 const char *park_reason_name(enum park_reason reason);
+/* The client may have done the work already, or the event may be a duplicate. */
+bool park_reason_is_doubt(enum park_reason reason);
 bool park_reason_from_name(const char *name, enum park_reason *ret_reason); /* except "none" */
 const char *wait_cause_name(enum wait_cause cause);
 const char *delivery_lane_name(enum delivery_lane lane);

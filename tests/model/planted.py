@@ -150,7 +150,7 @@ BUGS = {
     "refused-decision-forgets": (
         "a waiting delivery is never sent after the disk has refused an operator's decision about it",
         "src/delivery/decision.c",
-        ("    if (action->request.result != OK)\n        refill_expect_again(queues_get(shard, action->expected_endpoint), action->deciding);", "")),
+        ("    if (action->request.result != OK)\n        refill_expect_again(\n            queues_get(shard, action->expected_endpoint), (int64_t)action->in_deciding.id);", "")),
     "sends-to-nowhere": (
         "a delivery without an endpoint is sent, and parked again",
         "src/delivery/decision.c",
