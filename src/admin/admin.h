@@ -33,7 +33,10 @@
 struct admin;
 struct broker_status;
 struct rejections;
-struct endpoint_test; /* journal/endpoint_test.h */
+struct endpoint_test;         /* journal/endpoint_test.h */
+struct journal_replay_change; /* journal/replays.h */
+struct journal_replay_create;
+struct journal_replay_list;
 
 /* What followers of this gateway get. */
 struct admin_installation {
@@ -67,6 +70,10 @@ struct admin_options {
     enum err (*check_url)(const char *url, const char **ret_problem, void *context);
     /* Hands an operator action to the owner of the delivery (delivery_shard_operator_action). */
     void (*action)(struct journal_operator_action *action, void *context);
+    /* Hand requests about replays to a shard (delivery/delivery.h). */
+    void (*create_replay)(unsigned shard, struct journal_replay_create *create, void *context);
+    void (*change_replay)(unsigned shard, struct journal_replay_change *change, void *context);
+    void (*list_replays)(unsigned shard, struct journal_replay_list *list, void *context);
     /* Hands the test of an endpoint of this account to its shard (delivery/endpoint_test.h). */
     void (*test_endpoint)(struct endpoint_test *test, struct slice account, void *context);
     void *context;

@@ -28,6 +28,7 @@ struct admin {
     int64_t drain_until_mono_us;
     struct list feeds; /* requests that wait for a change: followers.c */
     unsigned feeds_count;
+    struct event_id_generator replay_ids;
 };
 
 /* Details of problems that several handlers answer with. */
@@ -79,6 +80,9 @@ enum admin_member admin_take_flag(
 /* The member `note`: why an operator does it. */
 enum admin_member admin_take_note(
     struct http_exchange *exchange, const json_t *object, char ret_note[ACTION_NOTE_BYTES_MAX + 1]);
+/* The member `reason`: why an operator acts on deliveries. */
+enum admin_member admin_take_reason(struct http_exchange *exchange, const json_t *object,
+    bool required, char ret_reason[ACTION_NOTE_BYTES_MAX + 1]);
 /* A list of patterns of event types. The 422 names each wrong one, as /name/index. */
 enum admin_member admin_take_types(struct http_exchange *exchange, const json_t *object,
     const char *name, struct type_list *ret_types);
@@ -275,6 +279,10 @@ void admin_get_delivery(struct http_exchange *exchange, void *context);
 void admin_resolve_delivery(struct http_exchange *exchange, void *context);
 void admin_retry_delivery(struct http_exchange *exchange, void *context);
 void admin_discard_delivery(struct http_exchange *exchange, void *context);
+void admin_create_replay(struct http_exchange *exchange, void *context);
+void admin_list_replays(struct http_exchange *exchange, void *context);
+void admin_get_replay(struct http_exchange *exchange, void *context);
+void admin_change_replay(struct http_exchange *exchange, void *context);
 void admin_list_conflicts(struct http_exchange *exchange, void *context);
 void admin_list_poison(struct http_exchange *exchange, void *context);
 void admin_list_operator_events(struct http_exchange *exchange, void *context);

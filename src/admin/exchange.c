@@ -148,14 +148,30 @@ static bool is_printable(const char *text)
     return true;
 }
 
+static enum admin_member take_line(struct http_exchange *exchange, const json_t *object,
+    const char *name, bool required, char ret_text[ACTION_NOTE_BYTES_MAX + 1])
+{
+    enum admin_member taken =
+        admin_take_text(exchange, object, name, required, ret_text, ACTION_NOTE_BYTES_MAX + 1);
+    if (taken != ADMIN_MEMBER_TAKEN || is_printable(ret_text))
+        return taken;
+    admin_refuse_member(exchange, name, "must be printable text in one line");
+    return ADMIN_MEMBER_ANSWERED;
+}
+
 enum admin_member admin_take_note(
     struct http_exchange *exchange, const json_t *object, char ret_note[ACTION_NOTE_BYTES_MAX + 1])
 {
-    enum admin_member taken =
-        admin_take_text(exchange, object, "note", false, ret_note, ACTION_NOTE_BYTES_MAX + 1);
-    if (taken != ADMIN_MEMBER_TAKEN || is_printable(ret_note))
+    return take_line(exchange, object, "note", false, ret_note);
+}
+
+enum admin_member admin_take_reason(struct http_exchange *exchange, const json_t *object,
+    bool required, char ret_reason[ACTION_NOTE_BYTES_MAX + 1])
+{
+    enum admin_member taken = take_line(exchange, object, "reason", required, ret_reason);
+    if (taken != ADMIN_MEMBER_TAKEN || *ret_reason || !required)
         return taken;
-    admin_refuse_member(exchange, "note", "must be printable text in one line");
+    admin_refuse_member(exchange, "reason", "must say why: it is stored with the action");
     return ADMIN_MEMBER_ANSWERED;
 }
 

@@ -284,7 +284,7 @@ static const struct list_kind lists[] = {
     {"deliveries",
         {
             {"state", take_state, offsetof(struct list_question, deliveries.filter)},
-            {"reason", take_reason, offsetof(struct list_question, deliveries.filter)},
+            {"park_reason", take_reason, offsetof(struct list_question, deliveries.filter)},
             {"account", take_name, DELIVERIES(account), 0, admin_knows_account},
             {"endpoint", take_endpoint, DELIVERIES(endpoint), DELIVERIES(has_endpoint),
                 endpoint_exists},

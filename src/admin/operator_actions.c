@@ -4,12 +4,12 @@
  *
  *   retry     waiting, parked, dead -> pending, and with `force` also delivered. `endpoint` names
  *             another endpoint of the account, which gets the delivery from now on. A delivery that
- *             is in doubt needs `guarded` and a note, since the client may have done the work
+ *             is in doubt needs `guarded` and a reason, since the client may have done the work
  *   discard   waiting, parked, dead -> discarded
  *   resolve   parked -> delivered or discarded (`as`)
  *
  * With `expect` the action is done only in this state. The delivery keeps a record of the action
- * with its note. The owner of the delivery runs the action, and the answer follows its commit. A
+ * with its reason. The owner of the delivery runs the action, and the answer follows its commit. A
  * delivery that could never be sent is refused, with the reason and the remedy.
  */
 #include "admin/admin_internal.h"
@@ -81,7 +81,8 @@ static void describe_refusal(
         snprintf(ret_text, size,
             action->to == DELIVERY_PENDING
                 ? "The client may have the event already. Ask the client. If it does not have it, "
-                  "set guarded to true (--guarded), and say why in the note. If it has it, resolve "
+                  "set guarded to true (--guarded), and say why in the reason. If it has it, "
+                  "resolve "
                   "or discard the delivery."
                 : "The delivery is in doubt: the client may have the event. Ask the client, and "
                   "resolve the delivery; or discard it with expect set to parked.");
@@ -152,7 +153,7 @@ static void on_answered(struct request *request, void *receiver)
         delivery_id_format(&action->event, action->index, id);
         json_t *view = json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", id, "event", event, "from",
             delivery_state_name(action->from), "state", delivery_state_name(action->ret_state),
-            "note", action->note);
+            "reason", action->note);
         if (action->endpoint)
             json_object_set_new(
                 view, "endpoint", admin_endpoint_label(asked->admin, action->ret_endpoint));
@@ -165,10 +166,10 @@ static void on_answered(struct request *request, void *receiver)
 
 /* What a body says, false after an answer. */
 
-static bool take_note(
+static bool take_reason(
     struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
-    return admin_take_note(exchange, body, action->note) != ADMIN_MEMBER_ANSWERED;
+    return admin_take_reason(exchange, body, false, action->note) != ADMIN_MEMBER_ANSWERED;
 }
 
 /* Takes a state among `states` (bits); `rule` names them. */
@@ -249,12 +250,12 @@ static bool take_retry(
             ADMIN_MEMBER_ANSWERED ||
         !take_expect(exchange, body, WAITING | PARKED | DEAD | (force ? DELIVERED : 0),
             "must be waiting, parked or dead, or delivered if force is true", action) ||
-        !take_endpoint(exchange, body, action) || !take_note(exchange, body, action))
+        !take_endpoint(exchange, body, action) || !take_reason(exchange, body, action))
         return false;
-    if (action->allows_doubt && !*action->note) {
-        admin_refuse_member(exchange, "note",
-            "must say why a delivery in doubt is sent again: for example, who has asked the "
-            "client");
+    if ((action->allows_doubt || force) && !*action->note) {
+        admin_refuse_member(exchange, "reason",
+            "must say why a delivery in doubt, or a delivered one, is sent again: for example, who "
+            "has asked the client");
         return false;
     }
     return true;
@@ -272,7 +273,7 @@ static void do_action(struct http_exchange *exchange, struct admin *admin, const
                        : NULL;
     if (!body)
         return;
-    bool taken = take(exchange, body, action) && take_note(exchange, body, action);
+    bool taken = take(exchange, body, action) && take_reason(exchange, body, action);
     json_decref(body);
     if (!taken || admin_refuse_as_follower(admin, exchange))
         return;
@@ -285,18 +286,18 @@ static void do_action(struct http_exchange *exchange, struct admin *admin, const
 
 void admin_resolve_delivery(struct http_exchange *exchange, void *context)
 {
-    static const char *const known[] = {"as", "expect", "note", NULL};
+    static const char *const known[] = {"as", "expect", "reason", NULL};
     do_action(exchange, context, known, take_resolve);
 }
 
 void admin_discard_delivery(struct http_exchange *exchange, void *context)
 {
-    static const char *const known[] = {"expect", "note", NULL};
+    static const char *const known[] = {"expect", "reason", NULL};
     do_action(exchange, context, known, take_discard);
 }
 
 void admin_retry_delivery(struct http_exchange *exchange, void *context)
 {
-    static const char *const known[] = {"expect", "endpoint", "force", "guarded", "note", NULL};
+    static const char *const known[] = {"expect", "endpoint", "force", "guarded", "reason", NULL};
     do_action(exchange, context, known, take_retry);
 }

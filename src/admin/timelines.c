@@ -131,7 +131,7 @@ static json_t *action_view(const struct admin *admin, const struct timeline_acti
 {
     const char *by = action->actor == ACTION_BY_STATUS_PROBE ? "status-probe" : "operator";
     json_t *view = json_pack("{s:o, s:s, s:s, s:s, s:s}", "at", admin_time(action->at_us), "by", by,
-        "from", delivery_state_name(action->from), "to", delivery_state_name(action->to), "note",
+        "from", delivery_state_name(action->from), "to", delivery_state_name(action->to), "reason",
         action->note);
     if (action->from_endpoint != action->to_endpoint) {
         json_object_set_new(

@@ -19,7 +19,7 @@
 
 #include <jansson.h>
 
-#define COMMAND_WORDS_MAX 4
+#define COMMAND_WORDS_MAX 64
 
 struct invocation;
 

@@ -11,13 +11,19 @@
 #include "cli/endpoint_test.h"
 #include "cli/lists.h"
 #include "cli/print_answer.h"
+#include "cli/replay.h"
 #include "cli/request.h"
 #include "cli/status.h"
 #include "cli/switches.h"
 
 #define F(flag) FLAG_BIT(flag)
 #define REMOTE (F(FLAG_CONFIG) | F(FLAG_DATA) | F(FLAG_JSON))
-#define ACTION (F(FLAG_EXPECT) | F(FLAG_NOTE))
+/* What selects the deliveries of a replay. */
+#define SELECTED                                                                           \
+    (F(FLAG_ACCOUNT) | F(FLAG_PARTNER) | F(FLAG_ENDPOINT) | F(FLAG_TYPE) | F(FLAG_STATE) | \
+        F(FLAG_PARK_REASON) | F(FLAG_CURRENCY) | F(FLAG_SINCE) | F(FLAG_UNTIL))
+#define REPLAY (SELECTED | F(FLAG_RATE) | F(FLAG_DRY_RUN) | F(FLAG_REASON))
+#define ACTION (F(FLAG_EXPECT) | REPLAY)
 #define SETTINGS \
     (F(FLAG_URL) | F(FLAG_TYPES) | F(FLAG_IDEMPOTENT) | F(FLAG_FINAL_4XX) | F(FLAG_POLICY))
 
@@ -33,6 +39,7 @@
 #define PARTNERS "/api/v1/partners"
 #define ACCOUNTS "/api/v1/accounts"
 #define DELIVERIES "/api/v1/deliveries"
+#define REPLAYS "/api/v1/replays"
 
 static int run_dev(const struct invocation *call)
 {
@@ -76,8 +83,8 @@ const struct command command_rows[] = {
     {"switch list", "", 0, 0, REMOTE | F(FLAG_HISTORY), 0,
         "List the switches: since when and why they are off", command_switch_list},
     {"switch", "SWITCH on|off", 2, 2,
-        REMOTE | F(FLAG_SWITCH_ACCOUNT) | F(FLAG_SWITCH_ENDPOINT) | F(FLAG_SWITCH_REASON),
-        F(FLAG_SWITCH_REASON),
+        REMOTE | F(FLAG_SWITCH_ACCOUNT) | F(FLAG_SWITCH_ENDPOINT) | F(FLAG_REASON),
+        F(FLAG_REASON),
         "Switch deliveries, retries, ingress or optional off, or on again, at once",
         command_switch},
     {"event show", "EVENT|KEY", 1, 1, REMOTE | F(FLAG_PARTNER) | F(FLAG_ACCOUNT), 0,
@@ -97,22 +104,42 @@ const struct command command_rows[] = {
         "List messages of the broker that are not valid events; --json shows their bytes",
         command_event_poison},
     {"delivery list", "", 0, 0,
-        REMOTE | F(FLAG_STATE) | F(FLAG_REASON) | F(FLAG_ACCOUNT) | F(FLAG_ENDPOINT) | F(FLAG_DAY) |
-            F(FLAG_CURRENCY) | F(FLAG_LIMIT),
+        REMOTE | F(FLAG_STATE) | F(FLAG_PARK_REASON) | F(FLAG_ACCOUNT) | F(FLAG_ENDPOINT) |
+            F(FLAG_DAY) | F(FLAG_CURRENCY) | F(FLAG_LIMIT),
         0, "List deliveries", command_delivery_list},
     {"delivery show", "DELIVERY", 1, 1, REMOTE, 0,
         "Show a delivery with its attempts and operator actions",
         REQUEST("GET", DELIVERIES "/%1", show_delivery)},
-    {"delivery retry", "DELIVERY", 1, 1,
+    {"delivery retry", "[DELIVERY...]", 0, COMMAND_WORDS_MAX,
         REMOTE | F(FLAG_TO_ENDPOINT) | F(FLAG_GUARDED) | F(FLAG_FORCE) | ACTION, 0,
-        "Send a waiting, parked or dead delivery now. With --force, also a delivered one",
-        REQUEST("POST", DELIVERIES "/%1/retry", show_action)},
-    {"delivery discard", "DELIVERY", 1, 1, REMOTE | ACTION, 0,
-        "Discard a waiting, parked or dead delivery: it is not sent any more",
-        REQUEST("POST", DELIVERIES "/%1/discard", show_action)},
-    {"delivery resolve", "DELIVERY", 1, 1, REMOTE | F(FLAG_AS) | ACTION, F(FLAG_AS),
-        "Record the result of a parked delivery",
-        REQUEST("POST", DELIVERIES "/%1/resolve", show_action)},
+        "Send waiting, parked or dead deliveries now: those with these ids, or all that the flags "
+        "select (a replay). With --force, also delivered ones",
+        command_delivery_act, "POST", DELIVERIES, .print = show_action,
+        .timeout_s = REPLAY_TIMEOUT_S},
+    {"delivery discard", "[DELIVERY...]", 0, COMMAND_WORDS_MAX, REMOTE | F(FLAG_GUARDED) | ACTION,
+        0,
+        "Discard waiting, parked or dead deliveries: they are not sent any more. Give their ids, "
+        "or flags that select them",
+        command_delivery_act, "POST", DELIVERIES, .print = show_action,
+        .timeout_s = REPLAY_TIMEOUT_S},
+    {"delivery resolve", "[DELIVERY...]", 0, COMMAND_WORDS_MAX, REMOTE | F(FLAG_AS) | ACTION,
+        F(FLAG_AS),
+        "Record the result of parked deliveries. Give their ids, or flags that select them",
+        command_delivery_act, "POST", DELIVERIES, .print = show_action,
+        .timeout_s = REPLAY_TIMEOUT_S},
+    {"replay create", "", 0, 0, REMOTE | F(FLAG_GUARDED) | F(FLAG_FORCE) | REPLAY, 0,
+        "Send again all deliveries that the flags select, at a rate (default: dead ones). See "
+        "--dry-run",
+        REQUEST("POST", REPLAYS, show_replay), .timeout_s = REPLAY_TIMEOUT_S},
+    {"replay list", "", 0, 0, REMOTE, 0, "List the replays, the newest first",
+        REQUEST("GET", REPLAYS, show_replays)},
+    {"replay show", "REPLAY", 1, 1, REMOTE, 0, "Show a replay and its progress",
+        REQUEST("GET", REPLAYS "/%1", show_replay)},
+    {"replay pause", "REPLAY", 1, 1, REMOTE, 0, "Pause a replay", command_replay_pause},
+    {"replay resume", "REPLAY", 1, 1, REMOTE | F(FLAG_RATE), 0,
+        "Resume a replay, or change its rate", command_replay_resume},
+    {"replay cancel", "REPLAY", 1, 1, REMOTE, 0,
+        "Cancel a replay. What it has handed over already is still sent", command_replay_cancel},
     {"operator-event list", "", 0, 0, REMOTE, 0,
         "List the last operator events of this gateway, the newest first",
         REQUEST("GET", "/api/v1/operator-events", show_operator_events)},

@@ -2,12 +2,15 @@
 #include "cli/flag.h"
 
 #include "base/clock.h"
+#include "base/measure.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define WHEN_AGO_US_MAX (3650 * US_PER_DAY)
 
 const struct flag flag_rows[FLAGS] = {
     [FLAG_CONFIG] = {"--config", "-c", FLAG_KIND_TEXT, "FILE", NULL, "the configuration file"},
@@ -59,16 +62,24 @@ const struct flag flag_rows[FLAGS] = {
         "only events with this key: the partner's own id of the event"},
     [FLAG_AMOUNT] = {"--amount", NULL, FLAG_KIND_TEXT, "AMOUNT", "amount",
         "only one amount, by its value: 12.5 also finds 12.50"},
-    [FLAG_SINCE] = {"--since", NULL, FLAG_KIND_TEXT, "TIME", "since",
-        "only events that were accepted at this time or later, such as 2026-01-31T12:00:00Z"},
-    [FLAG_UNTIL] = {"--until", NULL, FLAG_KIND_TEXT, "TIME", "until",
-        "only events that were accepted before this time"},
     [FLAG_STATE] = {"--state", NULL, FLAG_KIND_TEXT, "STATE", "state",
         "only one state, or several between commas. The value in_progress means pending, sending "
         "or waiting"},
-    [FLAG_REASON] = {"--reason", NULL, FLAG_KIND_TEXT, "REASON", "reason",
+    [FLAG_PARK_REASON] = {"--park-reason", NULL, FLAG_KIND_TEXT, "REASON", "park_reason",
         "only parked deliveries with this reason: unrouted, disabled, gone, ambiguous, conflict, "
         "damaged, mismatch, taken-over or doubtful"},
+    [FLAG_SINCE] = {"--since", NULL, FLAG_KIND_WHEN, "TIME", "since",
+        "only events that were accepted at this time or later: 2026-01-31T12:00:00Z, or a duration "
+        "such as 2h for two hours ago"},
+    [FLAG_UNTIL] = {"--until", NULL, FLAG_KIND_WHEN, "TIME", "until",
+        "only events that were accepted before this time; written as --since"},
+    [FLAG_REASON] = {"--reason", NULL, FLAG_KIND_TEXT, "TEXT", "reason",
+        "why you do it, in one line; it is stored"},
+    [FLAG_RATE] = {"--rate", NULL, FLAG_KIND_COUNT, "N", "rate",
+        "deliveries per second, from 1 to 10000 (default 100)"},
+    [FLAG_DRY_RUN] = {"--dry-run", NULL, FLAG_KIND_SWITCH, NULL, "dry_run",
+        "change nothing: show how many deliveries are selected, of how much money and from when, "
+        "and which are refused"},
     [FLAG_LIMIT] = {"--limit", NULL, FLAG_KIND_NUMBER, "N", NULL,
         "the largest number of items to list (default 100)"},
     [FLAG_BODIES] = {"--bodies", NULL, FLAG_KIND_SWITCH, NULL, "bodies",
@@ -79,13 +90,13 @@ const struct flag flag_rows[FLAGS] = {
         "the state that you expect. If the delivery has another state, nothing changes"},
     [FLAG_NOTE] = {"--note", NULL, FLAG_KIND_TEXT, "TEXT", "note", "your reason; it is stored"},
     [FLAG_FORCE] = {"--force", NULL, FLAG_KIND_SWITCH, NULL, "force",
-        "send a delivered delivery again: the client receives it once more"},
+        "send a delivered delivery again: the client receives it once more. Needs --reason"},
     [FLAG_GUARDED] = {"--guarded", NULL, FLAG_KIND_SWITCH, NULL, "guarded",
-        "send a delivery that is in doubt: the client may receive it twice. Needs --note"},
+        "send a delivery that is in doubt: the client may receive it twice. Needs --reason"},
     [FLAG_TAKE_OVER] = {"--take-over", NULL, FLAG_KIND_SWITCH, NULL, NULL,
         "take over delivery from a gateway that will never start again. Payouts that it may have "
         "sent are parked"},
-    [FLAG_TO_ENDPOINT] = {"--to", NULL, FLAG_KIND_TEXT, "ENDPOINT", "endpoint",
+    [FLAG_TO_ENDPOINT] = {"--to", NULL, FLAG_KIND_TEXT, "ENDPOINT", NULL,
         "the id of another endpoint of the account. All later attempts go to this endpoint"},
     [FLAG_ENDPOINT_ENABLED] = {"--enabled", NULL, FLAG_KIND_BOOLEAN, "true|false", "enabled",
         "whether the endpoint receives events"},
@@ -123,8 +134,6 @@ const struct flag flag_rows[FLAGS] = {
         "for this account only (default: for all)"},
     [FLAG_SWITCH_ENDPOINT] = {"--endpoint", NULL, FLAG_KIND_TEXT, "ENDPOINT", "endpoint",
         "for this endpoint of the account only, by its id or its name"},
-    [FLAG_SWITCH_REASON] = {"--reason", NULL, FLAG_KIND_TEXT, "TEXT", "reason",
-        "why, in one line: it is shown wherever the switch is, and stored"},
     [FLAG_HISTORY] = {"--history", NULL, FLAG_KIND_NUMBER, "N", "history",
         "also list the last N changes (at most 100): who, when and why"},
     [FLAG_DELIVERIES_OFF] = {"--deliveries-off", NULL, FLAG_KIND_TEXT, "REASON", NULL,
@@ -163,6 +172,24 @@ static bool is_time(const char *text)
     return strcmp(text, "never") == 0 || clock_parse_rfc3339(slice_from_string(text), &wall_us);
 }
 
+/* A time, or a duration, which is so long ago. */
+bool flag_when(const char *text, int64_t now_us, int64_t *ret_wall_us)
+{
+    int64_t ago_us;
+    if (clock_parse_rfc3339(slice_from_string(text), ret_wall_us))
+        return true;
+    if (!measure_parse(MEASURE_DURATION, slice_from_string(text), 0, WHEN_AGO_US_MAX, &ago_us))
+        return false;
+    *ret_wall_us = now_us - ago_us;
+    return true;
+}
+
+static bool is_when(const char *text)
+{
+    int64_t wall_us;
+    return flag_when(text, clock_wall_us(), &wall_us);
+}
+
 static bool is_number(const char *text, long min)
 {
     char *end;
@@ -188,6 +215,8 @@ const char *flag_check_value(const struct flag *row, const char *value)
         return "write a whole number, 0 or more";
     if (row->kind == FLAG_KIND_TIME && !is_time(value))
         return "write a time such as 2027-01-31T12:00:00Z, or never";
+    if (row->kind == FLAG_KIND_WHEN && !is_when(value))
+        return "write a time such as 2026-01-31T12:00:00Z, or a duration such as 2h or 3d";
     if (row->kind == FLAG_KIND_DAY && !is_day(value))
         return "write a day (UTC) such as 2026-01-31";
     if (row->member && !is_utf8(value))

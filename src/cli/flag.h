@@ -4,6 +4,7 @@
 #ifndef PENSTOCK_CLI_FLAG_H
 #define PENSTOCK_CLI_FLAG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The row of a command says which ones it takes. */
@@ -37,7 +38,10 @@ enum command_flag {
     FLAG_SINCE,
     FLAG_UNTIL,
     FLAG_STATE,
+    FLAG_PARK_REASON,
     FLAG_REASON,
+    FLAG_RATE,
+    FLAG_DRY_RUN,
     FLAG_LIMIT,
     FLAG_BODIES,
     FLAG_AS,
@@ -62,7 +66,6 @@ enum command_flag {
     FLAG_CERTIFICATE_REQUIRED,
     FLAG_SWITCH_ACCOUNT,
     FLAG_SWITCH_ENDPOINT,
-    FLAG_SWITCH_REASON,
     FLAG_HISTORY,
     FLAG_DELIVERIES_OFF,
     FLAGS
@@ -80,6 +83,7 @@ enum flag_kind {
     FLAG_KIND_COUNT,   /* from 0 on; a number in JSON */
     FLAG_KIND_DAY,     /* 2026-01-31 */
     FLAG_KIND_TIME,    /* 2026-01-31T12:00:00Z, or never, which is null in JSON */
+    FLAG_KIND_WHEN,    /* 2026-01-31T12:00:00Z, or a duration: so long ago */
     FLAG_KIND_FILE,    /* the name of a file with JSON, or - for stdin */
 };
 
@@ -99,6 +103,9 @@ extern const struct flag flag_rows[FLAGS];
 /* Returns the flag that an argument names, or FLAGS. Those among `taken` (bits) are preferred: two
  * flags may have the same name. *ret_value gets the text after '=', or NULL. */
 unsigned flag_find(const char *argument, uint64_t taken, const char **ret_value);
+
+/* Reads a value of FLAG_KIND_WHEN. */
+bool flag_when(const char *text, int64_t now_us, int64_t *ret_wall_us);
 
 /* Returns the rule that a value breaks, or NULL. */
 const char *flag_check_value(const struct flag *row, const char *value);

@@ -118,7 +118,7 @@ static void print_action(const json_t *action)
         printf(", and from %s to %s (%s)",
             json_is_object(before) ? show_text(before, "id") : "no endpoint",
             show_text(after, "name"), show_text(after, "id"));
-    printf(": %s\n", *show_text(action, "note") ? show_text(action, "note") : "-");
+    printf(": %s\n", *show_text(action, "reason") ? show_text(action, "reason") : "-");
 }
 
 /* A forced replay. Its result does not change that the delivery is delivered. */

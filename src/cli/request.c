@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/request.h"
 
+#include "base/clock.h"
 #include "cli/json_file.h"
 #include "cli/remote.h"
 #include "model/name.h"
@@ -43,6 +44,14 @@ static json_t *list_of(const char *text)
     return list;
 }
 
+/* As RFC 3339. The parser has checked the text. */
+static void write_when(const char *text, char ret_text[CLOCK_TEXT_BYTES])
+{
+    int64_t wall_us = 0;
+    (void)flag_when(text, clock_wall_us(), &wall_us);
+    clock_format_rfc3339(wall_us, ret_text);
+}
+
 static enum err value_of(
     const struct invocation *call, enum flag_kind kind, const char *text, json_t **ret_value)
 {
@@ -62,6 +71,12 @@ static enum err value_of(
     case FLAG_KIND_TIME:
         *ret_value = strcmp(text, "never") == 0 ? json_null() : json_string(text);
         break;
+    case FLAG_KIND_WHEN: {
+        char when[CLOCK_TEXT_BYTES];
+        write_when(text, when);
+        *ret_value = json_string(when);
+        break;
+    }
     case FLAG_KIND_FILE:
         return json_file_read(call->command->name, text, ret_value);
     default:
@@ -111,10 +126,17 @@ enum err request_body(const struct invocation *call, json_t **ret_body)
 
 void request_add_parameters(const struct invocation *call, struct buffer *path)
 {
-    for (unsigned i = 0; i < FLAGS; i++)
-        if (call->flags[i] && flag_rows[i].member)
-            remote_add_parameter(path, flag_rows[i].member,
-                flag_rows[i].kind == FLAG_KIND_SWITCH ? "true" : call->flags[i]);
+    for (unsigned i = 0; i < FLAGS; i++) {
+        char when[CLOCK_TEXT_BYTES];
+        if (!call->flags[i] || !flag_rows[i].member)
+            continue;
+        if (flag_rows[i].kind == FLAG_KIND_WHEN)
+            write_when(call->flags[i], when);
+        remote_add_parameter(path, flag_rows[i].member,
+            flag_rows[i].kind == FLAG_KIND_SWITCH ? "true"
+            : flag_rows[i].kind == FLAG_KIND_WHEN ? when
+                                                  : call->flags[i]);
+    }
 }
 
 static int send(const struct invocation *call, const char *method, const char *format, json_t *body)

@@ -100,10 +100,12 @@ static struct replay_run *find_run(struct delivery_shard *shard, const struct ev
     return NULL;
 }
 
+/* The shard gets its share. */
 static void set_rate(struct replay_run *run, unsigned rate)
 {
+    double own = (double)rate * run->replay.order.share_ppm / REPLAY_SHARE_ALL;
     run->replay.order.rate = rate;
-    token_bucket_set(&run->bucket, rate, (double)rate * BURST_US / US_PER_SECOND, now_of(run));
+    token_bucket_set(&run->bucket, own, own * BURST_US / US_PER_SECOND, now_of(run));
 }
 
 static struct replay_run *add_run(struct delivery_shard *shard, const struct replay *replay)

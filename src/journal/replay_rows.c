@@ -8,11 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define REPLAY_COLUMNS                                                                \
-    "id, filter, action, flags, rate, total, reason, state, created_us, changed_us, " \
+#define REPLAY_COLUMNS                                                                           \
+    "id, filter, action, flags, rate, share_ppm, total, reason, state, created_us, changed_us, " \
     "found_endpoint, found_all, counts, crc"
 #define FLAG_FORCE 1
 #define FLAG_GUARDED 2
+#define NUMBERS 10 /* of a row: its columns with integers */
 #define COUNTS_BYTES (REPLAY_REFUSALS * 21 + 1)
 
 #define NEXT_ENDPOINT(index, condition)                                     \
@@ -26,7 +27,7 @@
  * literally. Every LOOK has the parameters endpoint, key, id. */
 static const char *const texts[REPLAYS_STATEMENTS] = {
     [REPLAYS_WRITE] =
-        "INSERT OR REPLACE INTO replays(" REPLAY_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        "INSERT OR REPLACE INTO replays(" REPLAY_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [REPLAYS_READ] = "SELECT " REPLAY_COLUMNS " FROM replays WHERE id = ?",
     [REPLAYS_LIST] = "SELECT " REPLAY_COLUMNS " FROM replays WHERE id < ? ORDER BY id DESC LIMIT ?",
     [REPLAYS_LIST_OPEN] = "SELECT " REPLAY_COLUMNS " FROM replays INDEXED BY replays_open WHERE "
@@ -99,11 +100,11 @@ static void read_counts(struct slice text, struct replay_progress *ret_progress)
         ret_progress->refused[i] = strtoll(at, &at, 10);
 }
 
-static uint32_t checksum(const int64_t numbers[9], struct slice id, struct slice filter,
+static uint32_t checksum(const int64_t numbers[NUMBERS], struct slice id, struct slice filter,
     struct slice reason, struct slice counts)
 {
     const struct slice parts[] = {id, filter, reason, counts};
-    return checksum_columns(numbers, 9, parts, ARRAY_LENGTH(parts));
+    return checksum_columns(numbers, NUMBERS, parts, ARRAY_LENGTH(parts));
 }
 
 enum err replay_rows_write(struct replay_rows *rows, const struct replay_row *row)
@@ -116,17 +117,17 @@ enum err replay_rows_write(struct replay_rows *rows, const struct replay_row *ro
     delivery_filter_to_json(&order->filter, &filter);
     enum err result = buffer_status(&filter);
     if (!result) {
-        const int64_t numbers[] = {order->action,
+        const int64_t numbers[NUMBERS] = {order->action,
             (order->force ? FLAG_FORCE : 0) | (order->guarded ? FLAG_GUARDED : 0), order->rate,
-            order->total, replay->state, replay->created_us, replay->changed_us,
+            order->share_ppm, order->total, replay->state, replay->created_us, replay->changed_us,
             row->found_endpoint, row->found_all};
         struct sql_use use = sql_use(rows->statements[REPLAYS_WRITE]);
         sql_bind_blob(&use, id_slice(&order->id));
         sql_bind_text(&use, buffer_slice(&filter));
-        for (unsigned i = 0; i < 4; i++)
+        for (unsigned i = 0; i < 5; i++)
             sql_bind_int(&use, numbers[i]);
         sql_bind_string(&use, order->reason);
-        for (unsigned i = 4; i < ARRAY_LENGTH(numbers); i++)
+        for (unsigned i = 5; i < NUMBERS; i++)
             sql_bind_int(&use, numbers[i]);
         sql_bind_string(&use, counts);
         sql_bind_int(&use, checksum(numbers, id_slice(&order->id), buffer_slice(&filter),
@@ -139,18 +140,18 @@ enum err replay_rows_write(struct replay_rows *rows, const struct replay_row *ro
 
 bool replay_row_take(const struct sql_use *use, struct replay_row *ret_row)
 {
-    static const int columns[] = {2, 3, 4, 5, 7, 8, 9, 10, 11};
-    int64_t numbers[ARRAY_LENGTH(columns)];
+    static const int columns[NUMBERS] = {2, 3, 4, 5, 6, 8, 9, 10, 11, 12};
+    int64_t numbers[NUMBERS];
     struct slice id = sql_column_slice(use, 0), filter = sql_column_slice(use, 1),
-                 reason = sql_column_slice(use, 6), counts = sql_column_slice(use, 12);
-    for (size_t i = 0; i < ARRAY_LENGTH(columns); i++)
+                 reason = sql_column_slice(use, 7), counts = sql_column_slice(use, 13);
+    for (unsigned i = 0; i < NUMBERS; i++)
         numbers[i] = sql_column_int(use, columns[i]);
-    *ret_row = (struct replay_row){.found_endpoint = numbers[7], .found_all = numbers[8] != 0};
+    *ret_row = (struct replay_row){.found_endpoint = numbers[8], .found_all = numbers[9] != 0};
     struct replay *replay = &ret_row->replay;
     struct replay_order *order = &replay->order;
     if (id.len != sizeof order->id.bytes || reason.len >= sizeof order->reason ||
         counts.len >= COUNTS_BYTES ||
-        checksum(numbers, id, filter, reason, counts) != sql_column_int(use, 13) ||
+        checksum(numbers, id, filter, reason, counts) != sql_column_int(use, 14) ||
         delivery_filter_from_json(filter, &order->filter))
         return false;
     memcpy(order->id.bytes, id.data, id.len);
@@ -159,10 +160,11 @@ bool replay_row_take(const struct sql_use *use, struct replay_row *ret_row)
     order->force = numbers[1] & FLAG_FORCE;
     order->guarded = numbers[1] & FLAG_GUARDED;
     order->rate = (unsigned)numbers[2];
-    order->total = numbers[3];
-    replay->state = (enum replay_state)numbers[4];
-    replay->created_us = numbers[5];
-    replay->changed_us = numbers[6];
+    order->share_ppm = (unsigned)numbers[3];
+    order->total = numbers[4];
+    replay->state = (enum replay_state)numbers[5];
+    replay->created_us = numbers[6];
+    replay->changed_us = numbers[7];
     read_counts(counts, &replay->progress);
     return true;
 }

@@ -17,8 +17,8 @@
 
 #define LOOK_US_MAX (5 * US_PER_MS)
 #define ROWS_PER_CLOCK 16
-/* With the id of the replay, a reason must not be longer than a note. */
-#define NOTE_BYTES (ACTION_NOTE_BYTES_MAX + REPLAY_ID_TEXT_BYTES + 4)
+#define NOTE_BYTES (ACTION_NOTE_BYTES_MAX + 1)
+_Static_assert(REPLAY_REASON_BYTES_MAX + REPLAY_ID_TEXT_BYTES + 3 <= NOTE_BYTES, "it fits");
 
 static const struct event_reading without_body = {.without_body = true};
 

@@ -70,6 +70,23 @@ static void hand_action_over(struct journal_operator_action *action, void *conte
         action);
 }
 
+/* And the owners of the deliveries run replays. */
+static void hand_replay_over(unsigned shard, struct journal_replay_create *create, void *context)
+{
+    delivery_shard_create_replay(((struct gateway *)context)->deliveries[shard], create);
+}
+
+static void hand_replay_change_over(
+    unsigned shard, struct journal_replay_change *change, void *context)
+{
+    delivery_shard_change_replay(((struct gateway *)context)->deliveries[shard], change);
+}
+
+static void hand_replay_list_over(unsigned shard, struct journal_replay_list *list, void *context)
+{
+    delivery_shard_list_replays(((struct gateway *)context)->deliveries[shard], list);
+}
+
 /* So does the owner of the account with the test of an endpoint. */
 static void hand_test_over(struct endpoint_test *test, struct slice account, void *context)
 {
@@ -125,6 +142,9 @@ static enum err make_admin(struct gateway *gateway, int fd, int tls_fd)
         .connections_max = gateway->shares.operators,
         .check_url = check_url,
         .action = hand_action_over,
+        .create_replay = hand_replay_over,
+        .change_replay = hand_replay_change_over,
+        .list_replays = hand_replay_list_over,
         .test_endpoint = hand_test_over,
         .context = gateway,
         .installation = publish_installation(&gateway->installation),

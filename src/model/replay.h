@@ -26,6 +26,10 @@
 /* Ended ones that a journal keeps. */
 #define REPLAYS_KEPT_MAX 1000
 
+/* With the id of the replay, it is the note of each action. */
+#define REPLAY_REASON_BYTES_MAX 150
+
+#define REPLAY_SHARE_ALL 1000000
 #define REPLAY_RATE_DEFAULT 100 /* deliveries per second, over all shards */
 #define REPLAY_RATE_MAX 10000
 
@@ -62,11 +66,12 @@ struct replay_order {
     struct event_id id; /* a UUIDv7, made as those of events are */
     struct delivery_filter filter;
     enum replay_action action;
-    bool force;    /* delivered ones as well */
-    bool guarded;  /* those in doubt, and with `force` delivered payouts, as well */
-    unsigned rate; /* deliveries per second, of this shard */
-    int64_t total; /* how many the filter selected when it was created; -1: not known */
-    char reason[ACTION_NOTE_BYTES_MAX + 1];
+    bool force;      /* delivered ones as well */
+    bool guarded;    /* those in doubt, and with `force` delivered payouts, as well */
+    unsigned rate;   /* deliveries per second, over all shards that have a part of it */
+    unsigned share_ppm; /* the part of the rate that this shard gets, in millionths */
+    int64_t total;   /* how many the filter selected when it was created; -1: not known */
+    char reason[REPLAY_REASON_BYTES_MAX + 1];
 };
 
 struct replay_progress {

@@ -255,7 +255,7 @@ def test_each_number_has_its_list(busy):
     assert {d["event"] for d in list_all(gateway, state="delivered")} == set(ids["delivered"])
     assert {d["event"] for d in list_all(gateway, state="dead", account=gateway.ready["account"])} == set(ids["dead"])
     assert {d["event"] for d in list_all(gateway, state="parked")} == set(ids["ambiguous"] + ids["unrouted"])
-    assert [d["event"] for d in list_all(gateway, reason="unrouted")] == ids["unrouted"]
+    assert [d["event"] for d in list_all(gateway, park_reason="unrouted")] == ids["unrouted"]
     assert [d["event"] for d in list_all(gateway, state="parked", endpoint=endpoint)] == ids["ambiguous"]
     assert [d["event"] for d in list_all(gateway, endpoint="none")] == ids["unrouted"]
     assert len(list_all(gateway, currency="EUR")) == 10

@@ -284,7 +284,7 @@ def replay(gateway, events):
     """By several operators at once, since each answer waits for a commit."""
     def replay_some(some):
         with gateway.operator() as operator:
-            return [operator.post(f"/api/v1/deliveries/dlv_{event[4:]}-0/retry", json={"force": True})
+            return [operator.post(f"/api/v1/deliveries/dlv_{event[4:]}-0/retry", json={"force": True, "reason": "a test"})
                     for event in some]
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:

@@ -78,14 +78,14 @@ def kill(gateway, sink, number=1):
 @pytest.mark.parametrize("end", ["delivered", "discarded"])
 def test_a_parked_payout_is_resolved_and_never_sent_again(gateway, sink, end):
     event = park(gateway, sink)
-    answer = action(gateway, delivery_of(event), "resolve", **{"as": end, "expect": "parked", "note": "the client says so: café"})
+    answer = action(gateway, delivery_of(event), "resolve", **{"as": end, "expect": "parked", "reason": "the client says so: café"})
     assert answer.status_code == 200, answer.text
-    assert answer.json() == {"id": delivery_of(event), "event": event, "from": "parked", "state": end, "note": "the client says so: café"}
+    assert answer.json() == {"id": delivery_of(event), "event": event, "from": "parked", "state": end, "reason": "the client says so: café"}
     gateway.restart()
     found = show(gateway, delivery_of(event))
     assert (found["state"], found["event"], found["amount"]) == (end, event, "129.90")
     [done] = found["operator_actions"]
-    assert (done["by"], done["from"], done["to"], done["note"]) == ("operator", "parked", end, "the client says so: café")
+    assert (done["by"], done["from"], done["to"], done["reason"]) == ("operator", "parked", end, "the client says so: café")
     assert gateway.timeline(event)["deliveries"][0]["operator_actions"] == [done]
     marker = post(gateway, 2)
     wait_for(lambda: sink.of(marker), "a later event")
@@ -94,7 +94,7 @@ def test_a_parked_payout_is_resolved_and_never_sent_again(gateway, sink, end):
 
 def test_a_parked_payout_is_sent_again_with_the_same_id(gateway, sink):
     event = park(gateway, sink)
-    answer = action(gateway, delivery_of(event), "retry", guarded=True, note="not there")
+    answer = action(gateway, delivery_of(event), "retry", guarded=True, reason="not there")
     assert (answer.status_code, answer.json()["state"]) == (200, "pending"), answer.text
     wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
     assert [d.attempt for d in sink.of(event)] == [1, 2]
@@ -104,7 +104,7 @@ def test_a_dead_delivery_is_retried_or_discarded(gateway, sink):
     replayed, discarded = kill(gateway, sink, 1), kill(gateway, sink, 2)
     assert action(gateway, delivery_of(replayed), "retry").status_code == 200
     wait_for(lambda: gateway.states(replayed) == ["delivered"], "delivered")
-    assert action(gateway, delivery_of(discarded), "discard", expect="dead", note="too late").status_code == 200
+    assert action(gateway, delivery_of(discarded), "discard", expect="dead", reason="too late").status_code == 200
     assert gateway.states(discarded) == ["discarded"]
     assert gateway.tool("audit").returncode == 0
 
@@ -128,10 +128,10 @@ def slow_gateway(make_gateway, sink):
 def test_a_waiting_delivery_is_sent_now_or_given_up(slow_gateway, sink):
     gateway = slow_gateway
     sent, given_up = waits(gateway, sink, 1), waits(gateway, sink, 2)
-    answer = action(gateway, delivery_of(sent), "retry", note="they are back")
+    answer = action(gateway, delivery_of(sent), "retry", reason="they are back")
     assert (answer.status_code, answer.json()["from"], answer.json()["state"]) == (200, "waiting", "pending"), answer.text
     wait_for(lambda: gateway.states(sent) == ["delivered"], "delivered")
-    shown = gateway.tool("delivery", "discard", delivery_of(given_up), "--note", "the order was cancelled")
+    shown = gateway.tool("delivery", "discard", delivery_of(given_up), "--reason", "the order was cancelled")
     assert shown.returncode == 0 and "waiting -> discarded" in shown.stdout, shown.stderr
     for restarts in range(2):
         assert gateway.states(given_up) == ["discarded"]
@@ -169,7 +169,7 @@ def test_what_is_being_sent_is_left_alone(make_gateway, sink):
 
 def test_a_payout_in_doubt_is_sent_again_only_on_purpose(gateway, sink):
     event = park(gateway, sink)
-    refused = action(gateway, delivery_of(event), "retry", note="let us see")
+    refused = action(gateway, delivery_of(event), "retry", reason="let us see")
     assert refused.status_code == 422 and "may have the event already" in refused.json()["detail"], refused.text
     refused = action(gateway, delivery_of(event), "discard")
     assert refused.status_code == 422 and "is in doubt" in refused.json()["detail"], refused.text
@@ -177,7 +177,7 @@ def test_a_payout_in_doubt_is_sent_again_only_on_purpose(gateway, sink):
     assert refused.status_code == 422 and refused.json()["errors"][0]["pointer"] == "/note", refused.text
     assert gateway.tool("delivery", "retry", delivery_of(event)).returncode == 65
     assert len(sink.of(event)) == 1
-    assert gateway.tool("delivery", "retry", delivery_of(event), "--guarded", "--note", "asked them").returncode == 0
+    assert gateway.tool("delivery", "retry", delivery_of(event), "--guarded", "--reason", "asked them").returncode == 0
     wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
 
 
@@ -188,7 +188,7 @@ def test_what_was_delivered_is_sent_again_only_by_force(gateway, sink):
     assert refused.status_code == 422 and refused.json()["errors"][0]["pointer"] == "/expect"
     refused = action(gateway, delivery_of(event), "retry")
     assert refused.status_code == 409 and "set force to true" in refused.json()["detail"], refused.text
-    assert action(gateway, delivery_of(event), "retry", force=True).status_code == 200
+    assert action(gateway, delivery_of(event), "retry", force=True, reason="asked for").status_code == 200
     wait_for(lambda: len(sink.of(event)) == 2, "the second one")
     wait_for(lambda: gateway.states(event) == ["delivered"], "delivered again")
     assert [attempt["number"] for attempt in show(gateway, delivery_of(event))["attempts"]] == [1, 2]
@@ -222,13 +222,13 @@ def test_the_commands_do_the_same(gateway, sink):
     assert gateway.tool("delivery", "resolve", delivery_of(parked)).returncode == 64
     moved = gateway.tool("delivery", "discard", delivery_of(parked), "--expect", "dead")
     assert moved.returncode == 65 and "The state of the delivery is parked, not dead." in moved.stderr
-    resolved = gateway.tool("delivery", "resolve", delivery_of(parked), "--as", "delivered", "--expect", "parked", "--note", "by phone")
+    resolved = gateway.tool("delivery", "resolve", delivery_of(parked), "--as", "delivered", "--expect", "parked", "--reason", "by phone")
     assert resolved.returncode == 0 and "parked -> delivered" in resolved.stdout, resolved.stderr
     replayed = gateway.tool("delivery", "retry", delivery_of(dead))
     assert replayed.returncode == 0, replayed.stderr
     wait_for(lambda: gateway.states(dead) == ["delivered"], "delivered")
     assert gateway.tool("delivery", "retry", delivery_of(dead)).returncode == 65
-    assert gateway.tool("delivery", "retry", delivery_of(dead), "--force").returncode == 0
+    assert gateway.tool("delivery", "retry", delivery_of(dead), "--force", "--reason", "asked for").returncode == 0
     wait_for(lambda: len(sink.of(dead)) == 4, "sent again")
     shown = gateway.tool("event", "show", parked)
     assert "operator action, from parked to delivered: by phone" in shown.stdout
@@ -241,7 +241,7 @@ def deliver(gateway, number=1, **fields):
 
 
 def replay_by_force(gateway, event):
-    answer = action(gateway, delivery_of(event), "retry", expect="delivered", force=True, note="asked for")
+    answer = action(gateway, delivery_of(event), "retry", expect="delivered", force=True, reason="asked for")
     assert answer.status_code == 200, answer.text
 
 
@@ -297,7 +297,7 @@ def test_while_a_forced_replay_is_in_flight_it_counts_as_delivered_and_nothing_e
         assert totals(gateway) == {"accepted": 1, "deliveries": 1, "delivered": 1}
         assert show(gateway, delivery_of(event))["replay"] == "in_progress"
         assert seen_by_partner(gateway, event)[0] == "delivered"
-        for verb, body in (("retry", {"expect": "delivered", "force": True}), ("discard", {"expect": "dead"}),
+        for verb, body in (("retry", {"expect": "delivered", "force": True, "reason": "asked for"}), ("discard", {"expect": "dead"}),
                            ("resolve", {"expect": "parked", "as": "discarded"}), ("retry", {"expect": "parked"})):
             refused = action(gateway, delivery_of(event), verb, **body)
             assert refused.status_code == 409 and "The state of the delivery is waiting" in refused.json()["detail"], refused.text
@@ -305,7 +305,7 @@ def test_while_a_forced_replay_is_in_flight_it_counts_as_delivered_and_nothing_e
         listed = operator.get("/api/v1/deliveries", params={"state": "delivered"}).json()["deliveries"]
         assert [(item["id"], item["replay"]) for item in listed] == [(delivery_of(event), "in_progress")]
     assert "a forced replay is in progress" in gateway.tool("event", "show", event).stdout
-    assert action(gateway, delivery_of(event), "discard", note="enough").status_code == 200
+    assert action(gateway, delivery_of(event), "discard", reason="enough").status_code == 200
     found = show(gateway, delivery_of(event))
     assert (found["state"], found["replay"]) == ("delivered", "failed"), "it ends the replay only"
     assert totals(gateway) == {"accepted": 1, "deliveries": 1, "delivered": 1}
@@ -335,15 +335,15 @@ def test_what_was_for_an_endpoint_that_is_gone_is_sent_to_another_one_of_its_acc
     new = add_endpoint(gateway, sink.url("/new"), "new")
     remove_endpoint(gateway, old)
     for event, state in ((parked, "parked"), (dead, "dead")):
-        refused = action(gateway, delivery_of(event), "retry", expect=state, guarded=True, note="asked")
+        refused = action(gateway, delivery_of(event), "retry", expect=state, guarded=True, reason="asked")
         assert refused.status_code == 422 and old in refused.json()["detail"] and "has been removed" in refused.json()["detail"], refused.text
         assert gateway.states(event) == [state] and show(gateway, delivery_of(event))["operator_actions"] == []
-    refused = action(gateway, delivery_of(had), "retry", expect="delivered", force=True)
+    refused = action(gateway, delivery_of(had), "retry", expect="delivered", force=True, reason="asked for")
     assert refused.status_code == 422 and "has been removed" in refused.json()["detail"], refused.text
-    refused = action(gateway, delivery_of(had), "retry", expect="delivered", force=True, endpoint=new)
+    refused = action(gateway, delivery_of(had), "retry", expect="delivered", force=True, endpoint=new, reason="asked for")
     assert refused.status_code == 422 and "cannot change its endpoint" in refused.json()["detail"], refused.text
 
-    sent = gateway.tool("delivery", "retry", delivery_of(parked), "--guarded", "--to", new, "--note", "they moved")
+    sent = gateway.tool("delivery", "retry", delivery_of(parked), "--guarded", "--to", new, "--reason", "they moved")
     assert sent.returncode == 0 and f"to new ({new})" in sent.stdout, sent.stderr
     answer = action(gateway, delivery_of(dead), "retry", expect="dead", endpoint=new)
     assert answer.status_code == 200 and answer.json()["endpoint"]["id"] == new, answer.text

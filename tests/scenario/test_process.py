@@ -140,7 +140,8 @@ def test_output_that_cannot_be_written_is_an_error_of_every_command(gateway, sin
     key = json.loads(gateway.tool("partner", "key", partner, "--json").stdout)["id"]
     secret = json.loads(gateway.tool("endpoint", "secret", account, endpoint, "--json").stdout)["id"]
     words = {"event show": [event], "event find": [event], "delivery show": [delivery], "data accept-loss": None, "delivery resolve": None, "delivery discard": None,
-             "delivery retry": [delivery, "--force"], "partner add": ["p2"], "partner show": [partner],
+             "delivery retry": [delivery, "--force", "--reason", "a test"], "replay create": ["--reason", "a test"], "replay show": None, "replay pause": None,
+             "replay resume": None, "replay cancel": None, "partner add": ["p2"], "partner show": [partner],
              "partner change": ["p2", "--enabled", "false"], "partner key": ["p2"], "partner key-change": [partner, key, "--label", "old"],
              "partner key-remove": [partner, key],
              "partner secret": ["p2"], "partner secret-remove": None, "partner accounts": [partner], "partner rejections": [partner], "partner grant": ["p2", account],

@@ -81,7 +81,7 @@ def test_the_body_expires_and_the_history_stays(shop, sink):
     assert (seen["amount"], seen["key"]) == ("12.5", sold["id"])
     assert gateway.timeline(parked[0])["bytes"] > 0 and gateway.states(parked[0]) == ["parked"]
 
-    refused = operate(gateway, "POST", f"deliveries/dlv_{delivered[4:]}-0/retry", json={"force": True})
+    refused = operate(gateway, "POST", f"deliveries/dlv_{delivered[4:]}-0/retry", json={"force": True, "reason": "a test"})
     assert refused.status_code == 422 and "retention.bodies" in refused.json()["detail"], refused.text
     again = post(gateway, sold)
     assert (again["status"], again["event"]) == ("duplicate", delivered)

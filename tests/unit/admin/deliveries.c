@@ -19,9 +19,9 @@ Test(deliveries, wrong_parameters_are_named)
         {"deliveries?state=gone", "/state"},
         {"deliveries?state=", "/state"},
         {"deliveries?state=dead&state=parked", "/state"},
-        {"deliveries?reason=none", "/reason"},
-        {"deliveries?reason=bored", "/reason"},
-        {"deliveries?state=dead&reason=gone", "/reason"},
+        {"deliveries?park_reason=none", "/park_reason"},
+        {"deliveries?park_reason=bored", "/park_reason"},
+        {"deliveries?state=dead&park_reason=gone", "/park_reason"},
         {"deliveries?account=a%20b", "/account"},
         {"deliveries?account=a%2", "/account"},
         {"deliveries?account=a%00", "/account"},
@@ -66,8 +66,8 @@ Test(deliveries, good_parameters_reach_the_reader)
 {
     /* it has no journal, so it answers with an error */
     static const char *const paths[] = {"deliveries", "deliveries?", "deliveries?&&",
-        "deliveries?state=in_progress", "deliveries?reason=unrouted&state=parked",
-        "deliveries?reason=unrouted", "deliveries?endpoint=none",
+        "deliveries?state=in_progress", "deliveries?park_reason=unrouted&state=parked",
+        "deliveries?park_reason=unrouted", "deliveries?endpoint=none",
         "deliveries?endpoint=ep_0123456789abcdef&currency=none&day=2026-02-28&limit=1000&account="
         "acc%5F1",
         "deliveries?state=dead&cursor=0.6.-1.9223372036854775807.-4",
@@ -102,19 +102,19 @@ Test(deliveries, actions_reach_the_owner_with_the_expected_state)
         const char *verb, *body;
         enum delivery_state from, to;
     } cases[] = {
-        {"resolve", "{\"as\":\"delivered\",\"expect\":\"parked\",\"note\":\"seen\"}",
+        {"resolve", "{\"as\":\"delivered\",\"expect\":\"parked\",\"reason\":\"seen\"}",
             DELIVERY_PARKED, DELIVERY_DELIVERED},
         {"resolve", "{\"as\":\"discarded\",\"expect\":\"parked\"}", DELIVERY_PARKED,
             DELIVERY_DISCARDED},
-        {"retry", "{\"expect\":\"parked\",\"note\":\"\"}", DELIVERY_PARKED, DELIVERY_PENDING},
+        {"retry", "{\"expect\":\"parked\",\"reason\":\"\"}", DELIVERY_PARKED, DELIVERY_PENDING},
         {"discard", "{\"expect\":\"parked\"}", DELIVERY_PARKED, DELIVERY_DISCARDED},
         {"discard", "{\"expect\":\"dead\"}", DELIVERY_DEAD, DELIVERY_DISCARDED},
         {"retry", "{\"expect\":\"waiting\"}", DELIVERY_WAITING, DELIVERY_PENDING},
         {"discard", "{\"expect\":\"waiting\"}", DELIVERY_WAITING, DELIVERY_DISCARDED},
         {"retry", "{\"expect\":\"dead\"}", DELIVERY_DEAD, DELIVERY_PENDING},
         {"retry", "{\"expect\":\"dead\",\"force\":false}", DELIVERY_DEAD, DELIVERY_PENDING},
-        {"retry", "{\"expect\":\"delivered\",\"force\":true}", DELIVERY_DELIVERED,
-            DELIVERY_PENDING},
+        {"retry", "{\"expect\":\"delivered\",\"force\":true,\"reason\":\"seen\"}",
+            DELIVERY_DELIVERED, DELIVERY_PENDING},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         char path[128];
@@ -126,7 +126,7 @@ Test(deliveries, actions_reach_the_owner_with_the_expected_state)
         cr_expect(owner.action.from == cases[i].from && owner.action.to == cases[i].to &&
                   owner.action.index == 3);
         cr_expect_eq(owner.action.event.bytes[0], 0x01);
-        cr_expect_str_eq(owner.action.note, i == 0 ? "seen" : "");
+        cr_expect_str_eq(owner.action.note, strstr(cases[i].body, "seen") ? "seen" : "");
         cr_expect_str_eq(member("id"), "dlv_" UUID "-3");
         cr_expect_str_eq(member("from"), delivery_state_name(cases[i].from));
         cr_expect_str_eq(member("state"), delivery_state_name(cases[i].to));
@@ -143,18 +143,19 @@ Test(deliveries, wrong_actions_name_the_field)
         {"resolve", "{\"as\":\"delivered\",\"expect\":\"dead\"}", "/expect"},
         {"resolve", "{\"as\":\"delivered\",\"expect\":\"parked\",\"force\":true}", "/force"},
         {"retry", "{\"expect\":\"pending\"}", "/expect"},
-        {"retry", "{\"guarded\":true}", "/note"},
-        {"retry", "{\"guarded\":1,\"note\":\"asked\"}", "/guarded"},
+        {"retry", "{\"guarded\":true}", "/reason"},
+        {"retry", "{\"force\":true}", "/reason"},
+        {"retry", "{\"guarded\":1,\"reason\":\"asked\"}", "/guarded"},
         {"retry", "{\"expect\":\"a state with a long name\"}", "/expect"},
         {"retry", "{\"expect\":1}", "/expect"},
         {"discard", "{\"expect\":\"delivered\"}", "/expect"},
         {"retry", "{\"expect\":\"delivered\"}", "/expect"},
         {"retry", "{\"expect\":\"delivered\",\"force\":false}", "/expect"},
         {"retry", "{\"expect\":\"delivered\",\"force\":\"yes\"}", "/force"},
-        {"retry", "{\"expect\":\"dead\",\"note\":\"two\\nlines\"}", "/note"},
-        {"retry", "{\"expect\":\"dead\",\"note\":\"a bell \\u0007\"}", "/note"},
-        {"retry", "{\"expect\":\"dead\",\"note\":\"a C1 control \\u0085\"}", "/note"},
-        {"retry", "{\"expect\":\"dead\",\"note\":1}", "/note"},
+        {"retry", "{\"expect\":\"dead\",\"reason\":\"two\\nlines\"}", "/reason"},
+        {"retry", "{\"expect\":\"dead\",\"reason\":\"a bell \\u0007\"}", "/reason"},
+        {"retry", "{\"expect\":\"dead\",\"reason\":\"a C1 control \\u0085\"}", "/reason"},
+        {"retry", "{\"expect\":\"dead\",\"reason\":1}", "/reason"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         char path[128];
@@ -173,11 +174,11 @@ Test(deliveries, notes_are_utf8_up_to_a_length)
     char body[512], note[ACTION_NOTE_BYTES_MAX + 2];
     memset(note, 'n', sizeof note);
     note[ACTION_NOTE_BYTES_MAX + 1] = '\0';
-    snprintf(body, sizeof body, "{\"expect\":\"dead\",\"note\":\"%s\"}", note);
+    snprintf(body, sizeof body, "{\"expect\":\"dead\",\"reason\":\"%s\"}", note);
     cr_expect_eq(operate("POST", DELIVERY "/retry", body), 422, "%s", answer_body);
     memcpy(note, "caf\xc3\xa9 \xe2\x82\xac", 9);
     note[ACTION_NOTE_BYTES_MAX] = '\0';
-    snprintf(body, sizeof body, "{\"expect\":\"dead\",\"note\":\"%s\"}", note);
+    snprintf(body, sizeof body, "{\"expect\":\"dead\",\"reason\":\"%s\"}", note);
     cr_expect_eq(operate("POST", DELIVERY "/retry", body), 200, "%s", answer_body);
     cr_expect_str_eq(owner.action.note, note);
 }

@@ -58,10 +58,14 @@ Test(request, body_has_a_member_for_each_flag_that_is_given)
         "partner", "change", "shop", "--events-per-second", "0", "--bytes-per-second", "1MiB",
         "--allow-networks", "", "--certificates", "dns:a.example", "--certificate-required", "true",
         "--enabled", "true");
-    EXPECT_BODY("{\"as\":\"delivered\",\"expect\":\"parked\",\"note\":\"by phone\"}", "delivery",
-        "resolve", "dlv_1", "--as", "delivered", "--expect", "parked", "--note", "by phone");
-    EXPECT_BODY("{\"endpoint\":\"ep_2\",\"expect\":\"dead\",\"force\":true}", "delivery", "retry",
-        "dlv_1", "--expect", "dead", "--force", "--to", "ep_2");
+    EXPECT_BODY("{\"as\":\"delivered\",\"expect\":\"parked\",\"reason\":\"by phone\"}", "delivery",
+        "resolve", "dlv_1", "--as", "delivered", "--expect", "parked", "--reason", "by phone");
+    EXPECT_BODY("{\"expect\":\"dead\",\"force\":true}", "delivery", "retry", "dlv_1", "--expect",
+        "dead", "--force");
+    EXPECT_BODY("{\"account\":\"acc_1\",\"park_reason\":\"ambiguous\",\"rate\":5,\"reason\":\"x\","
+                "\"since\":\"2026-01-31T12:00:00.000000Z\",\"type\":\"lead.*\"}",
+        "replay", "create", "--account", "acc_1", "--park-reason", "ambiguous", "--rate", "5",
+        "--reason", "x", "--since", "2026-01-31T12:00:00Z", "--type", "lead.*");
 }
 
 static void write_file(const char *path, const char *text)

@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Replays: one operator action on all deliveries that a filter selects.
+ *
+ *   POST  /api/v1/replays       {"action", "reason", "rate", "force", "guarded", "dry_run", and the
+ *                               members of a filter (model/delivery_filter.h)}
+ *   GET   /api/v1/replays       newest first; `limit`, `cursor`
+ *   GET   /api/v1/replays/{id}
+ *   PATCH /api/v1/replays/{id}  {"state": "running" | "paused" | "cancelled", "rate"}
+ *
+ * Each shard that has such deliveries has a part of the replay. A request goes to the shards at
+ * once, and the answers are added up. Before a replay is created, its deliveries are counted for a
+ * short time: the total is for the progress, and each shard gets the part of the rate that belongs
+ * to its part of the deliveries. If there are too many to count, the shards get equal parts.
+ *
+ * If a shard refuses a new replay, the replay is cancelled in the others, and the answer says why.
+ */
+#include "admin/replay_question.h"
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/memory.h"
+#include "model/placement.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DRY_RUN_US (20 * US_PER_SECOND)
+#define COUNT_US (2 * US_PER_SECOND) /* of the deliveries of a new replay */
+#define LIMIT_DEFAULT 20
+
+struct replay_question;
+
+/* What one shard is asked. */
+struct shard_question {
+    struct replay_question *question;
+    unsigned shard;
+    union {
+        struct journal_replay_create create;
+        struct journal_replay_change change;
+        struct journal_replay_list list;
+    };
+};
+
+/* A question to some shards, on its way and back. */
+struct replay_question {
+    struct admin *admin;
+    struct http_exchange *exchange;
+    unsigned count;
+    unsigned waits_for;
+    unsigned done;        /* shards that have made the change */
+    enum err error;       /* of a shard; OK: none failed */
+    unsigned found;       /* shards that have the replay */
+    struct replay replay; /* of all of them */
+    unsigned limit;       /* of a list */
+    struct shard_question shards[];
+};
+
+/* Adding up. */
+
+static enum replay_state more_open(enum replay_state one, enum replay_state other)
+{
+    static const int ranks[REPLAY_STATES] = {
+        [REPLAY_RUNNING] = 3, [REPLAY_PAUSED] = 2, [REPLAY_CANCELLED] = 1, [REPLAY_DONE] = 0};
+    return ranks[one] >= ranks[other] ? one : other;
+}
+
+/* Adds what another shard has of the same replay. */
+static void add_replay(struct replay *sum, const struct replay *more)
+{
+    if (replay_state_is_end(sum->state)) /* the rate may have been changed since */
+        sum->order.rate = more->order.rate;
+    sum->state = more_open(sum->state, more->state);
+    sum->order.total =
+        sum->order.total < 0 || more->order.total < 0 ? -1 : sum->order.total + more->order.total;
+    if (more->created_us < sum->created_us)
+        sum->created_us = more->created_us;
+    if (more->changed_us > sum->changed_us)
+        sum->changed_us = more->changed_us;
+    replay_progress_add(&sum->progress, &more->progress);
+}
+
+static void found(struct replay_question *question, const struct replay *replay)
+{
+    if (question->found++ == 0)
+        question->replay = *replay;
+    else
+        add_replay(&question->replay, replay);
+}
+
+/* The view. */
+
+/* At the speed so far, and not faster than the rate; null when it is not known. */
+static json_t *view_time_left(const struct replay *replay, int64_t matched)
+{
+    int64_t elapsed_us = clock_wall_us() - replay->created_us;
+    double rate = replay->order.rate;
+    if (replay->state != REPLAY_RUNNING || replay->order.total < 0)
+        return json_null();
+    double seen = elapsed_us > 0 ? (double)matched * US_PER_SECOND / (double)elapsed_us : rate;
+    if (matched > 0 && elapsed_us > 2 * US_PER_SECOND && seen < rate)
+        rate = seen;
+    int64_t left = replay->order.total > matched ? replay->order.total - matched : 0;
+    return json_integer((json_int_t)((double)left / rate + 0.999));
+}
+
+static json_t *view_replay(const struct replay *replay)
+{
+    const struct replay_order *order = &replay->order;
+    const struct replay_progress *progress = &replay->progress;
+    int64_t refused = replay_progress_refused(progress), matched = progress->moved + refused;
+    char id[REPLAY_ID_TEXT_BYTES];
+    replay_id_format(&order->id, id);
+    json_t *total = order->total < 0 ? json_null() : json_integer(order->total);
+    json_t *view = json_pack("{s:s, s:s, s:s, s:o, s:b, s:b, s:i, s:s, s:o, s:o}", "id", id,
+        "action", replay_action_name(order->action), "state", replay_state_name(replay->state),
+        "filter", replay_view_filter(&order->filter), "force", (int)order->force, "guarded",
+        (int)order->guarded, "rate", (int)order->rate, "reason", order->reason, "created_at",
+        admin_time(replay->created_us), "changed_at", admin_time(replay->changed_us));
+    json_object_set_new(view, "progress",
+        json_pack("{s:o, s:I, s:I, s:I, s:o, s:o}", "total", total, "matched", (json_int_t)matched,
+            "moved", (json_int_t)progress->moved, "refused", (json_int_t)refused, "refused_by",
+            replay_view_refused(progress->refused), "time_left_s",
+            view_time_left(replay, matched)));
+    return view;
+}
+
+/* Asking the shards. */
+
+/* To all shards. */
+static struct replay_question *question_new(struct admin *admin, struct http_exchange *exchange)
+{
+    unsigned count = admin->options.shards;
+    struct replay_question *question =
+        memory_new(sizeof *question + count * sizeof question->shards[0]);
+    question->admin = admin;
+    question->exchange = exchange;
+    question->count = question->waits_for = count;
+    for (unsigned i = 0; i < count; i++)
+        question->shards[i] = (struct shard_question){.question = question, .shard = i};
+    return question;
+}
+
+static void prepare(struct replay_question *question, struct request *ask,
+    void (*on_done)(struct request *request, void *receiver))
+{
+    ask->reply_to = &question->admin->mailbox;
+    ask->on_done = on_done;
+}
+
+/* One answer has come. True: it is the last one. */
+static bool answered(struct replay_question *question, enum err result)
+{
+    if (result &&
+        (!question->error || question->error == ERR_NOT_FOUND || question->error == ERR_MOVED_ON))
+        question->error = result;
+    return --question->waits_for == 0;
+}
+
+static void answer_not_found(struct http_exchange *exchange)
+{
+    http_answer_problem(exchange, ERR_NOT_FOUND,
+        "There is no such replay: GET /api/v1/replays (penstock replay list) shows those that are "
+        "kept.",
+        NULL);
+}
+
+#define TRY_AGAIN "Nothing was changed in a journal that refused it. Try again later."
+
+/* Changes. */
+
+static void on_change_answered(struct request *request, void *receiver);
+
+static void submit_change(struct replay_question *question, const struct journal_replay_change *to,
+    void (*on_done)(struct request *request, void *receiver))
+{
+    const struct admin_options *options = &question->admin->options;
+    for (unsigned i = 0; i < question->count; i++) {
+        struct journal_replay_change *change = &question->shards[i].change;
+        *change = *to;
+        prepare(question, &change->ask, on_done);
+    }
+    for (unsigned i = question->count; i-- > 0;)
+        options->change_replay(
+            question->shards[i].shard, &question->shards[i].change, options->context);
+}
+
+static void answer_change(const struct replay_question *question)
+{
+    char detail[160];
+    /* In some shards it may have ended before the others. */
+    if (question->found > 0 && question->done == 0 && question->error == ERR_MOVED_ON) {
+        snprintf(detail, sizeof detail,
+            "The replay has ended (%s). Create another one if something is left.",
+            replay_state_name(question->replay.state));
+        http_answer_problem(question->exchange, ERR_MOVED_ON, detail, NULL);
+    } else if (question->error && question->error != ERR_NOT_FOUND &&
+               question->error != ERR_MOVED_ON) {
+        http_answer_problem(question->exchange, question->error, TRY_AGAIN, NULL);
+    } else if (question->found == 0) {
+        answer_not_found(question->exchange);
+    } else {
+        admin_answer_json(question->exchange, 200, view_replay(&question->replay));
+    }
+}
+
+static void on_change_answered(struct request *request, void *receiver)
+{
+    struct journal_replay_change *change = CONTAINER_OF(request, struct journal_replay_change, ask);
+    struct replay_question *question =
+        CONTAINER_OF(change, struct shard_question, change)->question;
+    (void)receiver;
+    question->done += request->result == OK;
+    if (request->result == OK || request->result == ERR_MOVED_ON)
+        found(question, &change->ret_replay);
+    if (!answered(question, request->result))
+        return;
+    answer_change(question);
+    free(question);
+}
+
+/* Creating. */
+
+/* A shard refused it: the others cancel it. */
+static void on_taken_back(struct request *request, void *receiver)
+{
+    struct journal_replay_change *change = CONTAINER_OF(request, struct journal_replay_change, ask);
+    struct replay_question *question =
+        CONTAINER_OF(change, struct shard_question, change)->question;
+    (void)receiver;
+    if (--question->waits_for > 0)
+        return;
+    http_answer_problem(question->exchange, question->error,
+        question->error == ERR_OVERLOADED
+            ? "16 replays have not ended yet: wait for one of them, or cancel it."
+            : "The replay was not created, since a journal refused it. Try again later.",
+        NULL);
+    free(question);
+}
+
+static void on_create_answered(struct request *request, void *receiver)
+{
+    struct journal_replay_create *create = CONTAINER_OF(request, struct journal_replay_create, ask);
+    struct replay_question *question =
+        CONTAINER_OF(create, struct shard_question, create)->question;
+    (void)receiver;
+    if (request->result == OK)
+        found(question, &create->ret_replay);
+    if (!answered(question, request->result))
+        return;
+    if (!question->error) {
+        admin_answer_json(question->exchange, 201, view_replay(&question->replay));
+        free(question);
+        return;
+    }
+    const struct journal_replay_change cancel = {
+        .id = question->shards[0].create.order.id, .has_state = true, .state = REPLAY_CANCELLED};
+    question->waits_for = question->count;
+    submit_change(question, &cancel, on_taken_back);
+}
+
+/* The shard of the only account that the filter can select; -1: any. */
+static int only_shard(const struct admin *admin, const struct delivery_filter *filter)
+{
+    const struct admin_installation *installation = &admin->options.installation;
+    const char *account = filter->account;
+    const struct endpoint *endpoint =
+        filter->has_endpoint
+            ? directory_endpoint(accounts_directory(admin->options.accounts), filter->endpoint)
+            : NULL;
+    if (!*account && endpoint)
+        account = endpoint->account;
+    if (!*account)
+        return -1;
+    return (int)placement_shard(placement_partition(&installation->seed, slice_from_string(account),
+                                    installation->partitions),
+        admin->options.shards);
+}
+
+/* Which shards have a part of the replay, and how large it is (of REPLAY_SHARE_ALL). Those that
+ * have nothing are left out, so that the others get the whole rate. */
+static void divide(const struct admin *admin, const struct delivery_filter *filter,
+    const struct replay_estimate *estimate, unsigned ret_shares[SHARDS_MAX])
+{
+    int only = only_shard(admin, filter);
+    int64_t total = replay_estimate_total(estimate);
+    for (unsigned shard = 0; shard < admin->options.shards; shard++) {
+        int64_t count = replay_estimate_of_shard(estimate, shard);
+        if (only >= 0)
+            ret_shares[shard] = shard == (unsigned)only ? REPLAY_SHARE_ALL : 0;
+        else if (count < 0)
+            ret_shares[shard] = REPLAY_SHARE_ALL / admin->options.shards;
+        else if (total == 0) /* somebody must have it */
+            ret_shares[shard] = shard == 0 ? REPLAY_SHARE_ALL : 0;
+        else
+            ret_shares[shard] = (unsigned)((count * REPLAY_SHARE_ALL + total - 1) / total);
+    }
+}
+
+static void make_id(struct admin *admin, struct event_id *ret_id)
+{
+    unsigned char random[8];
+    crypto_random(random, sizeof random);
+    event_id_make(&admin->replay_ids, clock_wall_us(), 0, random, ret_id);
+}
+
+static void create(struct admin *admin, struct http_exchange *exchange,
+    const struct replay_order *order, const struct replay_estimate *estimate)
+{
+    unsigned shares[SHARDS_MAX], count = 0;
+    struct replay_order part = *order;
+    struct replay_question *question = question_new(admin, exchange);
+    int64_t total = replay_estimate_total(estimate);
+    divide(admin, &order->filter, estimate, shares);
+    make_id(admin, &part.id);
+    for (unsigned shard = 0; shard < admin->options.shards; shard++) {
+        struct journal_replay_create *create = &question->shards[count].create;
+        if (shares[shard] == 0)
+            continue;
+        part.total = total < 0 ? -1 : count == 0 ? total : 0;
+        part.share_ppm = shares[shard];
+        create->order = part;
+        question->shards[count++].shard = shard;
+        prepare(question, &create->ask, on_create_answered);
+    }
+    question->count = question->waits_for = count;
+    for (unsigned i = count; i-- > 0;)
+        admin->options.create_replay(
+            question->shards[i].shard, &question->shards[i].create, admin->options.context);
+}
+
+/* A body that has been read, while its deliveries are counted. */
+struct replay_draft {
+    struct admin *admin;
+    struct http_exchange *exchange;
+    struct replay_order order;
+    bool dry_run;
+};
+
+static void on_estimated(const struct replay_estimate *estimate, enum err result, void *context)
+{
+    struct replay_draft *draft = context;
+    if (result)
+        http_answer_problem(draft->exchange, result, ADMIN_JOURNALS_UNREADABLE, NULL);
+    else if (draft->dry_run)
+        admin_answer_json(draft->exchange, 200, replay_estimate_view(estimate));
+    else
+        create(draft->admin, draft->exchange, &draft->order, estimate);
+    free(draft);
+}
+
+static json_t *read_body(struct http_exchange *exchange)
+{
+    static const char *const own[] = {"action", "reason", "rate", "force", "guarded", "dry_run"};
+    const char *known[32] = {NULL};
+    size_t count = 0;
+    for (; count < ARRAY_LENGTH(own); count++)
+        known[count] = own[count];
+    for (size_t i = 0; delivery_filter_names[i] && count + 1 < ARRAY_LENGTH(known); i++)
+        known[count++] = delivery_filter_names[i];
+    return admin_read_object(exchange, known);
+}
+
+void admin_create_replay(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    struct replay_draft draft = {.admin = admin, .exchange = exchange};
+    json_t *body = admin_authenticate(admin, exchange) ? read_body(exchange) : NULL;
+    if (!body)
+        return;
+    bool taken = replay_take_order(admin, exchange, body, &draft.order, &draft.dry_run);
+    json_decref(body);
+    if (!taken || admin_refuse_as_follower(admin, exchange))
+        return;
+    struct replay_draft *copy = memory_new_raw(sizeof *copy);
+    *copy = draft;
+    replay_estimate(admin, &draft.order, draft.dry_run ? DRY_RUN_US : COUNT_US, on_estimated, copy);
+}
+
+/* PATCH. */
+
+static bool take_id(struct http_exchange *exchange, struct event_id *ret_id)
+{
+    if (replay_id_parse(http_path_part(exchange, 0), ret_id))
+        return true;
+    answer_not_found(exchange);
+    return false;
+}
+
+static bool take_change(
+    struct http_exchange *exchange, const json_t *body, struct journal_replay_change *change)
+{
+    char text[16];
+    enum admin_member taken = admin_take_text(exchange, body, "state", false, text, sizeof text);
+    if (taken == ADMIN_MEMBER_ANSWERED)
+        return false;
+    change->has_state = taken == ADMIN_MEMBER_TAKEN;
+    if (change->has_state &&
+        (!replay_state_from_name(text, &change->state) || change->state == REPLAY_DONE)) {
+        admin_refuse_member(exchange, "state", "must be running, paused or cancelled");
+        return false;
+    }
+    if (!replay_take_rate(exchange, body, &change->has_rate, &change->rate))
+        return false;
+    if (change->has_state || change->has_rate)
+        return true;
+    admin_refuse_member(exchange, "state", "or rate is required: there is no change");
+    return false;
+}
+
+static void submit_list(struct replay_question *question, const struct journal_replay_list *of,
+    void (*on_done)(struct request *request, void *receiver))
+{
+    const struct admin_options *options = &question->admin->options;
+    for (unsigned i = 0; i < question->count; i++) {
+        struct journal_replay_list *list = &question->shards[i].list;
+        *list = *of;
+        list->ret_replays = memory_new_array(of->count_max, sizeof *list->ret_replays);
+        prepare(question, &list->ask, on_done);
+    }
+    for (unsigned i = question->count; i-- > 0;)
+        options->list_replays(
+            question->shards[i].shard, &question->shards[i].list, options->context);
+}
+
+static struct replay_question *question_of(struct request *request)
+{
+    struct journal_replay_list *list = CONTAINER_OF(request, struct journal_replay_list, ask);
+    return CONTAINER_OF(list, struct shard_question, list)->question;
+}
+
+static void free_lists(struct replay_question *question)
+{
+    for (unsigned i = 0; i < question->count; i++)
+        free(TAKE(question->shards[i].list.ret_replays));
+}
+
+void admin_change_replay(struct http_exchange *exchange, void *context)
+{
+    static const char *const known[] = {"state", "rate", NULL};
+    struct admin *admin = context;
+    struct journal_replay_change change = {0};
+    json_t *body = admin_authenticate(admin, exchange) && take_id(exchange, &change.id)
+                       ? admin_read_object(exchange, known)
+                       : NULL;
+    if (!body)
+        return;
+    bool taken = take_change(exchange, body, &change);
+    json_decref(body);
+    if (!taken || admin_refuse_as_follower(admin, exchange))
+        return;
+    struct replay_question *question = question_new(admin, exchange);
+    submit_change(question, &change, on_change_answered);
+}
+
+/* Lists. */
+
+static void on_shown(struct request *request, void *receiver)
+{
+    struct replay_question *question = question_of(request);
+    const struct journal_replay_list *list = CONTAINER_OF(request, struct journal_replay_list, ask);
+    (void)receiver;
+    if (request->result == OK && list->ret_count > 0)
+        found(question, &list->ret_replays[0]);
+    if (!answered(question, request->result))
+        return;
+    if (question->error && question->error != ERR_NOT_FOUND)
+        http_answer_problem(question->exchange, question->error, ADMIN_JOURNALS_UNREADABLE, NULL);
+    else if (question->found == 0)
+        answer_not_found(question->exchange);
+    else
+        admin_answer_json(question->exchange, 200, view_replay(&question->replay));
+    free_lists(question);
+    free(question);
+}
+
+void admin_get_replay(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    struct journal_replay_list list = {.has_id = true, .count_max = 1};
+    if (!admin_authenticate(admin, exchange) || !take_id(exchange, &list.id) ||
+        admin_refuse_as_follower(admin, exchange))
+        return;
+    submit_list(question_new(admin, exchange), &list, on_shown);
+}
+
+/* Takes the replay with the largest id out of the lists, added up over the shards. False: they are
+ * at their ends. `at` has the place in each list. */
+static bool take_newest(
+    const struct replay_question *question, unsigned *at, struct replay *ret_replay)
+{
+    const struct event_id *newest = NULL;
+    for (unsigned i = 0; i < question->count; i++) {
+        const struct journal_replay_list *list = &question->shards[i].list;
+        if (at[i] < list->ret_count &&
+            (!newest || memcmp(&list->ret_replays[at[i]].order.id, newest, sizeof *newest) > 0))
+            newest = &list->ret_replays[at[i]].order.id;
+    }
+    bool is_first = true;
+    for (unsigned i = 0; newest && i < question->count; i++) {
+        const struct journal_replay_list *list = &question->shards[i].list;
+        if (at[i] == list->ret_count ||
+            memcmp(&list->ret_replays[at[i]].order.id, newest, sizeof *newest) != 0)
+            continue;
+        if (is_first)
+            *ret_replay = list->ret_replays[at[i]];
+        else
+            add_replay(ret_replay, &list->ret_replays[at[i]]);
+        is_first = false;
+        at[i]++;
+    }
+    return newest != NULL;
+}
+
+static void answer_list(const struct replay_question *question)
+{
+    unsigned at[SHARDS_MAX] = {0}, count = 0;
+    struct replay replay;
+    char id[REPLAY_ID_TEXT_BYTES] = "";
+    json_t *replays = json_array();
+    while (count < question->limit && take_newest(question, at, &replay)) {
+        json_array_append_new(replays, view_replay(&replay));
+        replay_id_format(&replay.order.id, id);
+        count++;
+    }
+    bool more = count == question->limit && take_newest(question, at, &replay);
+    admin_answer_json(question->exchange, 200,
+        json_pack("{s:o, s:s?}", "replays", replays, "next", more ? id : NULL));
+}
+
+static void on_listed(struct request *request, void *receiver)
+{
+    struct replay_question *question = question_of(request);
+    (void)receiver;
+    if (!answered(question, request->result))
+        return;
+    if (question->error)
+        http_answer_problem(question->exchange, question->error, ADMIN_JOURNALS_UNREADABLE, NULL);
+    else
+        answer_list(question);
+    free_lists(question);
+    free(question);
+}
+
+void admin_list_replays(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    struct admin_parameter parameters[] = {{.name = "limit"}, {.name = "cursor"}};
+    struct journal_replay_list list = {0};
+    long limit = LIMIT_DEFAULT;
+    if (!admin_authenticate(admin, exchange) ||
+        !admin_take_parameters(exchange, parameters, ARRAY_LENGTH(parameters)))
+        return;
+    if (parameters[0].given)
+        limit = strtol(parameters[0].value, NULL, 10);
+    if (limit < 1 || limit >= REPLAY_LIST_MAX) {
+        admin_refuse_member(exchange, "limit", "must be a number from 1 to 99");
+        return;
+    }
+    list.has_before = parameters[1].given;
+    if (list.has_before && !replay_id_parse(slice_from_string(parameters[1].value), &list.before)) {
+        admin_refuse_member(exchange, "cursor", "must be the value of `next` in an answer");
+        return;
+    }
+    if (admin_refuse_as_follower(admin, exchange))
+        return;
+    list.count_max = (unsigned)limit + 1; /* the last one shows that there are more */
+    struct replay_question *question = question_new(admin, exchange);
+    question->limit = (unsigned)limit;
+    submit_list(question, &list, on_listed);
+}
