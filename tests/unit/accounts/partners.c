@@ -400,3 +400,13 @@ Test(partners, a_withdrawn_grant_ends_and_may_be_given_again)
     cr_expect(may_post());
     cr_expect_eq(query_number("SELECT count(*) FROM grants WHERE deleted = 0"), 2);
 }
+
+Test(partners, nobody_may_post_for_the_account_of_operator_events)
+{
+    cr_assert_eq(add_account("penstock"), OK);
+    cr_assert_eq(grant("pa_1", "penstock"), ERR_INVALID);
+    cr_expect_str_eq(
+        last.detail, "account: penstock is for operator events, and no partner may post for it");
+    cr_assert_eq(add_partner("penstock"), ERR_INVALID);
+    cr_expect_str_eq(last.detail, "partner: penstock is the name of the gateway");
+}

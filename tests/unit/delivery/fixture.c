@@ -183,6 +183,34 @@ int64_t taken_bytes(void)
     return atomic_load(&budget.taken_bytes);
 }
 
+/* --- operator events --- */
+
+static struct operator_event reported[64];
+static unsigned reported_so_far;
+
+static void report(void *context, const struct operator_event *event)
+{
+    cr_assert_null(context);
+    pthread_mutex_lock(&lock);
+    assert(reported_so_far < ARRAY_LENGTH(reported));
+    reported[reported_so_far++] = *event;
+    pthread_mutex_unlock(&lock);
+}
+
+unsigned reported_count(void)
+{
+    pthread_mutex_lock(&lock);
+    unsigned count = reported_so_far;
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
+const struct operator_event *reported_event(unsigned index)
+{
+    WAIT_UNTIL(reported_count() > index);
+    return &reported[index];
+}
+
 /* --- the client deployment: a thread per connection --- */
 
 static int listen_fd;
@@ -418,7 +446,10 @@ void fixture_begin(void)
 
 void begin_shard_unscanned(void)
 {
-    struct delivery_options options = {.policy = policy, .accounts = accounts, .budget = &budget};
+    struct delivery_options options = {.policy = policy,
+        .accounts = accounts,
+        .budget = &budget,
+        .operator_events = {.post = report}};
     options.client = (struct client_options){.allow_http = true, .connections_max = 200};
     cr_assert(network_parse(SLICE_LITERAL("127.0.0.0/8"), &options.client.guard.allowed[0]));
     options.client.guard.allowed_count = 1;

@@ -63,6 +63,10 @@ void set_switch(enum switch_kind kind, enum switch_scope scope, bool off);
 /* Hands deliveries first to last over, as a commit would. `type` is the events'. */
 void hand_over(int64_t first, int64_t last, const char *type);
 
+/* What the shard has posted for operators, in order. */
+unsigned reported_count(void);
+const struct operator_event *reported_event(unsigned index); /* waits for it */
+
 /* Bytes that deliveries hold in memory. */
 int64_t taken_bytes(void);
 

@@ -127,3 +127,20 @@ Test(totals, whose_row_is_damaged_are_not_made_to_look_whole)
     sqlite3_finalize(statement);
     shelf_free(shelf);
 }
+
+Test(totals, operator_events_are_in_none_not_even_after_a_crash)
+{
+    struct shelf *shelf = shelf_new();
+    shelf_append(shelf, (struct shelved){.key = "a", .account = "penstock", .endpoints = 2});
+    write_totals(shelf);
+    shelf_append(shelf, (struct shelved){.key = "b", .account = "penstock", .endpoints = 1});
+    shelf_append(
+        shelf, (struct shelved){.key = "c", .amount = "9", .currency = "EUR", .endpoints = 1});
+    for (int crash = 0; crash < 2; crash++) {
+        shelf_crash(shelf);
+        cr_expect_eq(
+            shelf_sql_int(shelf, "SELECT count(*) FROM totals WHERE account = 'penstock'"), 0);
+        expect_total(shelf, 1, "EUR", "1/9 0/0 0/0");
+    }
+    shelf_free(shelf);
+}
