@@ -366,6 +366,7 @@ static void keep_house(struct journal_sqlite *self)
 {
     int64_t now_us = clock_mono_us();
     disk_watch_look(&self->disk, now_us);
+    store_report_conflicts(&self->store, now_us);
     if (!self->disk.failed)
         try_disk(self, now_us);
     if (self->disk.failed)
@@ -394,7 +395,8 @@ static int idle_ms(const struct journal_sqlite *self)
                    : 0;
     if (self->disk.failed)
         return -1;
-    bool watches = store->totals.since_us || !disk_watch_is_well(&self->disk);
+    bool watches =
+        store->totals.since_us || store->conflicts_left_out > 0 || !disk_watch_is_well(&self->disk);
     int64_t idle_us = (watches ? LOOK_MS : LOOK_IDLE_MS) * US_PER_MS,
             step_us = self->next_step_us - now_us;
     if (expiry_is_due(&store->expiry, expiry_clock_us(self, now_us)) && step_us < idle_us)

@@ -50,8 +50,9 @@ struct store {
     struct disk_reserve reserve;
     struct checkpointer checkpointer;
     int64_t newest_us; /* when the last event was accepted, as the file says; 0 without one */
-    int64_t conflict_said_us;   /* monotonic: conflicts are reported once a second */
-    int64_t conflicts_left_out; /* since then */
+    int64_t conflict_said_us;       /* monotonic: conflicts are reported once a second */
+    int64_t conflicts_left_out;     /* since then */
+    struct operator_event conflict; /* the last of those */
     struct operator_event_sink operator_events;
     char journal_id[JOURNAL_ID_BYTES];
     struct journal_found found; /* at the start, when all was adopted that had to be */
@@ -146,6 +147,9 @@ enum err store_transfer_totals(
 
 /* Reads what JOURNAL_RECORD_RETRY_RULES has written. Rules that cannot be read are not known. */
 enum err store_read_rules(struct sqlite3 *db, struct journal_retry_rules *ret_rules) MUST_CHECK;
+
+/* Reports the conflicts that were left out, when a second has passed. */
+void store_report_conflicts(struct store *store, int64_t now_mono_us);
 
 /* Whether events of this class are accepted. */
 static inline bool store_admits(const struct store *store, enum event_class class)

@@ -8,6 +8,7 @@
 #include "main/data_files.h"
 #include "main/gateway_internal.h"
 #include "runtime/log.h"
+#include "runtime/rcu.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -76,13 +77,23 @@ void stop_use(struct gateway *gateway)
 
 /* The account database. */
 
-/* It always exists. */
+/* The first start adds it. A disk that is full is no reason not to start: the next start tries it
+ * again. */
 static enum err add_operator_account(struct accounts *accounts)
 {
     struct accounts_request request = {
         .base.kind = ACCOUNTS_ADD_ACCOUNT, .account = OPERATOR_ACCOUNT};
-    enum err err = accounts_call(accounts, &request);
-    return err == ERR_EXISTS ? OK : err;
+    rcu_go_online();
+    bool is_there =
+        directory_account(accounts_directory(accounts), SLICE_LITERAL(OPERATOR_ACCOUNT)) != NULL;
+    rcu_go_offline();
+    enum err err = is_there ? OK : accounts_call(accounts, &request);
+    if (err != ERR_DISK && err != ERR_DISK_FULL)
+        return err;
+    log_warn("the account %s of operator events could not be added: they have no endpoints until "
+             "the next start error=%s",
+        OPERATOR_ACCOUNT, err_name(err));
+    return OK;
 }
 
 static enum err switch_deliveries_off(struct gateway *gateway, struct buffer *complaints)

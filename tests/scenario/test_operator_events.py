@@ -140,7 +140,11 @@ def test_conflict_is_reported_with_the_first_event(make_gateway, sink):
             assert partner.post("/v1/events", json=gateway.event(1, amount="1.00")).status_code == 422
     [conflict] = operators.wait("event.conflict")
     assert (conflict["first_event"], conflict["partner"], conflict["account"]) == (first, "partner_demo", gateway.ready["account"])
-    assert conflict["detail"] == "type purchase, key order-1" and told(gateway, "event.conflict") == 1
+    assert conflict["detail"] == "type purchase, key order-1" and told(gateway, "event.conflict") == 1 and conflict["count"] == 1
+    with gateway.partner() as partner:
+        for amount in ("2.00", "3.00", "4.00", "5.00"):
+            assert partner.post("/v1/events", json=gateway.event(1, amount=amount)).status_code == 422
+    wait_for(lambda: sum(event["count"] for event in listed(gateway) if event["kind"] == "event.conflict") == 5, "none is left out for long")
 
 
 @pytest.mark.once

@@ -155,7 +155,8 @@ def test_output_that_cannot_be_written_is_an_error_of_every_command(gateway, sin
              if name not in ("dev", "serve", "check") and words.get(name, []) is not None]
     calls += [[*call, "--json"] for call in calls if call[0] in ("audit", "status", "event") or call[1] in ("list", "show")]
     calls += [["check", "--sample"], ["--help"], ["--version"], ["audit", "--help"]]
-    quiet = ("event conflicts", "event poison", "partner key-remove", "endpoint secret-remove", "partner grant", "partner revoke", "partner rejections")
+    quiet = ("event conflicts", "event poison", "partner key-remove", "endpoint secret-remove", "partner grant", "partner revoke", "partner rejections",
+             "operator-event list")
     for call in calls:
         with open("/dev/full", "w", encoding="ascii") as full:
             done = subprocess.run([BINARY, *map(str, call)], env=clean_environment(gateway.directory), stdout=full, stderr=subprocess.PIPE,
