@@ -24,6 +24,7 @@
 struct options {
     const char *data;
     int64_t keys, events;
+    int64_t rare_every, dead_every; /* 0: none */
 };
 
 static const char *set_data(void *options, const char *value)
@@ -41,10 +42,23 @@ static const char *set_events(void *options, const char *value)
     return option_set_number(value, 0, 1000000000, &((struct options *)options)->events);
 }
 
+static const char *set_rare_every(void *options, const char *value)
+{
+    return option_set_number(value, 0, 1000000000, &((struct options *)options)->rare_every);
+}
+
+static const char *set_dead_every(void *options, const char *value)
+{
+    return option_set_number(value, 0, 1000000000, &((struct options *)options)->dead_every);
+}
+
 static const struct option_row rows[] = {
     {"--data", "DIR", set_data, "the data directory of a gateway that does not run; required"},
     {"--keys", "N", set_keys, "keys of accepted events, in the dedupe stores alone; default 0"},
     {"--events", "N", set_events, "delivered events, with their keys; default 0"},
+    {"--rare-every", "N", set_rare_every,
+        "each N-th event is of the account acc_rare; default none"},
+    {"--dead-every", "N", set_dead_every, "the delivery of each N-th event is dead; default none"},
 };
 
 static const struct option_table table = {.program = "penstock-fill",
@@ -53,16 +67,36 @@ static const struct option_table table = {.program = "penstock-fill",
     .rows = rows,
     .rows_count = ARRAY_LENGTH(rows)};
 
-typedef void add_function(struct writer *writer, const struct event_parts *parts);
+typedef void add_function(const struct options *options, struct writer *writer,
+    const struct event_parts *parts, int64_t number);
 
-static void add_event(struct writer *writer, const struct event_parts *parts)
+static void add_key(const struct options *options, struct writer *writer,
+    const struct event_parts *parts, int64_t number)
 {
-    writer_deliver(writer, writer_append(writer, parts, 1), 0);
+    writer_add_key(writer, parts);
+}
+
+static bool is_each(int64_t every, int64_t number)
+{
+    return every > 0 && number % every == 0;
+}
+
+static void add_event(const struct options *options, struct writer *writer,
+    const struct event_parts *parts, int64_t number)
+{
+    struct event_parts event = *parts;
+    if (is_each(options->rare_every, number))
+        event.account = SLICE_LITERAL("acc_rare");
+    int64_t seq = writer_append(writer, &event, 1);
+    if (is_each(options->dead_every, number))
+        writer_die(writer, seq, 0);
+    else
+        writer_deliver(writer, seq, 0);
 }
 
 /* The oldest first: a segment is sealed when a later one begins. */
-static void fill(
-    struct writer *writer, unsigned shard, int64_t count, const char *kind, add_function *add)
+static void fill(const struct options *options, struct writer *writer, unsigned shard,
+    int64_t count, const char *kind, add_function *add)
 {
     static const char body[] = "{\"id\":\"old\",\"type\":\"purchase\",\"account\":\"acc_0\","
                                "\"amount\":\"129.90\",\"currency\":\"EUR\"}";
@@ -85,7 +119,7 @@ static void fill(
                 .body = slice_of(body, sizeof body - 1),
             };
             writer_make_id(writer, &parts);
-            add(writer, &parts);
+            add(options, writer, &parts, number);
         }
         writer_commit(writer);
     }
@@ -117,8 +151,8 @@ int main(int argc, char **argv)
     }
     for (unsigned shard = 0; shard < shards; shard++) {
         struct writer *writer = writer_open(options.data, shard);
-        fill(writer, shard, options.keys / shards, "key", writer_add_key);
-        fill(writer, shard, options.events / shards, "event", add_event);
+        fill(&options, writer, shard, options.keys / shards, "key", add_key);
+        fill(&options, writer, shard, options.events / shards, "event", add_event);
         writer_close(writer);
     }
     return EX_OK;

@@ -22,6 +22,7 @@ from runner.publishing import measure_publishing
 from runner.queues import measure_peak, measure_queues
 from runner.report import print_report
 from runner.scenario import Scenario
+from runner.search import measure_search
 from runner.versus import measure_versus
 from runner.waiting import measure_waiting
 
@@ -33,7 +34,7 @@ class Bench:
         self.build = self.gateway_build = options.build
         self.against = options.against
         self.directory = options.directory / "figures"
-        self.rounds, self.seconds = options.rounds, options.seconds
+        self.rounds, self.seconds, self.events = options.rounds, options.seconds, options.events
         self.is_tiny, self.warm_up_ms = options.tiny, 2000
         if self.is_tiny:
             self.rounds, self.seconds, self.warm_up_ms = 1, 1, 200
@@ -78,7 +79,9 @@ PARTS = {"accuracy": measure_accuracy, "ceilings": measure_ceilings, "broker": m
 # Only when they are named: they take long, or need a second build (--against).
 MORE_PARTS = {"versus": measure_versus, "limit": measure_limit, "cost": measure_cost, "hung": measure_hung, "failing": measure_failing,
               "waiting": measure_waiting, "queues": measure_queues, "peak": measure_peak, "recovery": measure_recovery}
-ALL_PARTS = {**PARTS, **MORE_PARTS}
+# Neither in a run of all figures nor in that of the flow: its journals are large.
+ALONE = {"search": measure_search}
+ALL_PARTS = {**PARTS, **MORE_PARTS, **ALONE}
 NEEDS_AGAINST = {"versus"}
 HAS_CHOICE = {"hung", "failing", "recovery"}
 FLOW = "flow"  # all of MORE_PARTS: the document's table of the flow

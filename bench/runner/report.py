@@ -90,6 +90,17 @@ def _print_edge(found):
     _print_ratios(found)
 
 
+def _print_search(found):
+    print(f"| {found['events']:,} events in {found['shards']} journals | asked | p50 | p99 | longest | items |\n|---|---|---|---|---|---|")
+    for name, each in found["questions"].items():
+        print(f"| {name} | {each['count']} | {each['p50_ms']:.1f} ms | **{each['p99_ms']:.1f} ms** | {each['most_ms']:.1f} ms | {each.get('items', '')} |")
+    print("\n| p99 of answers at 2000/s | alone | beside 20 questions a second | ratio | p99 of a question |\n|---|---|---|---|---|")
+    for number, each in enumerate(found["rounds"], 1):
+        print(f"| round {number} | {_ms(each['alone_p99_us'])} | {_ms(each['beside_p99_us'])} | "
+              f"{each['beside_p99_us'] / each['alone_p99_us']:.2f} | {each['questions']['p99_ms']:.1f} ms |")
+    print(f"| median | | | **{found['p99 of answers']:.2f}** | |\n")
+
+
 def _print_limit(found):
     print("| posted per second | accepted | limit | neighbour's p99 alone | beside it |\n"
           "|---|---|---|---|---|")
@@ -215,7 +226,7 @@ def _print_peak(found):
     print()
 
 
-PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "publishing": _print_publishing, "delivered": _print_delivered, "edge": _print_edge, "limit": _print_limit, "profile": _print_profile,
+PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "publishing": _print_publishing, "delivered": _print_delivered, "edge": _print_edge, "limit": _print_limit, "search": _print_search, "profile": _print_profile,
             "backlog": _print_backlog, "steady": _print_steady, "versus": _print_versus, "cost": _print_cost, "hung": _print_cases,
             "failing": _print_cases, "recovery": _print_recovery, "waiting": _print_waiting, "queues": _print_queues, "peak": _print_peak}
 

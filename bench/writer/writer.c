@@ -134,6 +134,21 @@ void writer_deliver(struct writer *writer, int64_t seq, unsigned index)
     record_outcome(writer, &outcome);
 }
 
+void writer_die(struct writer *writer, int64_t seq, unsigned index)
+{
+    struct journal_record outcome = {.request.kind = JOURNAL_RECORD_OUTCOME,
+        .delivery = placement_delivery(seq, index),
+        .from = DELIVERY_PENDING,
+        .to = DELIVERY_DEAD,
+        .failures = 1,
+        .has_attempt = true,
+        .attempt = {.number = 1,
+            .started_us = 1,
+            .end.error = ERR_CONNECT,
+            .evidence.cause = CAUSE_CONNECT_REFUSED}};
+    record_outcome(writer, &outcome);
+}
+
 void writer_wait(struct writer *writer, int64_t seq, unsigned index, enum wait_cause cause,
     int64_t began_us, int64_t wait_us)
 {

@@ -37,6 +37,9 @@ int64_t writer_append(
 int64_t writer_append_to(struct writer *writer, const struct event_parts *parts, uint64_t endpoint);
 /* Records the first attempt of a delivery of the event: the client answered 200. */
 void writer_deliver(struct writer *writer, int64_t seq, unsigned index);
+/* Records the first attempt of a delivery of the event: its connection was refused, and it is dead.
+ */
+void writer_die(struct writer *writer, int64_t seq, unsigned index);
 /* Lets a delivery of the event wait that is pending: since `began_us`, for `wait_us`. */
 void writer_wait(struct writer *writer, int64_t seq, unsigned index, enum wait_cause cause,
     int64_t began_us, int64_t wait_us);
