@@ -4,6 +4,7 @@
 #include "admin/admin_internal.h"
 
 #include "base/clock.h"
+#include "http/query.h"
 #include "model/name.h"
 
 #include <stdio.h>
@@ -205,26 +206,6 @@ enum admin_member admin_take_types(struct http_exchange *exchange, const json_t 
 
 /* Parameters. */
 
-/* Decodes percent-encoding and '+' (application/x-www-form-urlencoded). False when the text is not
- * encoded correctly, has a NUL, or is too long. */
-static bool decode(struct slice text, char *ret_text, size_t size)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)(text.data[i] == '+' ? ' ' : text.data[i]);
-        if (c == '%') {
-            if (i + 2 >= text.len || !hex_decode(slice_of(text.data + i + 1, 2), &c))
-                return false;
-            i += 2;
-        }
-        if (c == '\0' || len + 1 >= size)
-            return false;
-        ret_text[len++] = (char)c;
-    }
-    ret_text[len] = '\0';
-    return true;
-}
-
 static struct admin_parameter *find(
     struct admin_parameter *parameters, size_t count, const char *name)
 {
@@ -234,25 +215,21 @@ static struct admin_parameter *find(
     return NULL;
 }
 
-/* Takes `name=value`, or a name without a value. False after an answer. */
-static bool take_one(struct http_exchange *exchange, struct slice text,
+/* False after an answer. */
+static bool take_one(struct http_exchange *exchange, struct slice encoded_name, struct slice value,
     struct admin_parameter *parameters, size_t count)
 {
-    const char *equals = memchr(text.data, '=', text.len);
-    size_t name_len = equals ? (size_t)(equals - text.data) : text.len;
-    size_t value_at = equals ? name_len + 1 : name_len;
     char name[PARAMETER_NAME_BYTES];
-    struct admin_parameter *parameter = decode(slice_of(text.data, name_len), name, sizeof name)
-                                            ? find(parameters, count, name)
-                                            : NULL;
+    struct admin_parameter *parameter =
+        http_query_decode(encoded_name, name, sizeof name) ? find(parameters, count, name) : NULL;
     if (!parameter) {
         snprintf(name, sizeof name, "%.*s",
-            (int)(name_len < sizeof name ? name_len : sizeof name - 1), text.data);
+            (int)(encoded_name.len < sizeof name ? encoded_name.len : sizeof name - 1),
+            encoded_name.data);
         admin_refuse_member(exchange, name, "is not a parameter of this resource: remove it");
     } else if (parameter->given) {
         admin_refuse_member(exchange, name, "must be given once");
-    } else if (!decode(slice_of(text.data + value_at, text.len - value_at), parameter->value,
-                   sizeof parameter->value)) {
+    } else if (!http_query_decode(value, parameter->value, sizeof parameter->value)) {
         admin_refuse_member(exchange, name, "is too long, or not percent-encoded");
     } else {
         parameter->given = true;
@@ -264,14 +241,10 @@ static bool take_one(struct http_exchange *exchange, struct slice text,
 bool admin_take_parameters(
     struct http_exchange *exchange, struct admin_parameter *parameters, size_t count)
 {
-    struct slice rest = http_query(exchange);
-    while (rest.len > 0) {
-        const char *end = memchr(rest.data, '&', rest.len);
-        size_t len = end ? (size_t)(end - rest.data) : rest.len, skip = end ? len + 1 : len;
-        if (len > 0 && !take_one(exchange, slice_of(rest.data, len), parameters, count))
+    struct slice rest = http_query(exchange), name, value;
+    while (http_query_take(&rest, &name, &value))
+        if (!take_one(exchange, name, value, parameters, count))
             return false;
-        rest = slice_of(rest.data + skip, rest.len - skip);
-    }
     return true;
 }
 

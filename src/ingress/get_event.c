@@ -37,11 +37,12 @@ static void add_time(struct buffer *json, const char *name, int64_t wall_us)
     buffer_add_format(json, "\"%s\":\"%s\"", name, text);
 }
 
-static void add_deliveries(struct buffer *json, const struct timeline *timeline)
+void ingress_print_deliveries(
+    struct buffer *json, const struct timeline_delivery *deliveries, size_t count)
 {
     buffer_add_string(json, "\"deliveries\":[");
-    for (size_t i = 0; i < timeline->deliveries_count; i++) {
-        const struct timeline_delivery *it = &timeline->deliveries[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct timeline_delivery *it = &deliveries[i];
         /* A delivered event stays delivered for the partner, also while an operator sends it again.
          */
         enum delivery_state state = it->delivered_us ? DELIVERY_DELIVERED : it->delivery.state;
@@ -59,7 +60,7 @@ static void add_deliveries(struct buffer *json, const struct timeline *timeline)
     buffer_add_char(json, ']');
 }
 
-static void add_parts(struct buffer *json, struct slice type, struct slice account,
+void ingress_print_parts(struct buffer *json, struct slice type, struct slice account,
     struct slice key, int64_t accepted_us)
 {
     buffer_add_string(json, "\"type\":");
@@ -98,10 +99,10 @@ static void answer_timeline(
         event_id_format(asked, id);
         buffer_add_format(&json, "\"alias\":\"%s\",", id);
     }
-    add_parts(&json, parts->type, parts->account, parts->key, parts->accepted_us);
+    ingress_print_parts(&json, parts->type, parts->account, parts->key, parts->accepted_us);
     if (timeline->deliveries_count == 0) /* the event waits in the outbox for the broker */
         buffer_add_string(&json, "\"status\":\"accepted\",");
-    add_deliveries(&json, timeline);
+    ingress_print_deliveries(&json, timeline->deliveries, timeline->deliveries_count);
     buffer_add_string(&json, "}\n");
     answer_json(exchange, &json);
     buffer_done(&json);
@@ -131,7 +132,7 @@ static void print_found(struct buffer *json, const struct queue_found *found)
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(&found->id, id);
     buffer_add_format(json, "{\"event\":\"%s\",\"status\":\"accepted\",", id);
-    add_parts(json, found->type, found->account, found->key, found->accepted_us);
+    ingress_print_parts(json, found->type, found->account, found->key, found->accepted_us);
     buffer_add_string(json, "\"deliveries\":[]}\n");
 }
 

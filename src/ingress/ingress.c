@@ -29,6 +29,7 @@ static const struct http_route routes[] = {
         .admit = ingress_admit_batch},
     {"POST", "/v1/partners/{partner}/events", ingress_post_signed,
         .challenge = "Standard-Webhooks"},
+    {"GET", "/v1/events", ingress_find_events, .admit = ingress_admit_get},
     {"GET", "/v1/events/{id}", ingress_get_event, .admit = ingress_admit_get},
     {NULL},
 };

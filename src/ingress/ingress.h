@@ -8,6 +8,7 @@
  *   POST /v1/events                       post_event.c
  *   POST /v1/events/batch                 post_batch.c
  *   POST /v1/partners/{partner}/events    post_signed.c
+ *   GET  /v1/events?key=KEY               find_events.c
  *   GET  /v1/events/{id}                  get_event.c
  *
  * All posts use the same steps: accept.c makes an event or says why it is rejected, the queue makes

@@ -203,6 +203,13 @@ void ingress_post_one(struct ingress *ingress, struct http_exchange *exchange,
 void ingress_post_event(struct http_exchange *exchange, void *context);
 void ingress_post_batch(struct http_exchange *exchange, void *context);
 void ingress_post_signed(struct http_exchange *exchange, void *context);
+/* get_event.c: members of an event that a partner may see. */
+void ingress_print_parts(struct buffer *json, struct slice type, struct slice account,
+    struct slice key, int64_t accepted_us);
+void ingress_print_deliveries(
+    struct buffer *json, const struct timeline_delivery *deliveries, size_t count);
+
+void ingress_find_events(struct http_exchange *exchange, void *context);
 void ingress_get_event(struct http_exchange *exchange, void *context);
 
 #endif
