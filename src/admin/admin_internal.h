@@ -127,6 +127,8 @@ bool admin_take_filter(const struct admin *admin, struct http_exchange *exchange
  * exist; NULL: none. */
 const struct admin_parameter *admin_filter_unknown(
     const struct admin *admin, const struct admin_parameter *parameters, size_t count);
+/* The shard of an account. False if `account` is empty, or the shards are not known here. */
+bool admin_shard_of(const struct admin *admin, const char *account, unsigned *ret_shard);
 /* Leaves *ret_limit if the parameter is not given. False after a 422. */
 bool admin_take_limit(struct http_exchange *exchange, const struct admin_parameter *parameter,
     unsigned limit_max, unsigned *ret_limit);

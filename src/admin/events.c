@@ -139,19 +139,6 @@ static void on_searched(struct request *request, void *receiver)
     free(question);
 }
 
-/* An account lives in one shard. */
-static void choose_shard(const struct admin *admin, struct journal_search *search)
-{
-    const struct admin_installation *installation = &admin->options.installation;
-    if (!*search->filter.account || !installation->partitions || !admin->options.shards)
-        return;
-    search->has_shard = true;
-    search->shard =
-        placement_shard(placement_partition(&installation->seed,
-                            slice_from_string(search->filter.account), installation->partitions),
-            admin->options.shards);
-}
-
 /* Reads the parameters. False after an answer. */
 static bool take_question(struct question *question)
 {
@@ -188,6 +175,7 @@ void admin_list_events(struct http_exchange *exchange, void *context)
     question->from_start = question->search.cursor.shards == 0;
     question->search.request.reply_to = &admin->mailbox;
     question->search.request.on_done = on_searched;
-    choose_shard(admin, &question->search);
+    question->search.has_shard =
+        admin_shard_of(admin, question->search.filter.account, &question->search.shard);
     journal_reader_search(admin->options.reader, &question->search);
 }

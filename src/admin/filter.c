@@ -6,6 +6,7 @@
 #include "model/delivery_filter.h"
 #include "model/name.h"
 #include "model/object_id.h"
+#include "model/placement.h"
 
 #include <stdlib.h>
 
@@ -127,6 +128,17 @@ const struct admin_parameter *admin_filter_unknown(
         !directory_endpoint(accounts_directory(admin->options.accounts), id))
         return endpoint;
     return NULL;
+}
+
+bool admin_shard_of(const struct admin *admin, const char *account, unsigned *ret_shard)
+{
+    const struct admin_installation *installation = &admin->options.installation;
+    if (!*account || !installation->partitions || !admin->options.shards)
+        return false;
+    *ret_shard = placement_shard(placement_partition(&installation->seed,
+                                     slice_from_string(account), installation->partitions),
+        admin->options.shards);
+    return true;
 }
 
 bool admin_take_limit(struct http_exchange *exchange, const struct admin_parameter *parameter,

@@ -18,8 +18,6 @@
 #include "base/memory.h"
 #include "history/listing.h"
 #include "model/delivery_id.h"
-#include "model/money.h"
-#include "model/name.h"
 #include "model/placement.h"
 
 #include <errno.h>
@@ -27,7 +25,7 @@
 #include <stdlib.h>
 
 #define LIMIT_DEFAULT 100
-#define FILTERS_MAX 7 /* with the end of the array */
+#define FILTERS_MAX 15 /* with the end of the array */
 #define CURSOR_RULE "must be the value of `next` in an answer to the same request"
 
 struct list_kind;
@@ -50,13 +48,12 @@ struct list_question {
 /* A parameter of a list. */
 struct list_filter {
     const char *name;
-    /* Puts the value at `target`, or answers a 422 and returns false. */
+    /* Puts the value at `target`, or answers a 422 and returns false. NULL: it is a member of the
+     * delivery filter. */
     bool (*take)(
         struct http_exchange *exchange, const struct admin_parameter *parameter, void *target);
     size_t target; /* offset in the question */
     size_t given;  /* offset of a flag that is set; 0: none */
-    /* Whether the directory has it; NULL: it is no object of the directory */
-    bool (*exists)(const struct admin *admin, const char *value);
 };
 
 struct list_kind {
@@ -81,67 +78,6 @@ static bool take_day(
     return admin_take_day(exchange, parameter, target);
 }
 
-static bool take_state(
-    struct http_exchange *exchange, const struct admin_parameter *parameter, void *target)
-{
-    struct listing_filter *filter = target;
-    enum delivery_state state;
-    if (strcmp(parameter->value, "in_progress") == 0)
-        filter->states = LISTING_IN_PROGRESS;
-    else if (delivery_state_from_name(parameter->value, &state))
-        filter->states = 1u << state;
-    else
-        admin_refuse_member(exchange, parameter->name,
-            "must be in_progress (pending, sending or waiting), pending, sending, waiting, parked, "
-            "delivered, dead or discarded");
-    return filter->states != 0;
-}
-
-/* Implies the state parked. */
-static bool take_reason(
-    struct http_exchange *exchange, const struct admin_parameter *parameter, void *target)
-{
-    struct listing_filter *filter = target;
-    if (filter->states && filter->states != 1u << DELIVERY_PARKED) {
-        admin_refuse_member(exchange, parameter->name, "is allowed only with the state parked");
-        return false;
-    }
-    filter->states = 1u << DELIVERY_PARKED;
-    if (park_reason_from_name(parameter->value, &filter->reason) && filter->reason != PARK_NONE)
-        return true;
-    admin_refuse_member(exchange, parameter->name,
-        "must be unrouted, disabled, gone, ambiguous, conflict, damaged, mismatch, taken-over or "
-        "doubtful");
-    return false;
-}
-
-static bool take_endpoint(
-    struct http_exchange *exchange, const struct admin_parameter *parameter, void *target)
-{
-    if (strcmp(parameter->value, "none") == 0 ||
-        endpoint_id_parse(slice_from_string(parameter->value), target))
-        return true;
-    admin_refuse_member(exchange, parameter->name,
-        "must be the id of an endpoint such as ep_0123456789abcdef, or the word none for "
-        "unrouted deliveries");
-    return false;
-}
-
-static bool take_currency(
-    struct http_exchange *exchange, const struct admin_parameter *parameter, void *target)
-{
-    if (strcmp(parameter->value, "none") == 0)
-        return true;
-    if (!money_check_currency(slice_from_string(parameter->value))) {
-        admin_refuse_member(exchange, parameter->name,
-            "must be three capital letters such as EUR, or the word none for events without an "
-            "amount");
-        return false;
-    }
-    memcpy(target, parameter->value, CURRENCY_BYTES + 1);
-    return true;
-}
-
 static bool take_event(
     struct http_exchange *exchange, const struct admin_parameter *parameter, void *target)
 {
@@ -149,13 +85,6 @@ static bool take_event(
         return true;
     admin_refuse_member(exchange, parameter->name, "must be the id of an event (evt_...)");
     return false;
-}
-
-static bool endpoint_exists(const struct admin *admin, const char *value)
-{
-    uint64_t id;
-    return !endpoint_id_parse(slice_from_string(value), &id) || !admin->options.accounts ||
-           directory_endpoint(accounts_directory(admin->options.accounts), id);
 }
 
 /* Views of an item. */
@@ -171,6 +100,8 @@ static json_t *delivery_view(const struct list_question *question, unsigned inde
     json_object_set_new(view, "id", admin_text(slice_from_string(id)));
     if (listed->event)
         admin_add_event(view, &listed->event->parts);
+    if (listed->event)
+        json_object_set_new(view, "class", json_string(class_name(listed->event->parts.class)));
     json_object_set_new(
         view, "endpoint", admin_endpoint_label(question->admin, delivery->endpoint));
     json_object_set_new(view, "state", json_string(delivery_state_name(delivery->state)));
@@ -179,6 +110,8 @@ static json_t *delivery_view(const struct list_question *question, unsigned inde
                                            : json_null());
     json_object_set_new(view, "lane", json_string(delivery_lane_name(delivery->lane)));
     json_object_set_new(view, "attempts", json_integer(delivery->attempts));
+    json_object_set_new(view, "cause",
+        listed->cause ? json_string(attempt_cause_code(listed->cause)) : json_null());
     json_object_set_new(view, "due_at",
         delivery->state == DELIVERY_WAITING ? admin_time(delivery->due_us) : json_null());
     json_object_set_new(view, "waits_because", admin_wait_cause(delivery));
@@ -277,25 +210,31 @@ static void poison_done(struct list_question *question)
     journal_list_poison_done(&question->poison);
 }
 
-#define DELIVERIES(field) offsetof(struct list_question, deliveries.filter.field)
 #define CONFLICTS(field) offsetof(struct list_question, conflicts.filter.field)
 
 static const struct list_kind lists[] = {
     {"deliveries",
         {
-            {"state", take_state, offsetof(struct list_question, deliveries.filter)},
-            {"park_reason", take_reason, offsetof(struct list_question, deliveries.filter)},
-            {"account", take_name, DELIVERIES(account), 0, admin_knows_account},
-            {"endpoint", take_endpoint, DELIVERIES(endpoint), DELIVERIES(has_endpoint),
-                endpoint_exists},
-            {"day", take_day, DELIVERIES(day), DELIVERIES(has_day)},
-            {"currency", take_currency, DELIVERIES(currency), DELIVERIES(has_currency)},
+            {"state"},
+            {"park_reason"},
+            {"partner"},
+            {"account"},
+            {"endpoint"},
+            {"type"},
+            {"class"},
+            {"key"},
+            {"amount"},
+            {"currency"},
+            {"cause"},
+            {"since"},
+            {"until"},
+            {"day"},
         },
         ask_deliveries, deliveries_done, delivery_view},
     {"conflicts",
         {
-            {"account", take_name, CONFLICTS(account), 0, admin_knows_account},
-            {"partner", take_name, CONFLICTS(partner), 0, admin_knows_partner},
+            {"account", take_name, CONFLICTS(account)},
+            {"partner", take_name, CONFLICTS(partner)},
             {"event", take_event, CONFLICTS(first), CONFLICTS(has_first)},
             {"day", take_day, CONFLICTS(day), CONFLICTS(has_day)},
         },
@@ -351,16 +290,12 @@ static json_t *next_of(const struct journal_page *page)
 
 /* The handler. */
 
-/* The first filter for something that the directory does not have; NULL: none. */
-static const struct admin_parameter *find_unknown(const struct list_question *question)
+static size_t count_filters(const struct list_kind *list)
 {
-    for (size_t i = 0; question->list->filters[i].name; i++) {
-        const struct admin_parameter *parameter = &question->parameters[i];
-        if (parameter->given && question->list->filters[i].exists &&
-            !question->list->filters[i].exists(question->admin, parameter->value))
-            return parameter;
-    }
-    return NULL;
+    size_t count = 0;
+    while (list->filters[count].name)
+        count++;
+    return count;
 }
 
 static json_t *items_view(const struct list_question *question)
@@ -378,7 +313,8 @@ static json_t *items_view(const struct list_question *question)
 static void answer_page(const struct list_question *question)
 {
     const struct journal_page *page = &question->page;
-    const struct admin_parameter *unknown = find_unknown(question);
+    const struct admin_parameter *unknown =
+        admin_filter_unknown(question->admin, question->parameters, count_filters(question->list));
     if (unknown && question->from_start && page->ret_count == 0 && !page->ret_more) {
         admin_answer_unknown(question->exchange, unknown->name, unknown->value);
         return;
@@ -404,20 +340,30 @@ static void on_listed(struct request *request, void *receiver)
     free(question);
 }
 
+static bool take_delivery_filter(struct list_question *question)
+{
+    struct journal_list *list = &question->deliveries;
+    if (!admin_take_filter(question->admin, question->exchange, question->parameters,
+            count_filters(question->list), &list->filter))
+        return false;
+    list->page.has_shard = admin_shard_of(question->admin, list->filter.account, &list->page.shard);
+    return true;
+}
+
 /* Reads the parameters of a question. False after an answer. */
 static bool take_question(struct list_question *question)
 {
     const struct list_filter *filters = question->list->filters;
     struct admin_parameter *parameters = question->parameters;
-    size_t count = 0;
-    for (; filters[count].name; count++)
-        parameters[count].name = filters[count].name;
+    size_t count = count_filters(question->list);
+    for (size_t i = 0; i < count; i++)
+        parameters[i].name = filters[i].name;
     parameters[count].name = "limit";
     parameters[count + 1].name = "cursor";
     if (!admin_take_parameters(question->exchange, parameters, count + 2))
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (!parameters[i].given)
+        if (!parameters[i].given || !filters[i].take)
             continue;
         if (filters[i].given)
             *(bool *)((char *)question + filters[i].given) = true;
@@ -425,6 +371,8 @@ static bool take_question(struct list_question *question)
                 question->exchange, &parameters[i], (char *)question + filters[i].target))
             return false;
     }
+    if (question->list->view == delivery_view && !take_delivery_filter(question))
+        return false;
     question->page.count_max = LIMIT_DEFAULT;
     return admin_take_limit(question->exchange, &parameters[count], LISTING_COUNT_MAX,
                &question->page.count_max) &&

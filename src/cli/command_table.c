@@ -91,8 +91,8 @@ const struct command command_rows[] = {
         "Show the timeline of an event: by its id, or by the partner's own id (the key)",
         command_event_show, "GET", "/api/v1/events/%1", .print = show_event},
     {"event list", "", 0, 0,
-        REMOTE | EVENTS | F(FLAG_KEY) | F(FLAG_DAY) | F(FLAG_STATE) | F(FLAG_ENDPOINT) |
-            F(FLAG_LIMIT),
+        REMOTE | EVENTS | F(FLAG_KEY) | F(FLAG_DAY) | F(FLAG_STATE) | F(FLAG_PARK_REASON) |
+            F(FLAG_ENDPOINT) | F(FLAG_LIMIT),
         0, "List events, the newest first", command_event_list},
     {"event find", "KEY|EVENT", 1, 1,
         REMOTE | F(FLAG_PARTNER) | F(FLAG_ACCOUNT) | F(FLAG_TYPE) | F(FLAG_LIMIT), 0,
@@ -104,8 +104,8 @@ const struct command command_rows[] = {
         "List messages of the broker that are not valid events; --json shows their bytes",
         command_event_poison},
     {"delivery list", "", 0, 0,
-        REMOTE | F(FLAG_STATE) | F(FLAG_PARK_REASON) | F(FLAG_ACCOUNT) | F(FLAG_ENDPOINT) |
-            F(FLAG_DAY) | F(FLAG_CURRENCY) | F(FLAG_LIMIT),
+        REMOTE | EVENTS | F(FLAG_STATE) | F(FLAG_PARK_REASON) | F(FLAG_CAUSE) | F(FLAG_ENDPOINT) |
+            F(FLAG_DAY) | F(FLAG_KEY) | F(FLAG_LIMIT),
         0, "List deliveries", command_delivery_list},
     {"delivery show", "DELIVERY", 1, 1, REMOTE, 0,
         "Show a delivery with its attempts and operator actions",

@@ -80,6 +80,8 @@ const struct flag flag_rows[FLAGS] = {
     [FLAG_DRY_RUN] = {"--dry-run", NULL, FLAG_KIND_SWITCH, NULL, "dry_run",
         "change nothing: show how many deliveries are selected, of how much money and from when, "
         "and which are refused"},
+    [FLAG_CAUSE] = {"--cause", NULL, FLAG_KIND_TEXT, "CAUSE", "cause",
+        "only deliveries whose last attempt failed for this cause, such as connect-refused"},
     [FLAG_LIMIT] = {"--limit", NULL, FLAG_KIND_NUMBER, "N", NULL,
         "the largest number of items to list (default 100)"},
     [FLAG_BODIES] = {"--bodies", NULL, FLAG_KIND_SWITCH, NULL, "bodies",

@@ -42,6 +42,7 @@ enum command_flag {
     FLAG_REASON,
     FLAG_RATE,
     FLAG_DRY_RUN,
+    FLAG_CAUSE,
     FLAG_LIMIT,
     FLAG_BODIES,
     FLAG_AS,

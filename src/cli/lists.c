@@ -17,7 +17,7 @@
 #define EVENTS "/api/v1/events"
 #define PAGE_MAX 1000
 #define LIMIT_DEFAULT 100
-#define COLUMNS_MAX 10
+#define COLUMNS_MAX 12
 #define CELL_BYTES 300
 #define QUIET_US (2 * US_PER_SECOND) /* then the progress of a search is shown */
 
@@ -86,10 +86,65 @@ static void write_states(const json_t *item, char ret_text[CELL_BYTES])
 static const struct list events = {"events", EVENTS, NULL, EVENT_LIST_COLUMNS};
 static const struct list events_of_key = {"events", EVENTS, "key", EVENT_LIST_COLUMNS};
 
+/* The two largest units of a duration: "3d 2h", "5m 10s". */
+static void write_duration(int64_t us, char ret_text[CELL_BYTES])
+{
+    static const struct {
+        int64_t us;
+        char name;
+    } units[] = {{US_PER_DAY, 'd'}, {3600 * US_PER_SECOND, 'h'}, {60 * US_PER_SECOND, 'm'},
+        {US_PER_SECOND, 's'}};
+    size_t i = 0;
+    while (i + 1 < ARRAY_LENGTH(units) && us < units[i].us)
+        i++;
+    long long first = us / units[i].us;
+    if (i + 1 == ARRAY_LENGTH(units))
+        snprintf(ret_text, CELL_BYTES, "%lld%c", first, units[i].name);
+    else
+        snprintf(ret_text, CELL_BYTES, "%lld%c %lld%c", first, units[i].name,
+            (long long)(us % units[i].us / units[i + 1].us), units[i + 1].name);
+}
+
+static bool time_of(const json_t *item, const char *name, int64_t *ret_us)
+{
+    const char *text = json_string_value(json_object_get(item, name));
+    return text && clock_parse_rfc3339(slice_from_string(text), ret_us);
+}
+
+/* How long ago the event was accepted. */
+static void write_age(const json_t *item, char ret_text[CELL_BYTES])
+{
+    int64_t accepted_us, now_us = clock_wall_us();
+    snprintf(ret_text, CELL_BYTES, "-");
+    if (time_of(item, "accepted_at", &accepted_us))
+        write_duration(now_us > accepted_us ? now_us - accepted_us : 0, ret_text);
+}
+
+/* When a waiting delivery is tried next. */
+static void write_next(const json_t *item, char ret_text[CELL_BYTES])
+{
+    int64_t due_us, now_us = clock_wall_us();
+    char duration[CELL_BYTES];
+    snprintf(ret_text, CELL_BYTES, "-");
+    if (!time_of(item, "due_at", &due_us))
+        return;
+    write_duration(due_us > now_us ? due_us - now_us : 0, duration);
+    snprintf(ret_text, CELL_BYTES, "%s%.60s", due_us > now_us ? "in " : "now",
+        due_us > now_us ? duration : "");
+}
+
+static void write_money(const json_t *item, char ret_text[CELL_BYTES])
+{
+    bool has_amount = json_is_string(json_object_get(item, "amount"));
+    snprintf(ret_text, CELL_BYTES, "%.60s%s%.60s", show_text(item, "amount"), has_amount ? " " : "",
+        has_amount ? show_text(item, "currency") : "");
+}
+
 static const struct list deliveries = {"deliveries", "/api/v1/deliveries", NULL,
-    {{"delivery", "id"}, {"account", "account"}, {"endpoint", .write = write_endpoint},
-        {"type", "type"}, {"amount", "amount", true}, {"currency", "currency"},
-        {"accepted", "accepted_at"}, {"attempts", "attempts", true},
+    {{"delivery", "id"}, {"partner", "partner"}, {"account", "account"},
+        {"endpoint", .write = write_endpoint}, {"type", "type"}, {"key", "key"},
+        {"amount", .is_number = true, .write = write_money}, {"age", .write = write_age},
+        {"attempts", "attempts", true}, {"cause", "cause"}, {"next try", .write = write_next},
         {"state", .write = write_state}}};
 
 static const struct list conflicts = {"conflicts", "/api/v1/conflicts", "event",

@@ -100,9 +100,12 @@ static enum err read_page(struct journal_reader *reader, struct journal_page *pa
 {
     struct listing_cursor *cursor = &page->cursor;
     int64_t deadline_us = clock_mono_us() + READING_US_MAX;
+    if (page->has_shard && cursor->place == 0)
+        cursor->shard = page->shard;
     enum err result = cursor->shard < reader->shards ? OK : ERR_INVALID;
+    unsigned end = page->has_shard && !result ? cursor->shard + 1 : reader->shards;
     bool over = true;
-    while (!result && over && cursor->shard < reader->shards) {
+    while (!result && over && cursor->shard < end) {
         struct timeline_source *source;
         result = reader_source(reader, cursor->shard, &source);
         if (!result)
@@ -110,7 +113,7 @@ static enum err read_page(struct journal_reader *reader, struct journal_page *pa
         if (!result && over)
             *cursor = (struct listing_cursor){.shard = cursor->shard + 1};
     }
-    page->ret_more = cursor->shard < reader->shards;
+    page->ret_more = cursor->shard < end;
     return result;
 }
 

@@ -55,6 +55,8 @@ static const char broker_owned_text[] =
     " ORDER BY id";
 static const char events_text[] =
     "SELECT " EVENT_COLUMNS " FROM events WHERE seq <= ? AND seq > ? ORDER BY seq DESC";
+static const char last_attempt_text[] =
+    "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE delivery = ? ORDER BY number DESC LIMIT 1";
 static const char deliveries_text[] =
     "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id >= ? AND id <= ? ORDER BY id DESC";
 
@@ -65,8 +67,9 @@ static_assert(DELIVERY_PENDING == 0 && DELIVERY_SENDING == 1 && DELIVERY_WAITING
 struct pager {
     struct timeline_source *source;
     struct journal_list *list;
+    struct sqlite3_stmt *last_attempt;
     int64_t deadline_us;
-    int64_t after_seq, last_seq; /* events that may be of the day that is asked for */
+    int64_t after_seq, last_seq; /* events that may be of the time that is asked for */
     unsigned looked;
     bool is_over; /* full, or the time is up */
 };
@@ -78,43 +81,63 @@ static void look_at_clock(struct pager *pager)
         pager->is_over = true;
 }
 
-static bool event_fits(const struct listing_filter *filter, const struct event_parts *parts)
+static bool row_fits(const struct delivery_filter *filter, const struct delivery_row *row)
 {
-    struct slice currency = parts->amount.len ? parts->currency : (struct slice){0};
-    return (!*filter->account || slice_equals_string(parts->account, filter->account)) &&
-           (!filter->has_currency || slice_equals_string(currency, filter->currency)) &&
-           (!filter->has_day || parts->accepted_us / US_PER_DAY == filter->day);
+    const struct delivery_filter_row asked = {.endpoint = row->endpoint,
+        .state = row->state,
+        .reason = row->reason,
+        .was_delivered = row->delivered_us != 0};
+    return delivery_filter_matches_row(filter, &asked);
 }
 
-static bool row_fits(const struct listing_filter *filter, const struct delivery_row *row)
+/* Why the last attempt failed. Attempts are kept only of those that did, and the one that delivered
+ * is in the row: a delivered row has no cause. */
+static enum err read_cause(
+    struct pager *pager, const struct delivery_row *row, enum attempt_cause *ret_cause)
 {
-    unsigned states = 1u << row->state |
-                      (row->delivered_us ? 1u << DELIVERY_DELIVERED : 0); /* it stays delivered */
-    return (!filter->states || filter->states & states) &&
-           (!filter->has_endpoint || row->endpoint == filter->endpoint) &&
-           (filter->reason == PARK_NONE ||
-               (row->state == DELIVERY_PARKED && row->reason == filter->reason));
+    struct attempt attempt;
+    struct sql_use use = sql_use(pager->last_attempt);
+    int64_t delivery;
+    bool there = false;
+    *ret_cause = CAUSE_NONE;
+    if (row->attempts == 0 || row->state == DELIVERY_DELIVERED)
+        return OK;
+    sql_bind_int(&use, row->id);
+    enum err result = sql_step(&use, &there);
+    if (!result && there && attempt_row_take(&use, &delivery, &attempt)) {
+        const struct attempt_said said = attempt_said_of(&attempt);
+        *ret_cause = attempt_cause_of(&said);
+    }
+    sql_finish(&use);
+    return result;
 }
 
-/* Puts the row onto the page, if its event fits. A row without its event is listed unless the
- * filter asks for something of the event. */
+/* Puts the row onto the page, if its event and its last attempt fit. A row without its event is
+ * listed unless the filter asks for something of the event. */
 static enum err offer(struct pager *pager, const struct delivery_row *row, bool damaged)
 {
     static const struct event_reading reading = {.without_body = true};
     struct journal_list *list = pager->list;
-    const struct listing_filter *filter = &list->filter;
+    const struct delivery_filter *filter = &list->filter;
     struct event *event = NULL;
+    enum attempt_cause cause;
     enum err result =
         event_rows_read(&pager->source->events, placement_event(row->id), &reading, &event, NULL);
     if (result && result != ERR_DAMAGED)
         return result;
-    bool asks_for_event = *filter->account || filter->has_currency || filter->has_day;
-    if (event ? !event_fits(filter, &event->parts) : asks_for_event) {
+    if (event ? !delivery_filter_matches_event(filter, &event->parts)
+              : delivery_filter_asks_for_event(filter)) {
         event_unref(event);
         return OK;
     }
+    result = read_cause(pager, row, &cause);
+    if (result || (filter->cause && cause != filter->cause)) {
+        event_unref(event);
+        return result;
+    }
     list->ret_deliveries[list->page.ret_count++] = (struct listed_delivery){
         .event = event,
+        .cause = cause,
         .delivery = timeline_delivery_of(row, damaged),
     };
     return OK;
@@ -165,7 +188,7 @@ static enum err read_group(struct pager *pager, struct sqlite3_stmt *rows)
 static enum err enter_next_group(struct pager *pager, struct sqlite3_stmt *next, bool *ret_found)
 {
     struct listing_cursor *cursor = &pager->list->page.cursor;
-    const struct listing_filter *filter = &pager->list->filter;
+    const struct delivery_filter *filter = &pager->list->filter;
     struct sql_use use = use_at_cursor(next, cursor);
     enum err result = sql_step(&use, ret_found);
     if (!result && *ret_found) {
@@ -181,7 +204,7 @@ static enum err enter_next_group(struct pager *pager, struct sqlite3_stmt *next,
 /* Behind the group before the first one. */
 static void begin_index(struct pager *pager, unsigned place)
 {
-    const struct listing_filter *filter = &pager->list->filter;
+    const struct delivery_filter *filter = &pager->list->filter;
     struct listing_cursor *cursor = &pager->list->page.cursor;
     cursor->place = place;
     cursor->endpoint = filter->has_endpoint ? (int64_t)filter->endpoint - 1 : -1;
@@ -289,7 +312,8 @@ static enum err read_history(struct pager *pager)
         bool good = event_row_take(&use, &seq, &parts, &promised);
         if (cursor->id > placement_first_delivery(seq + 1))
             cursor->id = placement_first_delivery(seq + 1);
-        if (!good || event_fits(&pager->list->filter, &parts)) /* a damaged one is judged again */
+        if (!good || delivery_filter_matches_event(
+                         &pager->list->filter, &parts)) /* a damaged one is judged again */
             result = read_event(pager, deliveries, seq);
         if (!result && !pager->is_over) {
             cursor->id = placement_first_delivery(seq);
@@ -301,9 +325,10 @@ static enum err read_history(struct pager *pager)
     return result;
 }
 
-static bool is_by_index(const struct listing_filter *filter)
+static bool is_by_index(const struct delivery_filter *filter)
 {
-    const unsigned indexed = LISTING_IN_PROGRESS | 1u << DELIVERY_PARKED | 1u << DELIVERY_DEAD;
+    const unsigned indexed =
+        DELIVERY_STATES_IN_PROGRESS | 1u << DELIVERY_PARKED | 1u << DELIVERY_DEAD;
     return filter->states && !(filter->states & ~indexed);
 }
 
@@ -325,15 +350,18 @@ enum err listing_read(
     struct journal_list *list = CONTAINER_OF(page, struct journal_list, page);
     struct pager pager = {
         .source = source, .list = list, .deadline_us = deadline_us, .last_seq = INT64_MAX};
-    int64_t from_us = list->filter.day * US_PER_DAY;
+    const struct delivery_filter *filter = &list->filter;
     if (!cursor_fits(list))
         return ERR_INVALID;
     enum err result = reading_begin(source->db);
-    if (!result && list->filter.has_day)
-        result = reading_find_range(
-            source->db, from_us, from_us + US_PER_DAY, &pager.after_seq, &pager.last_seq);
     if (!result)
-        result = is_by_index(&list->filter) ? read_indexes(&pager) : read_history(&pager);
+        result = sql_prepare(source->db, last_attempt_text, &pager.last_attempt);
+    if (!result && (filter->since_us || filter->until_us))
+        result = reading_find_range(source->db, filter->since_us,
+            filter->until_us ? filter->until_us : INT64_MAX, &pager.after_seq, &pager.last_seq);
+    if (!result)
+        result = is_by_index(filter) ? read_indexes(&pager) : read_history(&pager);
+    sql_finalize(pager.last_attempt);
     reading_end(source->db);
     *ret_over = !pager.is_over;
     return result;

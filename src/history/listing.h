@@ -18,21 +18,9 @@
 #define PENSTOCK_HISTORY_LISTING_H
 
 #include "history/journal_reader.h"
+#include "model/delivery_filter.h"
 
 #define LISTING_COUNT_MAX 1000
-
-/* All zeros: everything. */
-struct listing_filter {
-    unsigned states;         /* bits, 1 << enum delivery_state; 0: all */
-    enum park_reason reason; /* PARK_NONE: any */
-    bool has_endpoint, has_currency, has_day;
-    uint64_t endpoint;                 /* 0: unrouted */
-    char currency[CURRENCY_BYTES + 1]; /* empty: without an amount */
-    int64_t day;                       /* of acceptance, since 1970-01-01, UTC */
-    char account[NAME_BYTES_MAX + 1];  /* empty: any */
-};
-#define LISTING_IN_PROGRESS \
-    (1u << DELIVERY_PENDING | 1u << DELIVERY_SENDING | 1u << DELIVERY_WAITING)
 
 /* What is gone through, from 1: the index of a state, 1 + the state; the index of pending replays;
  * conflicts and poison: 1. */
@@ -53,7 +41,9 @@ struct listing_cursor {
 struct journal_page {
     struct request request;
     struct listing_cursor cursor; /* in and out */
-    unsigned count_max;           /* from 1 to LISTING_COUNT_MAX */
+    bool has_shard;
+    unsigned shard;     /* with has_shard: the only one that has such items */
+    unsigned count_max; /* from 1 to LISTING_COUNT_MAX */
     unsigned ret_count;
     bool ret_more;
 };
@@ -61,11 +51,12 @@ struct journal_page {
 struct listed_delivery {
     struct timeline_delivery delivery;
     struct event *event; /* without its body, the list's reference; NULL: not there, or damaged */
+    enum attempt_cause cause; /* of the last attempt, if it failed; else CAUSE_NONE */
 };
 
 struct journal_list {
     struct journal_page page;
-    struct listing_filter filter;
+    struct delivery_filter filter;
     struct listed_delivery *ret_deliveries; /* for journal_list_done */
 };
 void journal_list_done(struct journal_list *list);

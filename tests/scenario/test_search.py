@@ -123,3 +123,54 @@ def test_a_wrong_parameter_is_named(gateway):
             assert answer.status_code == 422, (query, answer.text)
             assert answer.json()["errors"][0]["pointer"] == f"/{name}", (query, answer.text)
         assert operator.get("/api/v1/events?account=nope").status_code == 404
+
+
+def test_a_partner_finds_its_own_events_by_its_own_id(gateway):
+    first, second = post(gateway, 0, id="a b/c"), post(gateway, 0, id="a b/c", type="lead")
+    wait_for(lambda: gateway.states(first) == ["delivered"], "it is delivered")
+    with gateway.operator() as operator:
+        assert operator.post("/api/v1/partners", json={"id": "other"}).status_code == 201
+        other = operator.post("/api/v1/partners/other/keys", json={}).json()["api_key"]
+        limited = operator.post("/api/v1/partners/partner_demo/keys", json={"types": ["lead"]}).json()["api_key"]
+    with gateway.partner() as partner:
+        answer = partner.get("/v1/events", params={"key": "a b/c"})
+        assert answer.status_code == 200, answer.text
+        assert [event["event"] for event in answer.json()["events"]] == [second, first] and answer.json()["more"] is False
+        [event] = partner.get("/v1/events", params={"key": "a b/c", "type": "purchase"}).json()["events"]
+        assert event == partner.get(f"/v1/events/{first}").json(), "it is shown as by its id"
+        assert partner.get("/v1/events", params={"key": "nothing"}).status_code == 404
+        for query, name in (("", "key"), ("key=", "key"), ("key=a&partner=other", "partner"), ("key=a&account=-", "account"), ("key=%zz", "key")):
+            answer = partner.get(f"/v1/events?{query}")
+            assert answer.status_code == 422 and answer.json()["errors"][0]["pointer"] == f"/{name}", (query, answer.text)
+        assert partner.get("/v1/events", params={"key": "a b/c"}, headers={"authorization": f"Bearer {other}"}).status_code == 404
+        seen = partner.get("/v1/events", params={"key": "a b/c"}, headers={"authorization": f"Bearer {limited}"}).json()["events"]
+        assert [event["event"] for event in seen] == [second], "only what the key may post"
+        assert partner.get("/v1/events", params={"key": "a b/c"}, headers={"authorization": "Bearer pk_wrong"}).status_code == 401
+
+
+def test_deliveries_are_listed_by_cause_partner_type_and_key(gateway, sink):
+    sink.behave(status=500)
+    lead, purchase = post(gateway, 1, type="lead"), post(gateway, 2)
+    wait_for(lambda: gateway.states(lead) == gateway.states(purchase) == ["dead"], "both are dead")
+
+    def listed(**parameters):
+        with gateway.operator() as operator:
+            answer = operator.get("/api/v1/deliveries", params=parameters)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["deliveries"]
+
+    [item] = listed(key="order-2", state="dead")
+    assert item["event"] == purchase and item["cause"] == "http-failed" and item["class"] == "critical"
+    assert [item["event"] for item in listed(type="le*")] == [lead]
+    assert len(listed(partner="partner_demo", state="dead", cause="http-failed")) == 2
+    assert listed(state="dead", cause="connect-refused") == []
+    assert len(listed(account=gateway.ready["account"], endpoint="sink", since=item["accepted_at"])) == 1
+    table = gateway.tool("delivery", "list", "--state", "dead", "--account", gateway.ready["account"], "--endpoint", "sink")
+    assert table.returncode == 0 and all(word in table.stdout for word in ("order-1", "lead", "http-failed", "partner_demo")), table
+
+
+def test_an_endpoint_may_be_named_with_its_account(gateway):
+    by_name = gateway.tool("endpoint", "show", gateway.ready["account"], "sink", "--json")
+    assert json.loads(by_name.stdout)["id"] == gateway.ready["endpoint"], by_name
+    wrong = gateway.tool("delivery", "list", "--account", gateway.ready["account"], "--endpoint", "nope")
+    assert wrong.returncode == 65 and "penstock endpoint list" in wrong.stderr, wrong

@@ -11,6 +11,7 @@
 
 #define DAY 20500
 #define AT(day) ((day)*US_PER_DAY + US_PER_DAY / 2)
+#define ON_DAY(number) .since_us = (number)*US_PER_DAY, .until_us = ((number) + 1) * US_PER_DAY
 #define LISTED_MAX 256
 
 /* The numbers of everything that a filter lets through, in order, page by page. */
@@ -20,7 +21,7 @@ struct listed {
 };
 
 static struct listed list(
-    struct shelf *shelf, struct listing_filter filter, unsigned count_max, int64_t deadline_us)
+    struct shelf *shelf, struct delivery_filter filter, unsigned count_max, int64_t deadline_us)
 {
     struct timeline_source source;
     struct listed listed = {0};
@@ -44,7 +45,7 @@ static struct listed list(
     return listed;
 }
 
-static struct listed list_all(struct shelf *shelf, struct listing_filter filter)
+static struct listed list_all(struct shelf *shelf, struct delivery_filter filter)
 {
     return list(shelf, filter, 100, INT64_MAX);
 }
@@ -101,33 +102,33 @@ static void add_replays(struct shelf *shelf, unsigned count)
 Test(listing, lists_what_a_filter_asks_for)
 {
     static const struct {
-        struct listing_filter filter;
+        struct delivery_filter filter;
         unsigned count;
     } cases[] = {
-        {{0}, 39},
+        {{.states = 0}, 39},
         {{.states = S(PENDING)}, 6},
         {{.states = S(SENDING)}, 6},
-        {{.states = LISTING_IN_PROGRESS}, 18},
+        {{.states = DELIVERY_STATES_IN_PROGRESS}, 18},
         {{.states = S(PARKED)}, 9},
         {{.states = S(DEAD)}, 6},
         {{.states = S(DELIVERED)}, 6},
         {{.states = S(DISCARDED)}, 0},
         {{.states = S(DELIVERED) | S(PENDING)}, 12},
-        {{.states = S(PARKED), .reason = PARK_AMBIGUOUS}, 6},
-        {{.states = S(PARKED), .reason = PARK_UNROUTED}, 3},
-        {{.states = S(PARKED), .reason = PARK_GONE}, 0},
-        {{.reason = PARK_UNROUTED}, 3},
+        {{.states = S(PARKED), .park_reason = PARK_AMBIGUOUS}, 6},
+        {{.states = S(PARKED), .park_reason = PARK_UNROUTED}, 3},
+        {{.states = S(PARKED), .park_reason = PARK_GONE}, 0},
+        {{.park_reason = PARK_UNROUTED}, 3},
         {{.states = S(PARKED), .has_endpoint = true, .endpoint = 0}, 3},
-        {{.states = LISTING_IN_PROGRESS, .has_endpoint = true, .endpoint = 2}, 9},
+        {{.states = DELIVERY_STATES_IN_PROGRESS, .has_endpoint = true, .endpoint = 2}, 9},
         {{.has_endpoint = true, .endpoint = 2}, 18},
         {{.has_endpoint = true, .endpoint = 9}, 0},
         {{.states = S(DEAD), .has_endpoint = true, .endpoint = 9}, 0},
         {{.account = "odd"}, 18},
-        {{.account = "even", .states = LISTING_IN_PROGRESS}, 12},
-        {{.account = "nobody", .states = LISTING_IN_PROGRESS}, 0},
-        {{.has_day = true, .day = DAY + 1}, 12},
-        {{.has_day = true, .day = DAY + 1, .states = LISTING_IN_PROGRESS}, 6},
-        {{.has_day = true, .day = DAY + 9}, 0},
+        {{.account = "even", .states = DELIVERY_STATES_IN_PROGRESS}, 12},
+        {{.account = "nobody", .states = DELIVERY_STATES_IN_PROGRESS}, 0},
+        {{ON_DAY(DAY + 1)}, 12},
+        {{ON_DAY(DAY + 1), .states = DELIVERY_STATES_IN_PROGRESS}, 6},
+        {{ON_DAY(DAY + 9)}, 0},
         {{.has_currency = true, .currency = "EUR"}, 12},
         {{.has_currency = true, .currency = ""}, 15},
         {{.has_currency = true, .currency = "EUR", .states = S(PARKED), .account = "odd"}, 2},
@@ -137,8 +138,7 @@ Test(listing, lists_what_a_filter_asks_for)
              .account = "odd",
              .has_endpoint = true,
              .endpoint = 1,
-             .has_day = true,
-             .day = DAY},
+             ON_DAY(DAY)},
             1},
     };
     struct shelf *shelf = filled();
@@ -150,8 +150,9 @@ Test(listing, lists_what_a_filter_asks_for)
     shelf_free(shelf);
 }
 
-static const struct listing_filter walks[] = {{0}, {.states = LISTING_IN_PROGRESS},
-    {.states = S(PARKED)}, {.states = S(DEAD)}, {.states = S(DELIVERED)}, {.account = "odd"},
+static const struct delivery_filter walks[] = {{.states = 0},
+    {.states = DELIVERY_STATES_IN_PROGRESS}, {.states = S(PARKED)}, {.states = S(DEAD)},
+    {.states = S(DELIVERED)}, {.account = "odd"},
     {.states = S(WAITING), .has_endpoint = true, .endpoint = 2},
     {.states = S(PARKED), .has_endpoint = true, .endpoint = 1}};
 
@@ -177,10 +178,10 @@ Test(listing, pending_replays_follow_the_other_pending_ones)
     struct shelf *shelf = filled();
     add_replays(shelf, 3);
     for (unsigned count_max = 1; count_max < 9; count_max++) {
-        const struct listing_filter pending = {.states = S(PENDING)},
-                                    of_one = {.states = S(PENDING) | S(DEAD),
-                                        .has_endpoint = true,
-                                        .endpoint = 2};
+        const struct delivery_filter pending = {.states = S(PENDING)},
+                                     of_one = {.states = S(PENDING) | S(DEAD),
+                                         .has_endpoint = true,
+                                         .endpoint = 2};
         struct listed listed = list(shelf, pending, count_max, INT64_MAX);
         cr_expect_eq(listed.count, 12);
         for (unsigned i = 0; i < 6; i++)
@@ -206,11 +207,11 @@ Test(listing, a_page_ends_when_its_time_is_up_and_leads_on)
 Test(listing, the_history_is_newest_first_and_an_index_oldest_first)
 {
     struct shelf *shelf = filled();
-    struct listed history = list_all(shelf, (struct listing_filter){0});
+    struct listed history = list_all(shelf, (struct delivery_filter){0});
     for (unsigned i = 1; i < history.count; i++)
         cr_expect(history.ids[i] < history.ids[i - 1]);
     struct listed dead = list_all(
-        shelf, (struct listing_filter){.states = S(DEAD), .has_endpoint = true, .endpoint = 1});
+        shelf, (struct delivery_filter){.states = S(DEAD), .has_endpoint = true, .endpoint = 1});
     for (unsigned i = 1; i < dead.count; i++)
         cr_expect(dead.ids[i] > dead.ids[i - 1]);
     shelf_free(shelf);
@@ -219,14 +220,14 @@ Test(listing, the_history_is_newest_first_and_an_index_oldest_first)
 Test(listing, a_cursor_of_another_list_is_refused)
 {
     static const struct {
-        struct listing_filter filter;
+        struct delivery_filter filter;
         struct listing_cursor cursor;
     } cases[] = {
-        {{.states = LISTING_IN_PROGRESS}, {.place = 1 + DELIVERY_PARKED}},
-        {{.states = LISTING_IN_PROGRESS}, {.place = 1 + DELIVERY_STATES, .id = 5}},
-        {{.states = LISTING_IN_PROGRESS}, {.place = 99}},
-        {{0}, {.place = 1 + DELIVERY_PENDING}},
-        {{0}, {.place = 1 + DELIVERY_STATES, .id = -1}},
+        {{.states = DELIVERY_STATES_IN_PROGRESS}, {.place = 1 + DELIVERY_PARKED}},
+        {{.states = DELIVERY_STATES_IN_PROGRESS}, {.place = 1 + DELIVERY_STATES, .id = 5}},
+        {{.states = DELIVERY_STATES_IN_PROGRESS}, {.place = 99}},
+        {{.states = 0}, {.place = 1 + DELIVERY_PENDING}},
+        {{.states = 0}, {.place = 1 + DELIVERY_STATES, .id = -1}},
     };
     struct shelf *shelf = filled();
     struct timeline_source source;
@@ -255,7 +256,7 @@ Test(listing, lists_damaged_rows_and_rows_without_their_event)
     struct listed_delivery room[4];
     bool over;
     struct journal_list list = {
-        .page.count_max = 4, .filter.states = LISTING_IN_PROGRESS, .ret_deliveries = room};
+        .page.count_max = 4, .filter.states = DELIVERY_STATES_IN_PROGRESS, .ret_deliveries = room};
     cr_assert(timeline_source_open(&source, shelf->directory, 0) == OK);
     cr_assert(listing_read(&source, &list.page, INT64_MAX, &over) == OK && over);
     cr_assert_eq(list.page.ret_count, 3);
@@ -379,7 +380,7 @@ Test(listing, continues_from_shard_to_shard)
         cr_assert(desk_append(desk, (struct draft){0}, 7, NULL) == OK);
     for (unsigned count_max = 1; count_max < 7; count_max++) {
         struct journal_list list = {
-            .page.count_max = count_max, .filter.states = LISTING_IN_PROGRESS};
+            .page.count_max = count_max, .filter.states = DELIVERY_STATES_IN_PROGRESS};
         unsigned count = 0;
         do {
             cr_assert(ask(desk, reader, &list) == OK);
@@ -409,15 +410,15 @@ Test(listing, lists_broker_owned_deliveries_once_behind_pending_ones)
     int64_t first = shelf->store.next_seq - 5;
     cr_assert(shelf_move(shelf, first, 0, DELIVERY_PENDING, DELIVERY_SENDING) == OK);
     static const struct {
-        struct listing_filter filter;
+        struct delivery_filter filter;
         unsigned count;
     } cases[] = {
         {{.states = S(PENDING)}, 6 + 9},
         {{.states = S(SENDING)}, 6 + 1},
-        {{.states = LISTING_IN_PROGRESS}, 18 + 10},
+        {{.states = DELIVERY_STATES_IN_PROGRESS}, 18 + 10},
         {{.states = S(PENDING), .has_endpoint = true, .endpoint = 2}, 3 + 5},
-        {{.states = LISTING_IN_PROGRESS, .account = "held"}, 10},
-        {{.states = S(PENDING), .has_day = true, .day = DAY + 3}, 9},
+        {{.states = DELIVERY_STATES_IN_PROGRESS, .account = "held"}, 10},
+        {{.states = S(PENDING), ON_DAY(DAY + 3)}, 9},
         {{.states = S(WAITING)}, 6},
         {{.account = "held"}, 10},
     };
