@@ -80,7 +80,7 @@ enum admin_member admin_take_flag(
 /* The member `note`: why an operator does it. */
 enum admin_member admin_take_note(
     struct http_exchange *exchange, const json_t *object, char ret_note[ACTION_NOTE_BYTES_MAX + 1]);
-/* The member `reason`: why an operator acts on deliveries. */
+/* The member `reason`: the reason for an operator action. */
 enum admin_member admin_take_reason(struct http_exchange *exchange, const json_t *object,
     bool required, char ret_reason[ACTION_NOTE_BYTES_MAX + 1]);
 /* A list of patterns of event types. The 422 names each wrong one, as /name/index. */

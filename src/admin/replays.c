@@ -148,11 +148,16 @@ static void prepare(struct replay_question *question, struct request *ask,
     ask->on_done = on_done;
 }
 
+/* A shard without the replay, or with an ended one, matters less than one that failed. */
+static int rank(enum err error)
+{
+    return error == OK ? 0 : error == ERR_NOT_FOUND ? 1 : error == ERR_MOVED_ON ? 2 : 3;
+}
+
 /* One answer has come. True: it is the last one. */
 static bool answered(struct replay_question *question, enum err result)
 {
-    if (result &&
-        (!question->error || question->error == ERR_NOT_FOUND || question->error == ERR_MOVED_ON))
+    if (rank(result) > rank(question->error))
         question->error = result;
     return --question->waits_for == 0;
 }

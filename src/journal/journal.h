@@ -342,7 +342,7 @@ struct journal_operator_action {
     uint64_t endpoint; /* of a way to pending: where to; 0: to its own */
     bool allows_doubt; /* it is sent although it is in doubt; for operators */
     bool looks;
-    /* The owner's: in its map of what is being decided, while the delivery is kept out of memory. */
+    /* The owner's: in its map while the delivery is kept out of memory. */
     struct id_map_node in_deciding;
     bool is_deciding;
     uint64_t expected_endpoint; /* unless it looks */

@@ -102,7 +102,8 @@ static const char tables[] =
     "WITHOUT ROWID;"
 
     "CREATE TABLE replays(id BLOB PRIMARY KEY, filter TEXT NOT NULL, action INTEGER NOT NULL,"
-    " flags INTEGER NOT NULL, rate INTEGER NOT NULL, share_ppm INTEGER NOT NULL, total INTEGER NOT NULL, reason TEXT NOT NULL,"
+    " flags INTEGER NOT NULL, rate INTEGER NOT NULL, share_ppm INTEGER NOT NULL, total INTEGER NOT "
+    "NULL, reason TEXT NOT NULL,"
     " state INTEGER NOT NULL, created_us INTEGER NOT NULL, changed_us INTEGER NOT NULL,"
     " found_endpoint INTEGER NOT NULL, found_all INTEGER NOT NULL, counts TEXT NOT NULL,"
     " crc INTEGER NOT NULL) WITHOUT ROWID;"

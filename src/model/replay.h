@@ -66,11 +66,11 @@ struct replay_order {
     struct event_id id; /* a UUIDv7, made as those of events are */
     struct delivery_filter filter;
     enum replay_action action;
-    bool force;      /* delivered ones as well */
-    bool guarded;    /* those in doubt, and with `force` delivered payouts, as well */
-    unsigned rate;   /* deliveries per second, over all shards that have a part of it */
+    bool force;         /* delivered ones as well */
+    bool guarded;       /* those in doubt, and with `force` delivered payouts, as well */
+    unsigned rate;      /* deliveries per second, over all shards that have a part of it */
     unsigned share_ppm; /* the part of the rate that this shard gets, in millionths */
-    int64_t total;   /* how many the filter selected when it was created; -1: not known */
+    int64_t total;      /* how many the filter selected when it was created; -1: not known */
     char reason[REPLAY_REASON_BYTES_MAX + 1];
 };
 

@@ -174,7 +174,7 @@ def test_a_payout_in_doubt_is_sent_again_only_on_purpose(gateway, sink):
     refused = action(gateway, delivery_of(event), "discard")
     assert refused.status_code == 422 and "is in doubt" in refused.json()["detail"], refused.text
     refused = action(gateway, delivery_of(event), "retry", guarded=True)
-    assert refused.status_code == 422 and refused.json()["errors"][0]["pointer"] == "/note", refused.text
+    assert refused.status_code == 422 and refused.json()["errors"][0]["pointer"] == "/reason", refused.text
     assert gateway.tool("delivery", "retry", delivery_of(event)).returncode == 65
     assert len(sink.of(event)) == 1
     assert gateway.tool("delivery", "retry", delivery_of(event), "--guarded", "--reason", "asked them").returncode == 0
