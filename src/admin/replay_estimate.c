@@ -179,13 +179,8 @@ void replay_estimate(struct admin *admin, const struct replay_order *order, int6
     estimate->until_us = clock_mono_us() + within_us;
     estimate->on_done = on_done;
     estimate->context = context;
-    const struct delivery_filter *filter = &order->filter;
-    struct listing_filter *listed = &estimate->list.filter;
-    listed->states = filter->states & replay_states(order->action, order->force);
-    listed->reason = filter->park_reason;
-    listed->has_endpoint = filter->has_endpoint;
-    listed->endpoint = filter->endpoint;
-    memcpy(listed->account, filter->account, sizeof listed->account);
+    estimate->list.filter = order->filter;
+    estimate->list.filter.states &= replay_states(order->action, order->force);
     estimate->list.page.count_max = LISTING_COUNT_MAX;
     estimate->list.page.request.reply_to = &admin->mailbox;
     estimate->list.page.request.on_done = on_page;
