@@ -17,6 +17,7 @@
 #include "model/class.h"
 #include "model/endpoint_policy.h"
 #include "model/fair_queue.h"
+#include "model/recent_causes.h"
 #include "model/weighted_turn.h"
 
 struct delivery_shard;
@@ -61,6 +62,8 @@ struct endpoint_queue {
 
     struct end_notice dead,
         parked; /* what is reported to operators of such deliveries (end_log.h) */
+
+    struct recent_causes causes; /* how its attempts ended lately, for operators */
 
     /* Its pace: attempts that ended in this half second and in the one before it. */
     int64_t pace_interval;

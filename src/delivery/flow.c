@@ -440,6 +440,7 @@ void flow_on_end(const struct attempt_run *run, enum flow_result result)
     struct endpoint_queue *queue = run->job->queue;
     struct flow *flow = &queue->flow;
     int64_t now_us = now_of(queue);
+    recent_causes_add(&queue->causes, run->record.attempt.evidence.cause, now_us);
     switch (result) {
     case FLOW_DELIVERED:
         concurrency_on_success(&flow->concurrency,

@@ -26,6 +26,7 @@
  *   decision.c         moves one delivery as an operator or a status probe has decided
  *   operator_action.c  what operators do to one delivery
  *   replay.c           what operators do to many deliveries
+ *   queue_look.c       what the queues do at present, for operators
  *   endpoint_test.c    a marked event that an operator sends to test an endpoint
  */
 #ifndef PENSTOCK_DELIVERY_SHARD_H
