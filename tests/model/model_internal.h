@@ -53,6 +53,9 @@ void model_check_way(
 bool model_may_be_final(const struct model_delivery *delivery);
 bool model_is_guarded(const struct model_delivery *delivery);
 
+/* model_backlog.c */
+void model_check_backlog(sqlite3 *db);
+
 /* model_money.c */
 model_money model_parse_amount(const char *text);
 void model_format_amount(model_money amount, char ret_text[48]);

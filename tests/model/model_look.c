@@ -368,6 +368,7 @@ void model_look(void)
             read_deliveries();
             model_actions_read(look.first_after_start);
             model_check_totals(look.db);
+            model_check_backlog(look.db);
             check_conflicts();
             fake_accounts_looked();
             model_looked();

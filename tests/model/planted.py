@@ -35,6 +35,15 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 
 # name: (what the bug does, the file, pairs of the code in the file and its replacement)
 BUGS = {
+    "backlog-keeps-delivered": (
+        "a delivered delivery stays in the counts of the backlog",
+        "src/journal/backlog_board.c",
+        ("note(board, from, -1);", "if (to->cell) note(board, from, -1);")),
+    "backlog-counts-rolled-back": (
+        "the backlog counts what a transaction moved that was rolled back",
+        "src/journal/backlog_board.c",
+        ("void backlog_board_rolled_back(struct backlog_board *board)\n{\n    board->notes_count = 0;",
+         "void backlog_board_rolled_back(struct backlog_board *board)\n{\n    backlog_board_committed(board);")),
     "forgets-recording": (
         "a job is not found while its outcome is recorded: a load then sends it again",
         "src/delivery/job.c",

@@ -62,6 +62,11 @@ static struct gateway *gateway;
 static enum world_state state;
 static struct world_options options;
 
+const struct backlog_board *world_backlog(void)
+{
+    return gateway && gateway->journal ? gateway->journal->backlog : NULL;
+}
+
 void world_init(const struct world_options *chosen)
 {
     options = *chosen;
@@ -257,7 +262,7 @@ static void stop_parts(struct gateway *self)
     if (self->journal) {
         delivery_shard_stop(self->shard, self->drain_us);
         delivery_shard_join(self->shard);
-        journal_stop(self->journal);
+        journal_stop(TAKE(self->journal));
     }
     fake_connector_stop(TAKE(self->connector));
     fake_accounts_close(self->accounts);

@@ -37,6 +37,9 @@ void world_init(const struct world_options *options);
 enum world_state world_state(void);
 bool world_must_stop(void); /* its journal has failed */
 
+/* Of the gateway that runs; NULL: its journal is not open. */
+const struct backlog_board *world_backlog(void);
+
 void world_start(void);
 void world_stop(int64_t drain_us);
 void world_crash(enum disk_crash how);
