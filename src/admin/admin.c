@@ -28,6 +28,7 @@ static const struct http_route routes[] = {
     {"GET", "/readyz", admin_get_readyz},
     {"GET", "/metrics", admin_get_metrics},
     API("GET", "status", admin_get_status),
+    API("GET", "backlog", admin_get_backlog),
     API("GET", "installation", admin_get_installation),
     API("GET", "changes", admin_get_changes),
     API("GET", "partners", admin_list_partners),
@@ -80,6 +81,7 @@ static void on_tick(void *context)
 {
     struct admin *admin = context;
     admin_changes_tick(admin);
+    lag_tick(admin);
     if (!admin->draining)
         return;
     if (http_server_is_idle(admin->server) || clock_mono_us() > admin->drain_until_mono_us)
@@ -141,6 +143,7 @@ enum err admin_new(const struct admin_options *options, struct admin **ret_admin
         admin->hosts[i] = memory_copy_string(options->hosts[i]);
     admin->started_mono_us = clock_mono_us();
     list_init(&admin->feeds);
+    lag_init(&admin->lag);
     admin->mailbox.event_fd = -1;
     enum err failed = http_server_new(
         &(struct http_options){

@@ -37,6 +37,7 @@ struct endpoint_test;         /* journal/endpoint_test.h */
 struct journal_replay_change; /* journal/replays.h */
 struct journal_replay_create;
 struct journal_replay_list;
+struct queue_look; /* journal/queue_look.h */
 
 /* What followers of this gateway get. */
 struct admin_installation {
@@ -76,6 +77,8 @@ struct admin_options {
     void (*list_replays)(unsigned shard, struct journal_replay_list *list, void *context);
     /* Hands the test of an endpoint of this account to its shard (delivery/endpoint_test.h). */
     void (*test_endpoint)(struct endpoint_test *test, struct slice account, void *context);
+    /* Asks a shard what the queues of endpoints do (delivery/queue_look.h). NULL: none delivers. */
+    void (*look_at_queues)(struct queue_look *look, unsigned shard, void *context);
     void *context;
     struct operator_event_sink operator_events; /* of what operators change here */
     /* Copies the last operator events, the newest first; returns their number. NULL: there are

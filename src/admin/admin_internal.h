@@ -3,6 +3,7 @@
 #define PENSTOCK_ADMIN_ADMIN_INTERNAL_H
 
 #include "admin/admin.h"
+#include "admin/lag.h"
 #include "base/list.h"
 #include "http/problem.h"
 #include "model/delivery_filter.h"
@@ -26,6 +27,7 @@ struct admin {
     struct http_server *server;
     bool draining;
     int64_t drain_until_mono_us;
+    struct lag lag;
     struct list feeds; /* requests that wait for a change: followers.c */
     unsigned feeds_count;
     struct event_id_generator replay_ids;
@@ -202,6 +204,11 @@ enum admin_member admin_take_policy(const struct admin *admin, struct http_excha
 
 /* status.c */
 
+bool admin_is_ready(const struct admin *admin);
+/* Members of /api/v1/status: the journals' room, and the overload of ingress. */
+json_t *admin_view_room(const struct admin *admin);
+json_t *admin_view_overload(void);
+
 /* The members of /api/v1/status about the broker, the roles and the leader. */
 json_t *admin_view_links(const struct admin *admin);
 /* How many events only the broker holds; 0 without a broker. False: the broker does not say. */
@@ -243,6 +250,7 @@ json_t *admin_endpoint_label(const struct admin *admin, uint64_t id);
 void admin_get_livez(struct http_exchange *exchange, void *context);
 void admin_get_readyz(struct http_exchange *exchange, void *context);
 void admin_get_metrics(struct http_exchange *exchange, void *context);
+void admin_get_backlog(struct http_exchange *exchange, void *context);
 void admin_get_status(struct http_exchange *exchange, void *context);
 void admin_get_installation(struct http_exchange *exchange, void *context);
 void admin_get_changes(struct http_exchange *exchange, void *context);

@@ -9,6 +9,7 @@ void admin_get_metrics(struct http_exchange *exchange, void *context)
     struct buffer text = BUFFER_EMPTY;
     if (!admin_check_host(context, exchange))
         return;
+    lag_set_gauges(context);
     metrics_print(&text);
     if (buffer_status(&text) == OK)
         http_answer(exchange, &(struct http_reply){.status = 200,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the gateway says of itself: /livez, /readyz and /api/v1/status.
+ * What the gateway says of itself: /livez and /readyz, and their part of /api/v1/status.
  *
  * A gateway is not ready while a journal takes no events: posts for its partitions are answered
  * with 503. In rabbitmq mode it is ready as long as it publishes, since the journal is only the
@@ -10,11 +10,8 @@
 #include "admin/admin_internal.h"
 
 #include "base/clock.h"
-#include "base/memory.h"
 #include "broker/status.h"
 #include "runtime/metrics.h"
-
-#include <stdlib.h>
 
 #define MIB (1024.0 * 1024.0)
 #define ACCOUNTS_AGE_S_MAX 60 /* the leader answers every 25 s at the latest */
@@ -45,6 +42,11 @@ static bool takes_events(const struct admin *admin)
     for (unsigned i = 0; admin->options.journals && i < admin->options.shards; i++)
         all &= room_of(admin, i).space != SPACE_NONE;
     return metrics_read(METRIC_JOURNAL_FAILED) == 0 && (all || publishes(admin));
+}
+
+bool admin_is_ready(const struct admin *admin)
+{
+    return atomic_load(&admin->ready) && takes_events(admin);
 }
 
 static void print_journal(
@@ -95,7 +97,7 @@ static json_t *journal_view(unsigned shard, const struct room *room)
         admin_time(room->since_us));
 }
 
-static json_t *room_view(const struct admin *admin)
+json_t *admin_view_room(const struct admin *admin)
 {
     json_t *journals = json_array();
     for (unsigned i = 0; admin->options.journals && i < admin->options.shards; i++) {
@@ -118,7 +120,7 @@ static const struct {
   overload_signs[] = {{"memory", METRIC_INGRESS_OVERLOADED_MEMORY},
       {"turns", METRIC_INGRESS_OVERLOADED_TURNS}, {"answers", METRIC_INGRESS_OVERLOADED_ANSWERS}};
 
-static json_t *overload_view(void)
+json_t *admin_view_overload(void)
 {
     json_t *refuses = json_array(), *signs = json_array();
     for (size_t i = 0; i < ARRAY_LENGTH(refused_classes); i++)
@@ -288,66 +290,4 @@ void admin_get_readyz(struct http_exchange *exchange, void *context)
     else
         http_answer_problem(exchange, ERR_NO_MEMORY, ADMIN_ASK_LATER, NULL);
     buffer_done(&text);
-}
-
-struct counts {
-    struct journal_state_counts counts;
-    struct admin *admin;
-    struct http_exchange *exchange;
-};
-
-static void on_state_counts(struct request *request, void *receiver)
-{
-    struct counts *counts = CONTAINER_OF(request, struct counts, counts.request);
-    if (request->result != OK) {
-        http_answer_problem(counts->exchange, request->result, ADMIN_JOURNALS_UNREADABLE, NULL);
-        free(counts);
-        return;
-    }
-    struct admin *admin = counts->admin;
-    json_t *open = json_object();
-    static const enum delivery_state states[] = {
-        DELIVERY_PENDING, DELIVERY_SENDING, DELIVERY_WAITING, DELIVERY_PARKED};
-    for (size_t i = 0; i < ARRAY_LENGTH(states); i++)
-        json_object_set_new(open, delivery_state_name(states[i]),
-            json_integer(counts->counts.ret_counts[states[i]]));
-    json_t *status = json_pack(
-        "{s:s, s:b, s:i, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:I, s:I, s:I}", "version",
-        PENSTOCK_VERSION, "ready", (int)(atomic_load(&admin->ready) && takes_events(admin)),
-        "shards", (int)admin->options.shards, "uptime_seconds",
-        (json_int_t)((clock_mono_us() - admin->started_mono_us) / US_PER_SECOND), "open", open,
-        "events", "accepted", (json_int_t)metrics_read(METRIC_EVENTS_ACCEPTED), "duplicate",
-        (json_int_t)metrics_read(METRIC_EVENTS_DUPLICATE), "conflict",
-        (json_int_t)metrics_read(METRIC_EVENTS_CONFLICT), "refused",
-        (json_int_t)metrics_read(METRIC_EVENTS_REFUSED), "unavailable",
-        (json_int_t)metrics_read(METRIC_EVENTS_UNAVAILABLE), "delivered",
-        (json_int_t)metrics_read(METRIC_ATTEMPTS_DELIVERED), "in_flight",
-        (json_int_t)metrics_read(METRIC_IN_FLIGHT), "dead",
-        (json_int_t)metrics_read(METRIC_ATTEMPTS_DEAD), "endpoints_disabled",
-        (json_int_t)metrics_read(METRIC_ENDPOINTS_DISABLED));
-    if (status && admin->options.accounts)
-        json_object_set_new(status, "switches_off", admin_view_switches_off(admin));
-    if (status)
-        json_object_set_new(status, "overload", overload_view());
-    json_t *link_status = admin_view_links(admin), *room = room_view(admin);
-    if (status && (json_object_update(status, link_status) || json_object_update(status, room)))
-        json_decref(TAKE(status));
-    json_decref(link_status);
-    json_decref(room);
-    admin_answer_json(counts->exchange, 200, status);
-    free(counts);
-}
-
-void admin_get_status(struct http_exchange *exchange, void *context)
-{
-    struct admin *admin = context;
-    if (!admin_authenticate(admin, exchange))
-        return;
-    struct counts *counts;
-    MEMORY_NEW(counts);
-    counts->admin = admin;
-    counts->exchange = exchange;
-    counts->counts.request.reply_to = &admin->mailbox;
-    counts->counts.request.on_done = on_state_counts;
-    journal_reader_count_states(admin->options.reader, &counts->counts);
 }

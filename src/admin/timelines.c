@@ -6,6 +6,8 @@
  */
 #include "admin/admin_internal.h"
 
+#include "admin/why.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "model/delivery_id.h"
 #include "model/placement.h"
@@ -156,9 +158,39 @@ json_t *admin_wait_cause(const struct delivery *delivery)
                : json_string(wait_cause_name(delivery->wait_cause));
 }
 
-static json_t *delivery_view(
-    const struct admin *admin, const struct timeline *timeline, const struct timeline_delivery *it)
+/* Questions to the reader of the journals, and then to the shard of the event. */
+
+struct asked {
+    struct journal_find find;
+    struct queue_look look; /* why what is open is not delivered */
+    struct queue_look_entry entries[ACCOUNT_ENDPOINTS_MAX];
+    bool is_delivery; /* one delivery of the event, `index` */
+    unsigned index;
+    struct admin *admin;
+    struct http_exchange *exchange;
+};
+
+static void add_why(
+    json_t *view, const struct asked *asked, const struct timeline_delivery *delivery)
 {
+    const struct queue_look *look = &asked->look;
+    struct why_question question = {.admin = asked->admin,
+        .event = asked->find.ret_timeline->event,
+        .delivery = delivery,
+        .journal_refuses = look->ret_journal_refuses,
+        .now_us = clock_wall_us()};
+    for (unsigned i = 0; i < look->count; i++)
+        if (look->entries[i].endpoint == delivery->delivery.endpoint)
+            question.look = &look->entries[i];
+    json_t *why = why_view(&question);
+    if (why)
+        json_object_set_new(view, "why", why);
+}
+
+static json_t *delivery_view(const struct asked *asked, const struct timeline_delivery *it)
+{
+    const struct admin *admin = asked->admin;
+    const struct timeline *timeline = asked->find.ret_timeline;
     const struct delivery *delivery = &it->delivery;
     json_t *view = json_object(), *attempts = json_array(), *actions = json_array();
     char id[DELIVERY_ID_TEXT_BYTES];
@@ -187,12 +219,13 @@ static json_t *delivery_view(
     json_object_set_new(view, "operator_actions", actions);
     if (it->damaged)
         json_object_set_new(view, "damaged", json_true());
+    add_why(view, asked, it);
     return view;
 }
 
-static json_t *timeline_view(
-    const struct admin *admin, const struct timeline *timeline, const struct event_id *asked)
+static json_t *timeline_view(const struct asked *asked)
 {
+    const struct timeline *timeline = asked->find.ret_timeline;
     const struct event *event = timeline->event;
     const struct event_parts *parts = &event->parts;
     char id[EVENT_ID_TEXT_BYTES];
@@ -200,7 +233,7 @@ static json_t *timeline_view(
     json_t *view = json_object(), *deliveries = json_array();
     json_object_set_new(view, "event", json_string(id));
     if (timeline->is_of_first) {
-        event_id_format(asked, id);
+        event_id_format(&asked->find.id, id);
         json_object_set_new(view, "alias", json_string(id));
     }
     json_object_set_new(view, "partner", admin_text(parts->partner));
@@ -216,20 +249,11 @@ static json_t *timeline_view(
     json_object_set_new(view, "accepted_at", admin_time(parts->accepted_us));
     json_object_set_new(view, "bytes", json_integer((json_int_t)parts->body.len));
     for (size_t i = 0; i < timeline->deliveries_count; i++)
-        json_array_append_new(deliveries, delivery_view(admin, timeline, &timeline->deliveries[i]));
+        json_array_append_new(deliveries, delivery_view(asked, &timeline->deliveries[i]));
     json_object_set_new(view, "deliveries", deliveries);
+    json_object_set_new(view, "filtered", why_filtered(asked->admin, parts));
     return view;
 }
-
-/* Questions to the reader of the journals. */
-
-struct asked {
-    struct journal_find find;
-    bool is_delivery; /* one delivery of the event, `index` */
-    unsigned index;
-    struct admin *admin;
-    struct http_exchange *exchange;
-};
 
 static void answer_delivery(const struct asked *asked)
 {
@@ -238,7 +262,7 @@ static void answer_delivery(const struct asked *asked)
         const struct timeline_delivery *it = &timeline->deliveries[i];
         if (placement_index(it->delivery.id) != asked->index)
             continue;
-        json_t *view = delivery_view(asked->admin, timeline, it);
+        json_t *view = delivery_view(asked, it);
         admin_add_event(view, &timeline->event->parts);
         admin_answer_json(asked->exchange, 200, view);
         return;
@@ -248,21 +272,58 @@ static void answer_delivery(const struct asked *asked)
         NULL);
 }
 
+static void answer(struct asked *asked)
+{
+    if (asked->is_delivery)
+        answer_delivery(asked);
+    else
+        admin_answer_json(asked->exchange, 200, timeline_view(asked));
+    timeline_free(asked->find.ret_timeline);
+    free(asked);
+}
+
+static void on_looked(struct request *request, void *receiver)
+{
+    answer(CONTAINER_OF(request, struct asked, look.ask));
+}
+
+/* Asks the shard about the endpoints of what is to be sent. Returns false when there is none. */
+static bool look_at_queues(struct asked *asked)
+{
+    const struct timeline *timeline = asked->find.ret_timeline;
+    const struct admin_options *options = &asked->admin->options;
+    struct queue_look *look = &asked->look;
+    look->entries = asked->entries;
+    for (size_t i = 0; i < timeline->deliveries_count; i++) {
+        const struct delivery *delivery = &timeline->deliveries[i].delivery;
+        bool is_open = delivery->state == DELIVERY_PENDING || delivery->state == DELIVERY_WAITING;
+        if (is_open && delivery->endpoint != 0 && look->count < ACCOUNT_ENDPOINTS_MAX)
+            look->entries[look->count++].endpoint = delivery->endpoint;
+    }
+    if (look->count == 0 || !options->look_at_queues || asked->admin->draining)
+        return false;
+    look->ask.reply_to = &asked->admin->mailbox;
+    look->ask.on_done = on_looked;
+    options->look_at_queues(look,
+        placement_shard(event_id_partition(&timeline->event->parts.id), options->shards),
+        options->context);
+    return true;
+}
+
 static void on_found(struct request *request, void *receiver)
 {
     struct asked *asked = CONTAINER_OF(request, struct asked, find.request);
+    if (request->result == OK) {
+        if (!look_at_queues(asked))
+            answer(asked);
+        return;
+    }
     if (request->result == ERR_NOT_FOUND)
         http_answer_problem(asked->exchange, ERR_NOT_FOUND,
             asked->is_delivery ? "No journal has this delivery." : "No journal has this event.",
             NULL);
-    else if (request->result)
-        http_answer_problem(asked->exchange, request->result, ADMIN_JOURNALS_UNREADABLE, NULL);
-    else if (asked->is_delivery)
-        answer_delivery(asked);
     else
-        admin_answer_json(asked->exchange, 200,
-            timeline_view(asked->admin, asked->find.ret_timeline, &asked->find.id));
-    timeline_free(asked->find.ret_timeline);
+        http_answer_problem(asked->exchange, request->result, ADMIN_JOURNALS_UNREADABLE, NULL);
     free(asked);
 }
 

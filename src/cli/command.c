@@ -141,6 +141,10 @@ static enum err take_flag(const struct command *command, int argc, char *const *
     if (row->kind == FLAG_KIND_SWITCH && value)
         return complain_see_help(
             command, complaint, "%s takes no value: write it without \"=%s\"", row->name, value);
+    bool is_optional = row->kind == FLAG_KIND_SECONDS;
+    if (is_optional && !value)
+        value =
+            *at + 1 < argc && argv[*at + 1][0] >= '0' && argv[*at + 1][0] <= '9' ? argv[++*at] : "";
     if (row->kind != FLAG_KIND_SWITCH && !value)
         value = ++*at < argc ? argv[*at] : NULL;
     if (row->kind != FLAG_KIND_SWITCH && !value)

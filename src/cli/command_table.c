@@ -9,6 +9,7 @@
 #include "cli/audit.h"
 #include "cli/command.h"
 #include "cli/endpoint_test.h"
+#include "cli/lag.h"
 #include "cli/lists.h"
 #include "cli/print_answer.h"
 #include "cli/replay.h"
@@ -78,8 +79,8 @@ const struct command command_rows[] = {
     {"data accept-loss", "FILE", 1, 1, F(FLAG_CONFIG) | F(FLAG_DATA) | F(FLAG_NOTE), F(FLAG_NOTE),
         "Accept the loss of a file of the data directory. `penstock audit` then lists the file",
         run_accept_loss},
-    {"status", "", 0, 0, REMOTE, 0, "Show the state and the counters of the running gateway",
-        REQUEST("GET", "/api/v1/status", show_status)},
+    {"status", "", 0, 0, REMOTE | F(FLAG_WATCH), 0,
+        "Show what is wrong, the rates, the backlog, and the worst endpoints", command_status},
     {"switch list", "", 0, 0, REMOTE | F(FLAG_HISTORY), 0,
         "List the switches: since when and why they are off", command_switch_list},
     {"switch", "SWITCH on|off", 2, 2,
@@ -183,8 +184,9 @@ const struct command command_rows[] = {
     {"endpoint add", "ACCOUNT", 1, 1, REMOTE | SETTINGS | F(FLAG_NAME), F(FLAG_URL),
         "Add an endpoint to an account and show its signing secret once",
         REQUEST("POST", ACCOUNTS "/%1/endpoints", show_members)},
-    {"endpoint list", "ACCOUNT", 1, 1, REMOTE, 0, "List the endpoints of an account",
-        REQUEST("GET", ACCOUNTS "/%1/endpoints", show_list)},
+    {"endpoint list", "[ACCOUNT]", 0, 1, REMOTE | F(FLAG_BACKLOG) | F(FLAG_ACCOUNT) | F(FLAG_LIMIT),
+        0, "List the endpoints of an account, or with --backlog those with a backlog, worst first",
+        command_endpoint_list},
     {"endpoint show", "ACCOUNT ENDPOINT", 2, 2, REMOTE, 0, "Show an endpoint",
         REQUEST("GET", ACCOUNTS "/%1/endpoints/%2", show_members)},
     {"endpoint test", "ACCOUNT ENDPOINT", 2, 2, REMOTE, 0,

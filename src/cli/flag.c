@@ -141,6 +141,10 @@ const struct flag flag_rows[FLAGS] = {
     [FLAG_DELIVERIES_OFF] = {"--deliveries-off", NULL, FLAG_KIND_TEXT, "REASON", NULL,
         "switch deliveries off before anything is sent, as after the restore of a backup. "
         "\"penstock switch deliveries on\" ends it"},
+    [FLAG_WATCH] = {"--watch", NULL, FLAG_KIND_SECONDS, "[SECONDS]", NULL,
+        "show it again every so many seconds (default 2), until Ctrl-C"},
+    [FLAG_BACKLOG] = {"--backlog", NULL, FLAG_KIND_SWITCH, NULL, NULL,
+        "the endpoints of all accounts with deliveries that are not final, worst first"},
 };
 
 unsigned flag_find(const char *argument, uint64_t taken, const char **ret_value)
@@ -211,7 +215,8 @@ const char *flag_check_value(const struct flag *row, const char *value)
 {
     if (row->kind == FLAG_KIND_BOOLEAN && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
         return "write true or false";
-    if (row->kind == FLAG_KIND_NUMBER && !is_number(value, 1))
+    bool needs_number = row->kind == FLAG_KIND_NUMBER || (row->kind == FLAG_KIND_SECONDS && *value);
+    if (needs_number && !is_number(value, 1))
         return "write a number of at least 1";
     if (row->kind == FLAG_KIND_COUNT && !is_number(value, 0))
         return "write a whole number, 0 or more";

@@ -69,6 +69,8 @@ enum command_flag {
     FLAG_SWITCH_ENDPOINT,
     FLAG_HISTORY,
     FLAG_DELIVERIES_OFF,
+    FLAG_WATCH,
+    FLAG_BACKLOG,
     FLAGS
 };
 
@@ -81,6 +83,7 @@ enum flag_kind {
     FLAG_KIND_LIST,    /* texts between commas */
     FLAG_KIND_BOOLEAN, /* true or false */
     FLAG_KIND_NUMBER,  /* from 1 on */
+    FLAG_KIND_SECONDS, /* from 1 on; may be left out: the next argument is one if it is a number */
     FLAG_KIND_COUNT,   /* from 0 on; a number in JSON */
     FLAG_KIND_DAY,     /* 2026-01-31 */
     FLAG_KIND_TIME,    /* 2026-01-31T12:00:00Z, or never, which is null in JSON */

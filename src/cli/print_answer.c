@@ -153,23 +153,28 @@ static const char *why_it_waits(const json_t *delivery)
     return "";
 }
 
-/* The switch that keeps a delivery from being sent. */
-static void print_held(const json_t *delivery)
+/* Why it is not delivered, when it is tried next, and what helps. */
+static void print_why(const json_t *delivery)
 {
-    const json_t *off = json_object_get(delivery, "held_by");
-    const char *name = show_text(off, "switch");
-    if (!json_is_object(off))
+    const json_t *why = json_object_get(delivery, "why");
+    if (!json_is_object(why))
         return;
-    printf("    waits: %s are switched off%s%s since %s (%s)\n",
-        strcmp(name, "optional") == 0 ? "optional events" : name,
-        json_is_object(json_object_get(off, "endpoint"))  ? " for this endpoint"
-        : json_is_string(json_object_get(off, "account")) ? " for account "
-                                                          : "",
-        !json_is_object(json_object_get(off, "endpoint")) &&
-                json_is_string(json_object_get(off, "account"))
-            ? show_text(off, "account")
-            : "",
-        show_text(off, "since"), show_text(off, "reason"));
+    printf("    why: %s\n", show_text(why, "text"));
+    if (json_is_string(json_object_get(why, "next_try_at")))
+        printf("    next try: %s\n", show_text(why, "next_try_at"));
+    if (json_is_string(json_object_get(why, "remedy")))
+        printf("    what to do: %s\n", show_text(why, "remedy"));
+}
+
+static void print_filtered(const json_t *event)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach(json_object_get(event, "filtered"), i, name)
+        printf("%s%s", i == 0 ? "  not for these endpoints, which do not take its type: " : ", ",
+            json_string_value(name));
+    if (json_array_size(json_object_get(event, "filtered")) > 0)
+        putchar('\n');
 }
 
 /* A delivery as part of its event's timeline. */
@@ -188,7 +193,6 @@ static void print_delivery(const json_t *delivery)
     if (json_is_true(json_object_get(delivery, "damaged")))
         printf("    DAMAGED: the row in the journal differs from what was written\n");
     print_replay(delivery);
-    print_held(delivery);
     if (strcmp(state, "waiting") == 0)
         printf("    waiting, due %s%s\n", show_text(delivery, "due_at"), why_it_waits(delivery));
     else if (strcmp(state, "parked") == 0)
@@ -201,6 +205,7 @@ static void print_delivery(const json_t *delivery)
             json_is_string(json_object_get(delivery, "changed_at"))
                 ? show_text(delivery, "changed_at")
                 : "");
+    print_why(delivery);
 }
 
 void show_event(const json_t *event)
@@ -218,6 +223,7 @@ void show_event(const json_t *event)
     size_t i;
     json_t *delivery;
     json_array_foreach(json_object_get(event, "deliveries"), i, delivery) print_delivery(delivery);
+    print_filtered(event);
 }
 
 void show_delivery(const json_t *delivery)

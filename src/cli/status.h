@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `penstock status`: what the gateway holds, its disks, and its links. */
+/* `penstock status`: once, or again and again with --watch, until Ctrl-C. */
 #ifndef PENSTOCK_CLI_STATUS_H
 #define PENSTOCK_CLI_STATUS_H
 
-#include <jansson.h>
+#include "cli/command.h"
 
-/* Prints the answer of GET /api/v1/status. */
-void show_status(const json_t *status);
+int command_status(const struct invocation *call);
+void show_status(const json_t *status); /* for people: the verdict first */
 
 #endif

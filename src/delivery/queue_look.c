@@ -58,7 +58,6 @@ static void on_look(struct mail *mail, void *receiver)
         look_at_limits(queue, entry);
         recent_causes_read(&queue->causes, shard->loop.now_mono_us, entry->ret_causes);
     }
-    look->ret_paused = shard->policy.paused;
     look->ret_journal_refuses = shard->journal_refuses;
     request_answer(&look->ask, shard->taker.stopping ? ERR_SHUTTING_DOWN : OK);
 }

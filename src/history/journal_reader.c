@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "history/audit_internal.h"
+#include "history/due.h"
 #include "history/event_search.h"
 #include "history/listing.h"
 #include "history/reading.h"
@@ -73,22 +74,23 @@ static void receive_find(struct mail *mail, void *receiver)
     request_answer(&find->request, result);
 }
 
-static void receive_state_counts(struct mail *mail, void *receiver)
+static void receive_due(struct mail *mail, void *receiver)
 {
     struct journal_reader *reader = receiver;
-    struct journal_state_counts *wanted =
-        CONTAINER_OF(mail, struct journal_state_counts, request.mail);
-    int64_t counts[DELIVERY_STATES] = {0};
+    struct journal_due *due = CONTAINER_OF(mail, struct journal_due, request.mail);
+    int64_t deadline_us = clock_mono_us() + READING_US_MAX;
     enum err result = OK;
-    for (unsigned shard = 0; shard < reader->shards && !result; shard++) {
+    for (unsigned i = 0; i < due->count; i++)
+        due->entries[i].ret_due_us = INT64_MAX;
+    due->ret_complete = true;
+    for (unsigned shard = 0; shard < reader->shards && due->count > 0 && !result; shard++) {
         struct timeline_source *source;
         result = reader_source(reader, shard, &source);
         if (!result)
-            result = reader_judge(source, timeline_source_count(source, counts));
+            result = reader_judge(source, due_read(source, due, shard, deadline_us));
     }
-    if (!result)
-        memcpy(wanted->ret_counts, counts, sizeof counts);
-    request_answer(&wanted->request, result);
+    due_measure(due, reader->directory, reader->shards);
+    request_answer(&due->request, result);
 }
 
 /* Lists. */
@@ -315,9 +317,9 @@ void journal_reader_find(struct journal_reader *reader, struct journal_find *fin
     request_submit(&find->request, &reader->mailbox, receive_find);
 }
 
-void journal_reader_count_states(struct journal_reader *reader, struct journal_state_counts *counts)
+void journal_reader_due(struct journal_reader *reader, struct journal_due *due)
 {
-    request_submit(&counts->request, &reader->mailbox, receive_state_counts);
+    request_submit(&due->request, &reader->mailbox, receive_due);
 }
 
 void journal_reader_audit(struct journal_reader *reader, struct journal_audit *audit)

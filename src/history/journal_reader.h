@@ -2,7 +2,7 @@
 /*
  * Reads the journals of all shards beside their writers: a thread with one read-only connection for
  * each file and short transactions. It answers what operators and partners ask: the timeline of one
- * event, lists, counts, audits. So no loop ever runs SQLite.
+ * event, lists, what is past due, audits. So no loop ever runs SQLite.
  */
 #ifndef PENSTOCK_HISTORY_JOURNAL_READER_H
 #define PENSTOCK_HISTORY_JOURNAL_READER_H
@@ -67,16 +67,7 @@ struct journal_find {
     struct timeline *ret_timeline;
 };
 
-/* How many deliveries are in each state that is not final; the final ones are not counted here (a
- * count is a scan). */
-struct journal_state_counts {
-    struct request request;
-    int64_t ret_counts[DELIVERY_STATES];
-};
-
 /* Any thread; `reply_to` and `on_done` are set. */
 void journal_reader_find(struct journal_reader *reader, struct journal_find *find);
-void journal_reader_count_states(
-    struct journal_reader *reader, struct journal_state_counts *counts);
 
 #endif

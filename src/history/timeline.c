@@ -24,14 +24,6 @@ static const char *const texts[TIMELINE_STATEMENTS] = {
     [TIMELINE_ACTIONS] = "SELECT delivery, at_us, from_state, to_state, from_endpoint, "
                          "to_endpoint, note, actor FROM operator_actions"
                          " WHERE delivery BETWEEN ? AND ? ORDER BY seq",
-    [TIMELINE_COUNTS] =
-        "SELECT 0, (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0"
-        " AND lane <> 2)"
-        " + (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0 AND lane = 2)"
-        " + (SELECT count(*) FROM deliveries WHERE broker_owned = 1 AND state = 0) UNION ALL"
-        " SELECT 1, count(*) FROM deliveries WHERE state = 1 UNION ALL"
-        " SELECT 2, count(*) FROM deliveries WHERE state = 2 UNION ALL"
-        " SELECT 3, count(*) FROM deliveries WHERE state = 3",
 };
 
 enum err timeline_source_open(struct timeline_source *source, const char *directory, unsigned shard)
@@ -225,18 +217,4 @@ enum err timeline_source_find(
     }
     *ret_timeline = timeline;
     return OK;
-}
-
-enum err timeline_source_count(struct timeline_source *source, int64_t counts[DELIVERY_STATES])
-{
-    int64_t found[DELIVERY_STATES] = {0};
-    bool row = false;
-    enum err result;
-    struct sql_use use = sql_use(source->statements[TIMELINE_COUNTS]);
-    while (!(result = sql_step(&use, &row)) && row)
-        found[sql_column_int(&use, 0)] = sql_column_int(&use, 1);
-    sql_finish(&use);
-    for (int state = 0; !result && state < DELIVERY_STATES; state++)
-        counts[state] += found[state];
-    return result;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a reader of one journal file asks: one event's timeline, and how many deliveries are in each
- * open state. Each is one short read transaction, since an open one holds the WAL. Owned by the
- * reader's thread.
+ * What a reader of one journal file asks: one event's timeline. It is one short read transaction,
+ * since an open one holds the WAL. Owned by the reader's thread.
  */
 #ifndef PENSTOCK_HISTORY_TIMELINE_H
 #define PENSTOCK_HISTORY_TIMELINE_H
@@ -16,7 +15,6 @@ enum timeline_statement {
     TIMELINE_DELIVERIES,
     TIMELINE_ATTEMPTS,
     TIMELINE_ACTIONS,
-    TIMELINE_COUNTS,
     TIMELINE_STATEMENTS
 };
 
@@ -38,9 +36,5 @@ enum err timeline_source_find(struct timeline_source *source, const struct event
 
 /* A row as readers see it. */
 struct timeline_delivery timeline_delivery_of(const struct delivery_row *row, bool damaged);
-
-/* Adds to `counts`; untouched on failure. */
-enum err timeline_source_count(
-    struct timeline_source *source, int64_t counts[DELIVERY_STATES]) MUST_CHECK;
 
 #endif

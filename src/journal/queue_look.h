@@ -40,7 +40,6 @@ struct queue_look {
     unsigned count;
     struct queue_look_entry *entries; /* the requester's */
     void *context;                    /* the requester's */
-    bool ret_paused;                  /* the shard sends nothing: see delivery_policy */
     bool ret_journal_refuses;         /* nothing is sent, since outcomes cannot be recorded */
 };
 

@@ -2,6 +2,7 @@
 /* Parts of the gateway: the listener of operators, the replica, and the listener of partners. */
 #include "base/cleanup.h"
 #include "delivery/endpoint_test.h"
+#include "delivery/queue_look.h"
 #include "main/gateway_internal.h"
 #include "model/placement.h"
 #include "runtime/log.h"
@@ -98,6 +99,11 @@ static void hand_test_over(struct endpoint_test *test, struct slice account, voi
         gateway->deliveries[placement_shard(partition, installation->shards)], test);
 }
 
+static void hand_look_over(struct queue_look *look, unsigned shard, void *context)
+{
+    delivery_shard_look(((struct gateway *)context)->deliveries[shard], look);
+}
+
 static struct admin_installation publish_installation(const struct installation *installation)
 {
     struct admin_installation published = {
@@ -146,6 +152,7 @@ static enum err make_admin(struct gateway *gateway, int fd, int tls_fd)
         .change_replay = hand_replay_change_over,
         .list_replays = hand_replay_list_over,
         .test_endpoint = hand_test_over,
+        .look_at_queues = gateway->delivers ? hand_look_over : NULL,
         .context = gateway,
         .installation = publish_installation(&gateway->installation),
         .ingress_only = !gateway->delivers,

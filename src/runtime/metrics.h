@@ -145,6 +145,49 @@
     X(METRIC_JOURNALS_SHORT_READ_ONLY, gauge, "penstock_journals_short", "reason=\"read-only\"",   \
         "")                                                                                        \
     X(METRIC_JOURNALS_SHORT_FAILING, gauge, "penstock_journals_short", "reason=\"failing\"", "")   \
+    X(METRIC_BACKLOG_PENDING_CRITICAL, gauge, "penstock_backlog_deliveries",                       \
+        "state=\"pending\",class=\"critical\"",                                                    \
+        "Deliveries in the journals that are not final, by state and class")                       \
+    X(METRIC_BACKLOG_PENDING_IMPORTANT, gauge, "penstock_backlog_deliveries",                      \
+        "state=\"pending\",class=\"important\"", "")                                               \
+    X(METRIC_BACKLOG_PENDING_OPTIONAL, gauge, "penstock_backlog_deliveries",                       \
+        "state=\"pending\",class=\"optional\"", "")                                                \
+    X(METRIC_BACKLOG_REPLAYS_CRITICAL, gauge, "penstock_backlog_deliveries",                       \
+        "state=\"replays\",class=\"critical\"", "")                                                \
+    X(METRIC_BACKLOG_REPLAYS_IMPORTANT, gauge, "penstock_backlog_deliveries",                      \
+        "state=\"replays\",class=\"important\"", "")                                               \
+    X(METRIC_BACKLOG_REPLAYS_OPTIONAL, gauge, "penstock_backlog_deliveries",                       \
+        "state=\"replays\",class=\"optional\"", "")                                                \
+    X(METRIC_BACKLOG_SENDING_CRITICAL, gauge, "penstock_backlog_deliveries",                       \
+        "state=\"sending\",class=\"critical\"", "")                                                \
+    X(METRIC_BACKLOG_SENDING_IMPORTANT, gauge, "penstock_backlog_deliveries",                      \
+        "state=\"sending\",class=\"important\"", "")                                               \
+    X(METRIC_BACKLOG_SENDING_OPTIONAL, gauge, "penstock_backlog_deliveries",                       \
+        "state=\"sending\",class=\"optional\"", "")                                                \
+    X(METRIC_BACKLOG_WAITING_CRITICAL, gauge, "penstock_backlog_deliveries",                       \
+        "state=\"waiting\",class=\"critical\"", "")                                                \
+    X(METRIC_BACKLOG_WAITING_IMPORTANT, gauge, "penstock_backlog_deliveries",                      \
+        "state=\"waiting\",class=\"important\"", "")                                               \
+    X(METRIC_BACKLOG_WAITING_OPTIONAL, gauge, "penstock_backlog_deliveries",                       \
+        "state=\"waiting\",class=\"optional\"", "")                                                \
+    X(METRIC_BACKLOG_PARKED_CRITICAL, gauge, "penstock_backlog_deliveries",                        \
+        "state=\"parked\",class=\"critical\"", "")                                                 \
+    X(METRIC_BACKLOG_PARKED_IMPORTANT, gauge, "penstock_backlog_deliveries",                       \
+        "state=\"parked\",class=\"important\"", "")                                                \
+    X(METRIC_BACKLOG_PARKED_OPTIONAL, gauge, "penstock_backlog_deliveries",                        \
+        "state=\"parked\",class=\"optional\"", "")                                                 \
+    X(METRIC_BACKLOG_DEAD_CRITICAL, gauge, "penstock_backlog_deliveries",                          \
+        "state=\"dead\",class=\"critical\"", "")                                                   \
+    X(METRIC_BACKLOG_DEAD_IMPORTANT, gauge, "penstock_backlog_deliveries",                         \
+        "state=\"dead\",class=\"important\"", "")                                                  \
+    X(METRIC_BACKLOG_DEAD_OPTIONAL, gauge, "penstock_backlog_deliveries",                          \
+        "state=\"dead\",class=\"optional\"", "")                                                   \
+    X(METRIC_OLDEST_PAST_DUE, gauge, "penstock_backlog_oldest_past_due_seconds", "",               \
+        "How long ago the oldest delivery was due that is not sent, looked up every 10 s")         \
+    X(METRIC_DISK_FREE, gauge, "penstock_disk_free_bytes", "",                                     \
+        "Free space on the disk of the data directory, looked up every 10 s")                      \
+    X(METRIC_JOURNAL_BYTES, gauge, "penstock_journal_bytes", "",                                   \
+        "Size of the files of the journals, looked up every 10 s")                                 \
     X(METRIC_BREAKERS_OPEN, gauge, "penstock_breakers_open", "",                                   \
         "Endpoints that fail: their events wait until a probe succeeds")                           \
     X(METRIC_SWITCHES_DELIVERIES, gauge, "penstock_switches_off", "switch=\"deliveries\"",         \

@@ -6,7 +6,7 @@
  */
 #include "base/clock.h"
 #include "base/crypto.h"
-#include "history/journal_reader.h"
+#include "history/due.h"
 #include "journal/journal_sqlite.h"
 #include "runtime/thread.h"
 
@@ -102,12 +102,16 @@ static void on_counted(struct request *request, void *receiver)
     counted++;
 }
 
-static void count_while_they_post(struct journal_reader *reader)
+static void count_while_they_post(const struct journal *journal, struct journal_reader *reader)
 {
     for (unsigned i = 0; i < 20; i++) {
-        struct journal_state_counts counts = {
-            .request = {.reply_to = &delivery, .on_done = on_counted}};
-        journal_reader_count_states(reader, &counts);
+        struct journal_due_entry entry = {.endpoint = 1};
+        struct journal_due due = {.request = {.reply_to = &delivery, .on_done = on_counted},
+            .count = 1,
+            .entries = &entry};
+        struct backlog_counts counts;
+        backlog_board_read(journal->backlog, 1, &counts);
+        journal_reader_due(reader, &due);
         while (counted == i) {
             mailbox_wait(&delivery, 1000);
             mailbox_work(&delivery);
@@ -148,7 +152,7 @@ int main(void)
             thread_start(&posters[i].thread, "poster", post, &posters[i]) != OK)
             die("no thread");
     }
-    count_while_they_post(reader);
+    count_while_they_post(journal, reader);
     unsigned accepted = 0, duplicates = 0;
     for (int i = 0; i < THREADS; i++) {
         thread_join(&posters[i].thread);

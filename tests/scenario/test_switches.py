@@ -149,7 +149,7 @@ def test_what_is_off_is_shown_wherever_somebody_looks(gateway):
                     ("event", "show", event)):
         text = gateway.tool(*command).stdout
         assert "deliveries" in text and ("ticket 4711" in text or command[:2] == ("endpoint", "list")), text
-    assert "waits: deliveries are switched off for this endpoint since" in gateway.tool("event", "show", event).stdout
+    assert "why: deliveries are switched off for this endpoint since" in gateway.tool("event", "show", event).stdout
     with gateway.operator() as operator:
         ready = operator.get("/readyz?verbose")
         history = operator.get("/api/v1/switches?history=5").json()["history"]

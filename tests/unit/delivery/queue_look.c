@@ -44,15 +44,5 @@ Test(queue_look, of_an_endpoint_that_fails_tells_breaker_probe_and_cause)
     cr_expect(entries[0].ret_causes[0].cause == CAUSE_FAILED);
     cr_expect(entries[0].ret_causes[0].present + entries[0].ret_causes[0].before >= failed);
     cr_expect(entries[1].ret_breaker == BREAKER_CLOSED && entries[1].ret_causes[0].present == 0);
-    cr_expect(!look.ret_paused && !look.ret_journal_refuses);
-}
-
-Test(queue_look, of_a_paused_shard_says_so)
-{
-    struct queue_look look;
-    policy.paused = true;
-    begin_shard(NULL);
-    struct queue_look_entry entry = {.endpoint = endpoint};
-    look_at(&look, &entry, 1);
-    cr_expect(look.ret_paused);
+    cr_expect(!look.ret_journal_refuses);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The audit of a journal that moves while it is walked: no false alarm, and no loss that is
  * overlooked. */
+#include "history/due.h"
 #include "unit/history/audit_desk.h"
 #include "unit/history/reader_desk.h"
 
@@ -344,11 +345,11 @@ Test(audit_moving, a_reader_that_stops_answers_what_it_has_begun)
 
 static bool audit_was_first;
 
-static void on_state_counts(struct request *request, void *receiver)
+static void on_measured(struct request *request, void *receiver)
 {
     audit_was_first =
         ((const struct asked *)receiver)->done; /* answers come in the order of posting */
-    CONTAINER_OF(request, struct journal_state_counts, request)->ret_counts[0] = -1;
+    CONTAINER_OF(request, struct journal_due, request)->now_us = 1; /* it is answered */
 }
 
 Test(audit_moving, other_questions_are_answered_first)
@@ -358,8 +359,9 @@ Test(audit_moving, other_questions_are_answered_first)
     struct journal_reader *reader;
     struct asked asked = {.audit = {.request = {.reply_to = &mailbox, .on_done = on_audited},
                               .question = everything()}};
-    struct journal_state_counts counts = {
-        .request = {.reply_to = &mailbox, .on_done = on_state_counts}};
+    struct journal_due_entry entry = {.endpoint = 1};
+    struct journal_due due = {
+        .request = {.reply_to = &mailbox, .on_done = on_measured}, .count = 1, .entries = &entry};
     shelf_sql(shelf,
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)"
         " INSERT INTO deliveries SELECT 16 * i, 1, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 200, 0, 0, 0, 0 "
@@ -368,8 +370,8 @@ Test(audit_moving, other_questions_are_answered_first)
     cr_assert(mailbox_init(&mailbox, &asked) == OK);
     cr_assert(journal_reader_open(shelf->directory, 1, &reader) == OK);
     journal_reader_audit(reader, &asked.audit);
-    journal_reader_count_states(reader, &counts);
-    while (counts.ret_counts[0] == 0 || !asked.done) {
+    journal_reader_due(reader, &due);
+    while (due.now_us == 0 || !asked.done) {
         mailbox_wait(&mailbox, 1000);
         mailbox_work(&mailbox);
     }

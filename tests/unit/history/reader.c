@@ -126,7 +126,7 @@ Test(reader, counts_open_deliveries_of_all_shards_and_finds_the_shard_of_an_id)
 {
     struct desk *desk = desk_new();
     struct journal_reader *reader = open_reader(desk, 2);
-    int64_t counts[DELIVERY_STATES];
+    struct backlog_counts counts = {0};
     struct timeline *timeline;
     cr_assert(
         desk_find(desk, reader, &(struct event_id){.bytes = {[7] = 1}}, &timeline) == ERR_DISK,
@@ -147,10 +147,16 @@ Test(reader, counts_open_deliveries_of_all_shards_and_finds_the_shard_of_an_id)
 
     cr_assert(desk_find(desk, reader, &event, &timeline) == OK);
     timeline_free(timeline);
-    cr_assert(desk_state_counts(desk, reader, counts) == OK);
-    cr_assert(counts[DELIVERY_PENDING] == 2 && counts[DELIVERY_WAITING] == 1 &&
-              counts[DELIVERY_PARKED] == 1);
-    cr_assert(counts[DELIVERY_SENDING] == 0 && counts[DELIVERY_DELIVERED] == 0);
+    backlog_board_add_all(first->backlog, &counts);
+    backlog_board_add_all(second->backlog, &counts);
+    cr_assert(backlog_sum(&counts, BACKLOG_PENDING) == 2 &&
+              backlog_sum(&counts, BACKLOG_WAITING) == 1 && backlog_parked(&counts) == 1);
+    cr_assert(backlog_sum(&counts, BACKLOG_SENDING) == 0);
+    struct journal_due_entry entries[] = {{.shard = 0, .endpoint = 7}, {.shard = 1, .endpoint = 7}};
+    struct journal_due due;
+    cr_assert(desk_due(desk, reader, INT64_MAX, entries, 2, &due) == OK && due.ret_complete);
+    cr_expect(entries[0].ret_due_us != INT64_MAX && entries[1].ret_due_us != INT64_MAX,
+        "each shard answers for its own");
     journal_stop(second);
     journal_reader_stop(reader);
     desk_free(desk);
@@ -176,7 +182,6 @@ Test(reader, tells_the_first_ones_timeline_by_the_id_of_a_late_duplicate)
     struct event *first = desk_event(desk, (struct draft){.key = "k"});
     struct event *second = desk_event(desk, (struct draft){.key = "k"});
     struct timeline *timeline;
-    int64_t counts[DELIVERY_STATES];
     cr_assert(receive(desk, first, 7).ret_received == RECEIVED_BROKER_OWNED);
     cr_assert(desk_find(desk, reader, &second->parts.id, &timeline) == ERR_NOT_FOUND);
     cr_assert(receive(desk, second, 7).ret_received == RECEIVED_ALIAS);
@@ -189,7 +194,9 @@ Test(reader, tells_the_first_ones_timeline_by_the_id_of_a_late_duplicate)
             memcmp(&timeline->event->parts.id, &first->parts.id, sizeof first->parts.id) == 0);
         timeline_free(timeline);
     }
-    cr_assert(desk_state_counts(desk, reader, counts) == OK && counts[DELIVERY_PENDING] == 1);
+    struct backlog_counts counts = {0};
+    backlog_board_add_all(desk->journal->backlog, &counts);
+    cr_assert(backlog_sum(&counts, BACKLOG_PENDING) == 1);
     desk_sql(desk, "DELETE FROM events");
     cr_assert(desk_find(desk, reader, &second->parts.id, &timeline) == ERR_NOT_FOUND,
         "the first one has expired");

@@ -25,14 +25,16 @@ enum err desk_find(struct desk *desk, struct journal_reader *reader, const struc
     return find.request.result;
 }
 
-enum err desk_state_counts(
-    struct desk *desk, struct journal_reader *reader, int64_t ret_counts[DELIVERY_STATES])
+enum err desk_due(struct desk *desk, struct journal_reader *reader, int64_t now_us,
+    struct journal_due_entry *entries, unsigned count, struct journal_due *ret_due)
 {
-    struct journal_state_counts counts = {
-        .request = {.reply_to = &desk->mailbox, .on_done = on_query_done}};
+    *ret_due =
+        (struct journal_due){.request = {.reply_to = &desk->mailbox, .on_done = on_query_done},
+            .now_us = now_us,
+            .count = count,
+            .entries = entries};
     size_t before = desk->queries_count;
-    journal_reader_count_states(reader, &counts);
+    journal_reader_due(reader, ret_due);
     wait_for_query(desk, before);
-    memcpy(ret_counts, counts.ret_counts, sizeof counts.ret_counts);
-    return counts.request.result;
+    return ret_due->request.result;
 }
