@@ -5,8 +5,8 @@
  * that each reading is short and others have their turns between two pages. It ends when its time
  * is up; the answer then says that it is not complete.
  *
- * Bounds: MONEY_MAX currencies and ENDPOINTS_COUNTED_MAX endpoints are counted one by one. Bodies are not
- * looked for: an expired one is found by the replay itself.
+ * Bounds: MONEY_MAX currencies and ENDPOINTS_COUNTED_MAX endpoints are counted one by one. Bodies
+ * are not looked for: an expired one is found by the replay itself.
  */
 #include "admin/replay_question.h"
 
