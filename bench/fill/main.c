@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "common/options.h"
+#include "model/object_id.h"
 #include "writer/writer.h"
 
 #include <stdio.h>
@@ -25,6 +26,7 @@ struct options {
     const char *data;
     int64_t keys, events;
     int64_t rare_every, dead_every; /* 0: none */
+    uint64_t endpoint;              /* 0: number 1 */
 };
 
 static const char *set_data(void *options, const char *value)
@@ -52,6 +54,13 @@ static const char *set_dead_every(void *options, const char *value)
     return option_set_number(value, 0, 1000000000, &((struct options *)options)->dead_every);
 }
 
+static const char *set_endpoint(void *options, const char *value)
+{
+    return endpoint_id_parse(slice_from_string(value), &((struct options *)options)->endpoint)
+               ? NULL
+               : "must be the id of an endpoint (ep_...)";
+}
+
 static const struct option_row rows[] = {
     {"--data", "DIR", set_data, "the data directory of a gateway that does not run; required"},
     {"--keys", "N", set_keys, "keys of accepted events, in the dedupe stores alone; default 0"},
@@ -59,6 +68,7 @@ static const struct option_row rows[] = {
     {"--rare-every", "N", set_rare_every,
         "each N-th event is of the account acc_rare; default none"},
     {"--dead-every", "N", set_dead_every, "the delivery of each N-th event is dead; default none"},
+    {"--endpoint", "ID", set_endpoint, "the endpoint of the events; default the number 1"},
 };
 
 static const struct option_table table = {.program = "penstock-fill",
@@ -87,7 +97,7 @@ static void add_event(const struct options *options, struct writer *writer,
     struct event_parts event = *parts;
     if (is_each(options->rare_every, number))
         event.account = SLICE_LITERAL("acc_rare");
-    int64_t seq = writer_append(writer, &event, 1);
+    int64_t seq = writer_append_to(writer, &event, options->endpoint ? options->endpoint : 1);
     if (is_each(options->dead_every, number))
         writer_die(writer, seq, 0);
     else

@@ -121,10 +121,10 @@ class Gateway:
         """What `penstock audit --json` prints."""
         return self.ask("GET", "/api/v1/audit", seconds=600)
 
-    def fill(self, keys=0, events=0, rare_every=0, dead_every=0):
+    def fill(self, keys=0, events=0, rare_every=0, dead_every=0, endpoint=None):
         """Keys and events of earlier days, written by the product's own code while this gateway does not run."""
         command = [self.tools / "penstock-fill", "--data", self.data, "--keys", keys, "--events", events, "--rare-every", rare_every,
-                   "--dead-every", dead_every]
+                   "--dead-every", dead_every, *(["--endpoint", endpoint] if endpoint else [])]
         done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RunFailed(f"penstock-fill ended with {done.returncode}: {done.stderr}")

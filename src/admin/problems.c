@@ -179,7 +179,8 @@ static void add_switches(json_t *problems, const struct admin *admin)
         off += metrics_read(switches[i]);
     if (off > 0)
         add(problems, "\"penstock switch list\" shows since when and why",
-            "%lld switches are off: some events are not accepted or not sent", (long long)off);
+            "%lld %s off: some events are not accepted or not sent", (long long)off,
+            off == 1 ? "switch is" : "switches are");
 }
 
 static void add_disk(json_t *problems, const struct backlog_view *view)

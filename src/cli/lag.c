@@ -56,6 +56,10 @@ void lag_print_rates(const json_t *status)
     static const char *const names[] = {"accepted", "attempts", "delivered", "failed"};
     static const char *const spans[] = {"1m", "5m"};
     const json_t *rates = json_object_get(status, "rates");
+    if (!json_is_object(json_object_get(rates, spans[0]))) {
+        puts("per second    not known yet: the gateway started a few seconds ago\n");
+        return;
+    }
     printf("%-14s%12s%12s%12s%12s\n", "per second", names[0], names[1], names[2], names[3]);
     for (size_t i = 0; i < ARRAY_LENGTH(spans); i++) {
         const json_t *of = json_object_get(rates, spans[i]);

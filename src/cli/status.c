@@ -100,11 +100,11 @@ static void print_switches(const json_t *status)
 static void print_head(const json_t *status)
 {
     long long up = show_number(status, "uptime_seconds");
-    printf("penstock %s, %s, up %lldd %02lld:%02lld:%02lld, %lld shards, %s\n\n",
+    printf("penstock %s, %s, up %lldd %02lld:%02lld:%02lld, %lld shard%s, %s\n\n",
         show_text(status, "version"),
         json_is_true(json_object_get(status, "ready")) ? "ready" : "NOT READY", up / 86400,
         up / 3600 % 24, up / 60 % 60, up % 60, show_number(status, "shards"),
-        show_text(status, "at"));
+        show_number(status, "shards") == 1 ? "" : "s", show_text(status, "at"));
 }
 
 static void print_counters(const json_t *status)

@@ -144,10 +144,10 @@ def make_serving(tmp_path):
     """Makes gateways of the command serve, each in a directory of its own (see Serving), and stops them in reverse order."""
     made = []
 
-    def make(name, more="", change=lambda text: text):
+    def make(name, more="", change=lambda text: text, environment=None):
         directory = tmp_path / name
         directory.mkdir()
-        serving = Serving(directory, more, change)
+        serving = Serving(directory, more, change, environment)
         made.append(serving)
         wait_for(serving.is_ready, lambda: f"{name} is ready:\n{serving.log.read_text()[-3000:]}", 60)
         return serving

@@ -45,8 +45,10 @@ def check(tmp_path, text):
 class Serving:
     """`more`: configuration lines after the usual ones. `change`: changes the whole text."""
 
-    def __init__(self, tmp_path, more="", change=lambda text: text):
+    def __init__(self, tmp_path, more="", change=lambda text: text, environment=None):
         self.tmp_path = tmp_path
+        self.environment = environment
+        self.flags = []  # of the command serve
         self.path = tmp_path / "penstock.yaml"
         self.text = change(good(tmp_path) + more)
         self.path.write_text(self.text)
@@ -58,8 +60,8 @@ class Serving:
     def start(self):
         """Starts it, or starts it again with the same data and ports."""
         with open(self.log, "ab") as err:
-            self.process = subprocess.Popen([BINARY, "serve", "-c", self.path], env=clean_environment(self.tmp_path),
-                                            stdout=subprocess.DEVNULL, stderr=err)
+            self.process = subprocess.Popen([BINARY, "serve", "-c", self.path, *self.flags],
+                                            env=clean_environment(self.tmp_path, self.environment), stdout=subprocess.DEVNULL, stderr=err)
 
     def is_ready(self):
         assert self.process.poll() is None, self.log.read_text()

@@ -58,7 +58,7 @@ static const struct {
     {"flag of another command", {"dev", "--url", "http://x"}, "--url is not a flag of this command",
         "penstock endpoint add"},
     {"flag of another command with a value", {"dev", "--limit=3"}, "--limit is not a flag",
-        "penstock event conflicts"},
+        "penstock event list"},
     {"value is missing", {"dev", "--ingress"}, "--ingress has no value", "--ingress ADDR"},
     {"value of a short flag is missing", {"check", "-c"}, "--config has no value", "--config FILE"},
     {"value for a switch", {"check", "--sample=yes"}, "--sample takes no value",
