@@ -19,6 +19,7 @@ from runner.plan import PlanWrong, load_plan
 from runner.process import RunFailed
 from runner.profile import measure_profile
 from runner.publishing import measure_publishing
+from runner.replay import measure_replay
 from runner.queues import measure_peak, measure_queues
 from runner.report import print_report
 from runner.scenario import Scenario
@@ -79,8 +80,8 @@ PARTS = {"accuracy": measure_accuracy, "ceilings": measure_ceilings, "broker": m
 # Only when they are named: they take long, or need a second build (--against).
 MORE_PARTS = {"versus": measure_versus, "limit": measure_limit, "cost": measure_cost, "hung": measure_hung, "failing": measure_failing,
               "waiting": measure_waiting, "queues": measure_queues, "peak": measure_peak, "recovery": measure_recovery}
-# Neither in a run of all figures nor in that of the flow: its journals are large.
-ALONE = {"search": measure_search}
+# Neither in a run of all figures nor in that of the flow: their journals are large.
+ALONE = {"search": measure_search, "replay": measure_replay}
 ALL_PARTS = {**PARTS, **MORE_PARTS, **ALONE}
 NEEDS_AGAINST = {"versus"}
 HAS_CHOICE = {"hung", "failing", "recovery"}

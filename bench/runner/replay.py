@@ -24,12 +24,12 @@ TINY = 1000
 class Replay(Scenario):
     """Fresh events of a plan, and beside them, after BEFORE seconds, the replay."""
 
-    def __init__(self, plan, bench, directory, dead, seconds):
+    def __init__(self, plan, bench, directory, dead, seconds, rate):
         super().__init__(plan, bench.build, directory, gateway_build=bench.gateway_build)
         old = directory / "old"
         old.mkdir()
         self.old = Sink(bench.build, old, {})
-        self.dead, self.seconds, self.found, self.failure, self.endpoint = dead, seconds, {}, None, None
+        self.dead, self.seconds, self.rate, self.found, self.failure, self.endpoint = dead, seconds, rate, {}, None, None
 
     def start(self):
         super().start()
@@ -51,7 +51,7 @@ class Replay(Scenario):
         try:
             time.sleep(BEFORE)
             asked = time.monotonic()
-            replay = self.gateway.ask("POST", "/api/v1/replays", {"account": ACCOUNT, "endpoint": self.endpoint, "state": "dead", "rate": RATE, "reason": "bench"})["id"]
+            replay = self.gateway.ask("POST", "/api/v1/replays", {"account": ACCOUNT, "endpoint": self.endpoint, "state": "dead", "rate": self.rate, "reason": "bench"})["id"]
             errors, counts, started = [], [], time.monotonic()
             while time.monotonic() - started < self.seconds:
                 before, shown, after = self.replayed(), self.progress_of(replay)["progress"]["moved"], self.replayed()
@@ -95,7 +95,7 @@ def of_round(bench, number):
     seconds = 4 if bench.is_tiny else bench.seconds
     rate = FRESH // 10 if bench.is_tiny else FRESH
     plan.load = {**plan.load, "timetable": f"constant:{rate}:{BEFORE + seconds + 2 * QUIET_SECONDS}s"}
-    scenario = Replay(plan, bench, bench.place(f"replay-{number}"), dead, seconds)
+    scenario = Replay(plan, bench, bench.place(f"replay-{number}"), dead, seconds, RATE // 20 if bench.is_tiny else RATE)
     subsets = [f"before accepted=..{BEFORE}s", f"beside accepted={BEFORE}s.."]
     details = scenario.observe(lambda moments: subsets, 2)
     scenario.gateway.remove_data()

@@ -226,7 +226,16 @@ def _print_peak(found):
     print()
 
 
-PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "publishing": _print_publishing, "delivered": _print_delivered, "edge": _print_edge, "limit": _print_limit, "search": _print_search, "profile": _print_profile,
+def _print_replay(found):
+    print("| a replay beside fresh events | replayed per second | fresh p99 before | beside | progress off by at most | cancel answered | last replayed event "
+          "after the cancel | moved, replayed |\n|---|---|---|---|---|---|---|---|")
+    for number, each in enumerate(found["rounds"], 1):
+        print(f"| round {number} | {each['rate']:.0f} | {_ms(each['fresh_before_p99_us'])} | **{_ms(each['fresh_beside_p99_us'])}** | "
+              f"{each['progress_off_max']} deliveries | {each['cancel_answered_in_s']:.2f} s | **{each['cancelled_in_s']:.2f} s** | {each['moved']}, {each['replayed']} |")
+    print()
+
+
+PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "publishing": _print_publishing, "delivered": _print_delivered, "edge": _print_edge, "limit": _print_limit, "search": _print_search, "replay": _print_replay, "profile": _print_profile,
             "backlog": _print_backlog, "steady": _print_steady, "versus": _print_versus, "cost": _print_cost, "hung": _print_cases,
             "failing": _print_cases, "recovery": _print_recovery, "waiting": _print_waiting, "queues": _print_queues, "peak": _print_peak}
 
