@@ -23,9 +23,11 @@ static_assert(1 << EVENT_KEYS_RUN_BITS == EVENT_KEYS_RUN &&
 
 #define EVENT_KEYS_READ_RUN_TEXT "SELECT entries, crc FROM event_key_runs WHERE run = ?"
 
+/* ERR_NOT_FOUND: the file has none, or none of the right length. */
 enum err event_keys_read_seed(struct sqlite3 *db, struct hash_seed *ret_seed) MUST_CHECK;
 uint32_t event_keys_tag(const struct hash_seed *seed, struct slice key);
-uint32_t event_keys_checksum(int64_t number, struct slice entries);
+/* With the seed: a row of another one is not good. */
+uint32_t event_keys_checksum(const struct hash_seed *seed, int64_t number, struct slice entries);
 
 static inline uint32_t event_keys_run_entry(uint32_t tag, uint32_t place)
 {
@@ -51,12 +53,12 @@ static inline uint32_t event_keys_entry_at(struct slice entries, size_t i)
 
 /* The entries of a row (entries, crc). False when it is not what was written; `ret_entries` is
  * untouched then. */
-static inline bool event_keys_take(
-    const struct sql_use *use, int64_t number, size_t count_max, struct slice *ret_entries)
+static inline bool event_keys_take(const struct sql_use *use, const struct hash_seed *seed,
+    int64_t number, size_t count_max, struct slice *ret_entries)
 {
     struct slice entries = sql_column_slice(use, 0);
     if (entries.len % EVENT_KEYS_ENTRY_BYTES || entries.len > count_max * EVENT_KEYS_ENTRY_BYTES ||
-        event_keys_checksum(number, entries) != sql_column_int(use, 1))
+        event_keys_checksum(seed, number, entries) != sql_column_int(use, 1))
         return false;
     *ret_entries = entries;
     return true;

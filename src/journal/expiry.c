@@ -301,7 +301,8 @@ enum err expiry_step(struct store *store, int64_t now_us)
     bool more = false;
     int64_t bodies_after = expiry->bodies_after, history_after = expiry->history_after;
     enum err result = phases[expiry->phase](store, now_us, &more);
-    if (result && result != ERR_DAMAGED) { /* the step is repeated */
+    bool gave_way = result == ERR_DAMAGED && event_keys_gave_way(&store->keys);
+    if (result && (result != ERR_DAMAGED || gave_way)) { /* the step is repeated */
         expiry->bodies_after = bodies_after;
         expiry->history_after = history_after;
         return result;

@@ -54,6 +54,7 @@
 #include <unistd.h>
 
 #define FAILPOINT_SLEEP_US 500000 /* beside the rest of a commit: a kill falls into it */
+#define KEYS_TRIES 8              /* a batch ends at most a few blocks of the index of keys */
 #define EXPIRY_PAUSE_MS 10
 #define LOOK_MS 1000      /* at the disk, while something is wrong with it or waits to be written */
 #define LOOK_IDLE_MS 5000 /* otherwise */
@@ -255,6 +256,17 @@ static enum err run_batch(struct journal_sqlite *self)
     return result;
 }
 
+/* Damage of the index of keys stops nobody: the batch is tried again without what is damaged. */
+static enum err run_batch_with_keys(struct journal_sqlite *self)
+{
+    enum err result = run_batch(self);
+    for (int i = 0; i < KEYS_TRIES && result == ERR_DAMAGED && !self->disk.failed &&
+                    event_keys_gave_way(&self->store.keys);
+         i++)
+        result = run_batch(self);
+    return result;
+}
+
 static enum err run_batch_in_reserve(struct journal_sqlite *self)
 {
     disk_watch_give_reserve_up(&self->disk);
@@ -280,12 +292,12 @@ static void work_off_batch(struct journal_sqlite *self)
     commit_pace_begin(&self->pace, self->batch_len, self->urgent, clock_mono_us());
     self->urgent = 0;
     disk_watch_look(&self->disk, clock_mono_us());
-    enum err result = self->disk.failed ? ERR_DISK : run_batch(self);
+    enum err result = self->disk.failed ? ERR_DISK : run_batch_with_keys(self);
     if (result == ERR_DISK_FULL && !self->disk.failed &&
         clock_mono_us() >= self->disk.next_relief_us) {
         self->disk.next_relief_us = clock_mono_us() + DISK_RETRY_US;
         if (disk_watch_relieve_wal(&self->disk))
-            result = run_batch(self);
+            result = run_batch_with_keys(self);
     }
     if (result == ERR_DISK_FULL && !self->disk.failed && self->store.reserve.held)
         result = run_batch_in_reserve(self);

@@ -128,5 +128,9 @@ enum err store_clear_outbox(struct store *store, struct request *request)
     enum err result = OK;
     for (unsigned i = 0; i < clear->count && !result; i++)
         result = clear_one(store, clear->numbers[i]);
+    for (unsigned i = 0; i < clear->count && !result; i++)
+        if (i + 1 == clear->count ||
+            clear->numbers[i] / EVENT_KEYS_CHUNK != clear->numbers[i + 1] / EVENT_KEYS_CHUNK)
+            result = event_keys_expire(&store->keys, clear->numbers[i]);
     return result;
 }

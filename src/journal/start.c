@@ -128,6 +128,9 @@ static enum err read_numbers(struct store *store)
     /* Some events were rolled back after the totals had counted past their numbers. */
     if (store->next_seq <= store->totals.through)
         store->next_seq = store->totals.through + 1;
+    /* Their blocks of the index of keys outlived them, and would hide new events. */
+    if (store->next_seq < store->keys.end)
+        store->next_seq = store->keys.end;
     return result ? result : read_newest(store);
 }
 

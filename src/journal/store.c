@@ -28,7 +28,7 @@ enum err store_prepare(struct store *store, const struct expiry_policy *policy)
     if (!result)
         result = event_rows_init(&store->events, store->db);
     if (!result)
-        result = event_keys_init(&store->keys, store->db);
+        result = event_keys_init(&store->keys, store->db, store->shard);
     if (!result)
         result = delivery_rows_init(&store->deliveries, store->db, &store->backlog);
     if (!result)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the file is, and what happens when the disk is not well. */
+#include "journal/event_keys.h"
 #include "runtime/metrics.h"
 #include "unit/journal/fixture.h"
 #include "unit/sqlite/faulty_disk.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static void write_file(struct desk *desk, const char *content, size_t len)
 {
@@ -311,5 +314,33 @@ Test(disk, whose_sync_failed_is_not_trusted_again)
     cr_assert(metrics_read(METRIC_JOURNAL_FAILED) == 0);
     cr_assert(desk_append(desk, (struct draft){.key = "before"}, 7, NULL) == ERR_EXISTS);
     cr_assert(desk_append(desk, (struct draft){.key = "m"}, 7, NULL) == OK);
+    desk_free(desk);
+}
+
+static void append_keyed(struct desk *desk, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k-%d", i);
+        cr_assert(desk_append(desk, (struct draft){.key = key}, 7, NULL) == OK, "%d", i);
+    }
+}
+
+/* The start leaves the run of these events without an index; no request fails because of it. */
+Test(disk, a_damaged_page_of_old_events_fails_no_append)
+{
+    struct desk *desk = desk_new();
+    char path[300];
+    append_keyed(desk, 0, 300);
+    desk_stop(desk);
+    int64_t page = desk_sql_int(desk,
+        "SELECT pageno FROM dbstat WHERE name = 'events' AND pagetype = 'leaf' ORDER BY path LIMIT "
+        "1 OFFSET 2");
+    snprintf(path, sizeof path, "%s/journal-0.db", desk->directory);
+    int fd = open(path, O_WRONLY);
+    cr_assert(fd >= 0 && pwrite(fd, (char[8]){0}, 8, (page - 1) * 4096) == 8 && close(fd) == 0);
+    desk_open(desk);
+    append_keyed(desk, 300, EVENT_KEYS_RUN + 20);
+    cr_expect_eq(desk_sql_int(desk, "SELECT count(*) FROM event_key_runs"), 0);
     desk_free(desk);
 }
