@@ -171,7 +171,6 @@ static enum err find_by_key(struct pager *pager, struct walk *walk)
     enum err err = OK;
     while (!err && walk->next > walk->after && !is_halted(pager, walk)) {
         struct event_keys_found named;
-        look_at_clock(pager);
         err = event_keys_find(&walk->look_up, walk->next, &named);
         if (!err && named.is_indexed) {
             err = read_candidates(pager, walk, &named);
@@ -181,6 +180,9 @@ static enum err find_by_key(struct pager *pager, struct walk *walk)
             if (!err && !is_halted(pager, walk))
                 err = skip_gap(walk);
         }
+        /* Each answer may read the disk. What was found is taken first: a page leads on. */
+        if (!walk->found.event && clock_mono_us() >= pager->deadline_us)
+            pager->is_late = true;
     }
     return err;
 }

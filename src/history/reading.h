@@ -11,7 +11,8 @@
 #include "journal/event_range.h"
 #include "sqlite/sql.h"
 
-#define READING_US_MAX 50000
+/* Questions wait for each other, and a page should be answered within 100 ms on a busy machine. */
+#define READING_US_MAX 30000
 
 /* ERR_DISK when there is no such file, ERR_DAMAGED, ERR_UNAVAILABLE, ERR_NO_MEMORY. The caller
  * closes the connection, with all of its statements finalized. */

@@ -226,6 +226,19 @@ Test(event_search, a_key_is_found_in_all_blocks_of_the_index_and_behind_gaps)
     shelf_free(shelf);
 }
 
+Test(event_search, a_gap_costs_nothing_however_wide_it_is)
+{
+    struct shelf *shelf = shelf_new();
+    add_many(shelf, 30);
+    shelf->store.next_seq += 1LL << 50;
+    add_many(shelf, 30);
+    struct found found = search_in(shelf, (struct delivery_filter){.key = "key-17"});
+    cr_expect_eq(found.count, 1);
+    found = search_in(shelf, (struct delivery_filter){.account = "nobody"});
+    cr_expect_eq(found.count, 0);
+    shelf_free(shelf);
+}
+
 Test(event_search, a_damaged_event_is_listed_as_damaged)
 {
     struct shelf *shelf = filled();
