@@ -13,6 +13,7 @@ WAITING_BYTES_MAX = 100
 FLAT_MAX = 1.2  # CPU of an event that passes those that wait, against that with none
 FULL_LOAD_CPU_MAX, CPU_MAX, SYNCS_MAX = 0.8, 0.5, 1.0
 TLS_RATE_MIN = 0.8
+QUESTION_MS_MAX, BESIDE_MAX = 100, 1.1  # p99 of a question; p99 of answers beside questions
 LIMIT_SHARE_MAX = 0.02  # of a limit: what is accepted may differ by so much
 
 
@@ -172,14 +173,25 @@ def _of_limit(found, command):
                 spread(shares, lambda value: f"{value:.3f}"), "", is_met, command)]
 
 
+def _of_search(found, command):
+    rows = [_at_most(f"{name}, with {found['events']:,} events: p99", QUESTION_MS_MAX,
+                     lambda value: f"{value:.1f} ms", {"this": [each["p99_ms"]]}, command,
+                     aim=f"<= {QUESTION_MS_MAX} ms")
+            for name, each in found["questions"].items()]
+    ratios = [each["beside_p99_us"] / each["alone_p99_us"] for each in found["rounds"]]
+    return rows + [_at_most("p99 of answers beside 20 questions a second / alone", BESIDE_MAX,
+                            ratio_text, {"this": ratios}, command)]
+
+
 ROWS = {"edge": _of_edge, "limit": _of_limit, "hung": _of_cases, "failing": _of_cases, "recovery": _of_recovery,
-        "peak": _of_peak, "queues": _of_queues, "waiting": _of_waiting, "versus": _of_versus, "cost": _of_cost}
+        "peak": _of_peak, "queues": _of_queues, "waiting": _of_waiting, "versus": _of_versus, "cost": _of_cost, "search": _of_search}
 
 
 def command_of(name, found):
     rounds = found.get("rounds", [])
     has_other = "other" in (rounds[0] if rounds else {})
-    return (f"bench/run figures {name}{f' --rounds {len(rounds)}' if rounds else ''}"
+    events = f" --events {found['events']}" if "events" in found else ""
+    return (f"bench/run figures {name}{events}{f' --rounds {len(rounds)}' if rounds else ''}"
             f"{' --against BUILD' if has_other else ''}")
 
 

@@ -91,6 +91,7 @@ def _print_edge(found):
 
 
 def _print_search(found):
+    print(f"Load average of the machine before the questions: {found['load average']:.1f}\n")
     print(f"| {found['events']:,} events in {found['shards']} journals | asked | p50 | p99 | longest | items |\n|---|---|---|---|---|---|")
     for name, each in found["questions"].items():
         print(f"| {name} | {each['count']} | {each['p50_ms']:.1f} ms | **{each['p99_ms']:.1f} ms** | {each['most_ms']:.1f} ms | {each.get('items', '')} |")

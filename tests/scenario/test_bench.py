@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 
 from runner import recovery  # noqa: E402
 from runner.aims import aims_of  # noqa: E402
-from runner.figures import MORE_PARTS, PARTS, parts_of  # noqa: E402
+from runner.figures import ALONE, MORE_PARTS, PARTS, parts_of  # noqa: E402
 from runner.gateway import Gateway as GatewayOfBench  # noqa: E402
 from runner.outages import Case, compare  # noqa: E402
 from runner.plan import Plan, PlanWrong, load_plan, plan_names  # noqa: E402
@@ -101,7 +101,8 @@ FIGURES = {"accuracy": "ours and h2load's", "ceilings": "gateway/commit_two_file
            "delivered": "1M older keys / empty", "edge": "accepted over TLS / over h2c", "limit": "p99 of the neighbour", "profile": "thread: where", "backlog": "events waiting for clients", "steady": "2000/s for 10 minutes",
            "versus": "| delivered |", "hung": "1 of 50 hang, first 30 s",
            "failing": "the name of 1 of 50 has no answer, whole fault", "recovery": "requests hang, the other build", "cost": "| fsyncs |",
-           "waiting": "Memory of a waiting delivery", "queues": "fresh p99 behind the backlog", "peak": "6000 events/s for 5 minutes"}
+           "waiting": "Memory of a waiting delivery", "queues": "fresh p99 behind the backlog", "peak": "6000 events/s for 5 minutes",
+           "search": "find a key that no event has"}
 
 
 @pytest.mark.xdist_group("figures")
@@ -115,7 +116,7 @@ def test_every_part_of_the_figures_runs(tmp_path, part):
 
 
 def test_no_part_of_the_figures_is_untried():
-    assert set(FIGURES) == {*PARTS, *MORE_PARTS}
+    assert set(FIGURES) == {*PARTS, *MORE_PARTS, *ALONE}
 
 
 def test_a_part_with_several_measurements_runs_one_of_them_and_shows_its_aim(tmp_path):
