@@ -201,8 +201,11 @@ void admin_free(struct admin *admin)
 {
     if (!admin)
         return;
-    /* Late answers are made without the directory, which is freed. */
+    /* Late answers are made without the directory, the journals and the shards, which are freed. */
+    admin->has_ended = true;
     admin->options.accounts = NULL;
+    admin->options.journals = NULL;
+    admin->options.look_at_queues = NULL;
     if (admin->mailbox.event_fd >= 0)
         mailbox_work(&admin->mailbox);
     admin_changes_end(admin);

@@ -26,6 +26,7 @@ struct admin {
     char token[ADMIN_TOKEN_BYTES_MAX + 1], readonly_token[ADMIN_TOKEN_BYTES_MAX + 1];
     struct http_server *server;
     bool draining;
+    bool has_ended; /* what is answered now is answered without stores and shards */
     int64_t drain_until_mono_us;
     struct lag lag;
     struct list feeds; /* requests that wait for a change: followers.c */

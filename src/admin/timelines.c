@@ -274,7 +274,10 @@ static void answer_delivery(const struct asked *asked)
 
 static void answer(struct asked *asked)
 {
-    if (asked->is_delivery)
+    if (asked->admin->has_ended)
+        http_answer_problem(
+            asked->exchange, ERR_SHUTTING_DOWN, "The gateway stops. Try again later.", NULL);
+    else if (asked->is_delivery)
         answer_delivery(asked);
     else
         admin_answer_json(asked->exchange, 200, timeline_view(asked));

@@ -230,6 +230,12 @@ static void on_stop(struct mail *mail, void *receiver)
     free(order);
 }
 
+static void on_join(struct mail *mail, void *receiver)
+{
+    ((struct delivery_shard *)receiver)->is_joined = true;
+    free(CONTAINER_OF(mail, struct shard_order, mail));
+}
+
 static void post_order(struct delivery_shard *shard, const struct shard_order *order,
     void (*on_receive)(struct mail *mail, void *receiver))
 {
@@ -263,6 +269,17 @@ void delivery_shard_stop(struct delivery_shard *shard, int64_t drain_us)
 
 /* Life. */
 
+/* The other shards may still drain, and operators ask meanwhile: each question is answered. */
+static void answer_until_joined(struct delivery_shard *shard)
+{
+    shard->taker.stopping = true;
+    shard->taker.journal = NULL; /* it is asked for nothing more */
+    while (!shard->is_joined) {
+        mailbox_wait(&shard->mailbox, -1);
+        mailbox_work(&shard->mailbox);
+    }
+}
+
 static void run(void *context)
 {
     struct delivery_shard *shard = context;
@@ -272,6 +289,8 @@ static void run(void *context)
     event_source_close(shard->source);
     /* Cuts short what is in flight: its on_done runs inside. */
     client_free(TAKE(shard->client));
+    sem_post(&shard->drained);
+    answer_until_joined(shard);
 }
 
 enum err delivery_shard_new(
@@ -306,6 +325,7 @@ enum err delivery_shard_new(
     outcome_init(shard);
     timer_init(&shard->drain_timer, on_drain_timer);
     shard->mailbox.event_fd = -1;
+    sem_init(&shard->drained, 0, 0);
     enum err failed = loop_init(&shard->loop);
     loop_set_turn_end(&shard->loop, on_turn_end);
     if (!failed)
@@ -342,8 +362,17 @@ enum err delivery_shard_start(
     return thread_start(&shard->thread, name, run, shard);
 }
 
+void delivery_shard_await_drained(struct delivery_shard *shard)
+{
+    if (shard->thread.started)
+        while (sem_wait(&shard->drained) != 0)
+            ; /* a signal */
+}
+
 void delivery_shard_join(struct delivery_shard *shard)
 {
+    if (shard->thread.started)
+        post_order(shard, &(struct shard_order){0}, on_join);
     thread_join(&shard->thread);
 }
 
@@ -369,5 +398,6 @@ void delivery_shard_free(struct delivery_shard *shard)
     id_map_done(&shard->deciding);
     mailbox_done(&shard->mailbox);
     loop_done(&shard->loop);
+    sem_destroy(&shard->drained);
     free(shard);
 }

@@ -41,6 +41,8 @@
 #include "queue/event_source.h"
 #include "runtime/thread.h"
 
+#include <semaphore.h>
+
 struct endpoint_queue;
 struct unrouted_walk;
 
@@ -58,6 +60,7 @@ struct delivery_shard {
 
     struct mailbox mailbox;
     struct thread thread;
+    sem_t drained; /* shared: posted once, when nothing is in flight any more */
 
     /* owned by the shard's thread */
     struct loop loop;
@@ -79,6 +82,7 @@ struct delivery_shard {
     struct unrouted_walk *walk; /* NULL: none is running */
     bool walk_again;            /* an endpoint appeared after the walk began */
     bool scanned;               /* the backlog is known */
+    bool is_joined;             /* somebody waits for the end of the thread */
     /* The journal refused a `sending` or an outcome. Nothing is sent until it accepts one again. */
     bool journal_refuses;
     uint64_t switch_changes; /* of the directory, when its switches were read */

@@ -14,14 +14,18 @@ static const struct gateway_part parts[] = {
     /* Before anything is opened whose events another gateway may deliver. */
     {"broker", start_broker, stop_broker, free_broker},
     {"operator events (made)", make_operator_events, NULL, free_operator_events},
+    {"tls", start_tls, NULL, free_tls, reload_tls},
+    /* After delivery: the shards answer its questions, and those that are left when they are freed
+     * as well. */
+    {"admin (freed)", NULL, NULL, free_admin},
     /* The journals hand events over to its mailbox. */
     {"delivery (made)", make_delivery, NULL, free_delivery},
     {"journals", start_journals, stop_journals},
     {"in use", NULL, stop_use},
     {"operator events", start_operator_events, stop_operator_events, NULL, reload_operator_events},
     {"reader", start_reader, stop_reader},
-    {"tls", start_tls, NULL, free_tls, reload_tls},
-    {"admin", start_admin, stop_admin, free_admin, reload_admin},
+    {"delivery (joined)", NULL, join_delivery},
+    {"admin", start_admin, stop_admin, NULL, reload_admin},
     {"delivery", start_delivery, stop_delivery, NULL, reload_delivery},
     {"replica", start_replica, stop_replica, free_replica},
     {"ingress", start_ingress, stop_ingress, free_ingress, reload_ingress},

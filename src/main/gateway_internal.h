@@ -108,6 +108,7 @@ enum err make_delivery(struct gateway *gateway, struct buffer *complaints);
 void free_delivery(struct gateway *gateway);
 enum err start_delivery(struct gateway *gateway, struct buffer *complaints);
 void stop_delivery(struct gateway *gateway);
+void join_delivery(struct gateway *gateway);
 void reload_delivery(struct gateway *gateway, const struct config *config);
 
 /* parts_operator.c */

@@ -279,6 +279,13 @@ void stop_delivery(struct gateway *gateway)
     for (unsigned i = 0; gateway->delivers && i < gateway->installation.shards; i++)
         delivery_shard_stop(gateway->deliveries[i], gateway->drain_us);
     for (unsigned i = 0; gateway->delivers && i < gateway->installation.shards; i++)
+        delivery_shard_await_drained(gateway->deliveries[i]);
+}
+
+/* After the admin thread: it asks the shards. */
+void join_delivery(struct gateway *gateway)
+{
+    for (unsigned i = 0; gateway->delivers && i < gateway->installation.shards; i++)
         delivery_shard_join(gateway->deliveries[i]);
 }
 

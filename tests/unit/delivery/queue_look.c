@@ -46,3 +46,19 @@ Test(queue_look, of_an_endpoint_that_fails_tells_breaker_probe_and_cause)
     cr_expect(entries[1].ret_breaker == BREAKER_CLOSED && entries[1].ret_causes[0].present == 0);
     cr_expect(!look.ret_journal_refuses);
 }
+
+/* Other shards may still drain, and operators ask why the gateway does not stop. */
+Test(queue_look, of_a_shard_that_has_drained_is_answered_before_it_is_joined)
+{
+    static struct queue_look look;
+    begin_shard(NULL);
+    delivery_shard_stop(shard, US_PER_SECOND);
+    delivery_shard_await_drained(shard);
+    for (unsigned turn = 1; turn <= 2; turn++) {
+        look = (struct queue_look){.ask.on_done = on_answered};
+        delivery_shard_look(shard, &look);
+        WAIT_UNTIL(atomic_load(&answered) == turn);
+        cr_assert(look.ask.result == ERR_SHUTTING_DOWN);
+    }
+    end_shard(0);
+}
