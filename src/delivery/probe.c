@@ -34,7 +34,7 @@
 #define LOOK_AGAIN_US (200 * US_PER_MS) /* the shard has no free slot */
 #define FAILED_US US_PER_SECOND         /* the journal refused */
 #define NOTHING_WAITS_US (5 * US_PER_SECOND)
-#define UNGUARDED_LOOKS_MAX 4 /* loads of one search, which continues at the next probe */
+#define LOOKS_MAX 4 /* loads of one search, which continues at the next probe */
 
 static void look_again_after(struct endpoint_queue *queue, int64_t delay_us)
 {
@@ -122,13 +122,11 @@ static void send_probe(struct endpoint_queue *queue, struct job *job)
         flow_await_probe(queue);
 }
 
-/* While the breaker is closed, the limits of the classes hold as well. A load of pending ones only
- * does not leave guarded ones out. */
+/* While the breaker is closed, the limits of the classes hold as well. */
 static bool fits(const struct endpoint_queue *queue, const struct delivery *candidate)
 {
     enum event_class class = candidate->event->parts.class;
-    if (switches_hold(queue, candidate) ||
-        (queue->probe.load.unguarded && candidate->event->parts.guarded))
+    if (switches_hold(queue, candidate))
         return false;
     return flow_is_open(queue) || queue->class_in_flight[class] < queue->rules[class].in_flight_max;
 }
@@ -175,12 +173,25 @@ static void look_on(struct endpoint_queue *queue)
     queue->doubt.unguarded_after_id = after_id == INT64_MAX ? 0 : after_id;
     if (job)
         send_probe(queue, job);
-    else if (after_id != INT64_MAX && --queue->probe.unguarded_looks_left > 0)
+    else if (after_id != INT64_MAX && --queue->probe.looks_left > 0)
         look(queue, true);
     else if (left_us == 0)
         look(queue, false);
     else
         look_again_after(queue, left_us);
+}
+
+/* None of this part can be sent. Behind those that a switch holds there may be others. Returns
+ * whether it looks there. */
+static bool look_past_held(struct endpoint_queue *queue)
+{
+    int64_t after_id = queue->probe.load.ret_after_probe_id;
+    bool is_over = !queue->probe.load.without || after_id == INT64_MAX;
+    queue->probe.held_after_id = is_over ? 0 : after_id;
+    if (is_over || --queue->probe.looks_left == 0)
+        return false;
+    look(queue, false);
+    return true;
 }
 
 static void on_candidates(struct request *request, void *receiver)
@@ -201,21 +212,27 @@ static void on_candidates(struct request *request, void *receiver)
         send_probe(queue, job);
     else if (may && request->result == OK && queue->probe.load.unguarded)
         look_on(queue); /* none, or only those that are in flight */
+    else if (may && request->result == OK && look_past_held(queue))
+        return;
     else if (!shard->taker.stopping && flow_needs_probe(queue))
         look_again_after(queue, request->result != OK ? FAILED_US
                                 : may                 ? NOTHING_WAITS_US
                                                       : LOOK_AGAIN_US);
 }
 
-/* While retries are off, only what was never sent is a candidate: the oldest pending ones. */
+/* While retries are off, only what was never sent is a candidate. */
 static void look(struct endpoint_queue *queue, bool unguarded)
 {
     queue->probe.load = (struct journal_load){
         .endpoint = queue->endpoint,
-        .probe = !queue->off.retries,
+        .probe = true,
+        .unsent = queue->off.retries,
+        .without = switches_hold_classes(queue),
         .due_by_us = INT64_MIN,
         .unguarded = unguarded,
-        .after_probe_id = unguarded ? queue->doubt.unguarded_after_id : 0,
+        .after_probe_id = unguarded             ? queue->doubt.unguarded_after_id
+                          : queue->off.optional ? queue->probe.held_after_id
+                                                : 0,
         .pending_lanes = PENDING_ALL,
         .count_max = CANDIDATES_MAX,
         .bytes_max = CANDIDATES_MAX * (int64_t)EVENT_BYTES_MAX,
@@ -237,7 +254,6 @@ void probe_send(struct endpoint_queue *queue)
             flow_is_open(queue) && !queue->off.deliveries ? LOOK_AGAIN_US : NOTHING_WAITS_US);
         return;
     }
-    queue->probe.unguarded_looks_left = UNGUARDED_LOOKS_MAX;
-    /* Held optional events may be before the others. The search in steps passes them. */
-    look(queue, probe_doubt_prefers_unguarded(queue) || queue->off.optional);
+    queue->probe.looks_left = LOOKS_MAX;
+    look(queue, probe_doubt_prefers_unguarded(queue));
 }

@@ -11,7 +11,9 @@ struct endpoint_queue;
 struct probe_search {
     bool loading;
     struct journal_load load;
-    unsigned unguarded_looks_left; /* while it looks for an unguarded one */
+    unsigned
+        looks_left; /* of a search that continues: for an unguarded one, or past what is held */
+    int64_t held_after_id; /* the search that passes over what a switch holds continues behind it */
 };
 
 /* Sends the event that tests whether the endpoint is back, if that is still unknown. */

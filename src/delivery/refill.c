@@ -52,12 +52,14 @@
 #include "delivery/flow.h"
 #include "delivery/job.h"
 #include "delivery/shard.h"
+#include "delivery/switches.h"
 #include "runtime/log.h"
 
 #define LOAD_COUNT_MAX 256
 #define LOAD_BUDGET_SHARE_PERCENT \
     90 /* of the byte budget; the rest is for events that partners post */
 #define LOAD_AGAIN_US (200 * US_PER_MS)
+#define LOAD_PASSED_US (20 * US_PER_MS) /* after a load that has only passed deliveries over */
 #define LOAD_FAILED_US US_PER_SECOND
 #define RECENT_US (5 * US_PER_SECOND) /* recent: what this interval and the one before it left */
 #define RELEASE_COUNT_MAX 512
@@ -283,7 +285,10 @@ static void end_load_of_cursor(struct refill_cursor *cursor, int64_t after_id, b
 static void end_load_of_due(struct refill *refill)
 {
     const struct journal_load *load = &refill->load;
-    if (load->ret_count > 0) {
+    if (load->without) {
+        refill->waiting_after_due_us = load->ret_after_waiting_due_us;
+        refill->waiting_after_id = load->ret_after_waiting_id;
+    } else if (load->ret_count > 0) {
         const struct delivery *last = &load->ret_deliveries[load->ret_count - 1];
         refill->waiting_after_due_us = last->due_us;
         refill->waiting_after_id = last->id;
@@ -302,6 +307,8 @@ static void move_cursors(struct refill *refill)
 {
     const struct journal_load *load = &refill->load;
     int64_t last_id = load->ret_count > 0 ? load->ret_deliveries[load->ret_count - 1].id : 0;
+    if (load->without && load->ret_after_pending_id > last_id)
+        last_id = load->ret_after_pending_id;
     switch (refill->part) {
     case REFILL_RECENT:
         end_load_of_cursor(&refill->recent, last_id, load->ret_more);
@@ -320,6 +327,21 @@ static void move_cursors(struct refill *refill)
     }
 }
 
+/* Returns whether the load has moved a cursor without bringing anything. */
+static bool has_passed_over(const struct refill *refill)
+{
+    const struct journal_load *load = &refill->load;
+    switch (refill->part) {
+    case REFILL_RECOVERED:
+        return load->ret_after_recovered_id > load->after_recovered_id;
+    case REFILL_DUE:
+        return load->without && (load->ret_after_waiting_id != load->after_waiting_id ||
+                                    load->ret_after_waiting_due_us != load->after_waiting_due_us);
+    default:
+        return load->without && load->ret_after_pending_id > load->after_pending_id;
+    }
+}
+
 static void on_loaded(struct request *request, void *receiver)
 {
     struct endpoint_queue *queue =
@@ -327,10 +349,8 @@ static void on_loaded(struct request *request, void *receiver)
     struct refill *refill = &queue->refill;
     const struct journal_load *load = &refill->load;
     refill->loading = false;
-    bool complete = request->result == OK;
-    bool advanced =
-        load->ret_count > 0 || (refill->part == REFILL_RECOVERED && complete &&
-                                   load->ret_after_recovered_id > load->after_recovered_id);
+    bool complete = request->result == OK, brought = load->ret_count > 0;
+    bool advanced = brought || (complete && has_passed_over(refill));
     if (complete) {
         take_loaded(queue, load);
         move_cursors(refill);
@@ -342,6 +362,8 @@ static void on_loaded(struct request *request, void *receiver)
         look_again_after(queue, LOAD_FAILED_US);
     else if (load->ret_more && !advanced)
         look_again_after(queue, LOAD_AGAIN_US); /* the budget is used up */
+    else if (load->ret_more && !brought && load->without)
+        look_again_after(queue, LOAD_PASSED_US); /* the journal has other work */
     else
         refill_queue(queue);
 }
@@ -354,6 +376,7 @@ static void load(struct endpoint_queue *queue, enum refill_part part, unsigned r
     refill->part = part;
     *request = (struct journal_load){
         .endpoint = queue->endpoint,
+        .without = switches_hold_classes(queue),
         .pending_lanes = part == REFILL_REPLAYS ? PENDING_REPLAY : PENDING_FRESH_AND_RETRY,
         .after_pending_id = part == REFILL_RECENT    ? refill->recent.after_id
                             : part == REFILL_UNSENT  ? refill->unsent.after_id
@@ -489,10 +512,12 @@ void refill_take_handover(struct endpoint_queue *queue, const struct delivery *d
         failpoint_crash(CRASH_JOB_MADE);
         return;
     }
-    event_unref(delivery->event);
     note_left(queue, delivery->id);
-    refill_leave_in_journal(queue, delivery->id);
-    refill_queue(queue);
+    if (!switches_hold(queue, delivery)) { /* else it is found when the switch is on again */
+        refill_leave_in_journal(queue, delivery->id);
+        refill_queue(queue);
+    }
+    event_unref(delivery->event);
 }
 
 void refill_unload_job(struct job *job)

@@ -18,6 +18,11 @@ bool switches_hold(const struct endpoint_queue *queue, const struct delivery *de
            (off->optional && delivery->event->parts.class == CLASS_OPTIONAL);
 }
 
+unsigned switches_hold_classes(const struct endpoint_queue *queue)
+{
+    return queue->off.optional ? 1u << CLASS_OPTIONAL : 0;
+}
+
 /* Unloads what is held. What only the broker has remains, and is looked at again. */
 static void unload(struct endpoint_queue *queue)
 {

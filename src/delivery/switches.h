@@ -13,8 +13,7 @@
  *   on    the cursors of the queue start again, so that all of it is found; due times stay. The
  *         concurrency of the endpoint begins at one
  *
- * Held optional events are loaded and dropped once, as the journal does not know the classes of its
- * rows: the cursors pass them.
+ * The journal passes over held optional events without reading them (journal_load.without).
  */
 #ifndef PENSTOCK_DELIVERY_SWITCHES_H
 #define PENSTOCK_DELIVERY_SWITCHES_H
@@ -41,5 +40,7 @@ void switches_look(struct delivery_shard *shard);
 void switches_look_at_queue(struct endpoint_queue *queue);
 /* Whether such a delivery must not be sent now. */
 bool switches_hold(const struct endpoint_queue *queue, const struct delivery *delivery);
+/* The classes of which nothing must be sent now: bits, 1 << enum event_class. */
+unsigned switches_hold_classes(const struct endpoint_queue *queue);
 
 #endif

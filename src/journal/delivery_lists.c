@@ -178,10 +178,10 @@ void delivery_list_done(struct delivery_list *list)
 struct sought {
     uint64_t endpoint;
     enum load_part part;
-    unsigned states;        /* bits, 1 << enum delivery_state */
-    int64_t began_by_us;    /* of waiting ones: those that began to wait later are passed over */
-    unsigned looked_max;    /* rows; 0: as many as there are */
-    int64_t *ret_looked_id; /* the last row that was listed or passed over; may be NULL */
+    unsigned states;     /* bits, 1 << enum delivery_state */
+    unsigned without;    /* bits, 1 << enum event_class: these are passed over */
+    int64_t began_by_us; /* of waiting ones: those that began to wait later are passed over */
+    unsigned looked_max; /* rows; 0: as many as there are */
 };
 
 /* A damaged row is listed as well, since it is to be parked. One that is somewhere else by its own
@@ -192,7 +192,7 @@ static bool is_sought(const struct delivery_listed *listed, const struct sought 
     if (listed->damaged)
         return true;
     if (!(sought->states & 1u << row->state) || row->broker_owned ||
-        row->endpoint != sought->endpoint)
+        row->endpoint != sought->endpoint || (sought->without & 1u << row->class))
         return false;
     return row->state != DELIVERY_WAITING ||
            delivery_wait_began_us(row->due_us, row->duration_us) <= sought->began_by_us;
@@ -215,11 +215,17 @@ static enum err list_part(
         }
         if (is_sought(&listed, sought))
             list->rows[list->count++] = listed;
-        if (sought->ret_looked_id)
-            *sought->ret_looked_id = listed.row.id;
+        list->looked[sought->part] =
+            (struct delivery_looked){.due_us = listed.row.due_us, .id = listed.row.id};
     }
     sql_finish(use);
     return result;
+}
+
+/* How many rows one part of a load looks at. */
+static unsigned looked_max(const struct journal_load *load)
+{
+    return load->probe ? LOAD_PROBE_PASSED : LOAD_LOOKED_PER_COUNT * (load->count_max + 1);
 }
 
 static enum err list_pending(
@@ -230,8 +236,11 @@ static enum err list_pending(
         [PENDING_FRESH_AND_RETRY] = DELIVERIES_LIST_PENDING,
         [PENDING_REPLAY] = DELIVERIES_LIST_REPLAYS,
     };
-    const struct sought sought = {
-        .endpoint = load->endpoint, .part = LOAD_PENDING, .states = 1u << DELIVERY_PENDING};
+    const struct sought sought = {.endpoint = load->endpoint,
+        .part = LOAD_PENDING,
+        .states = 1u << DELIVERY_PENDING,
+        .without = load->without,
+        .looked_max = load->without ? looked_max(load) : 0};
     struct sql_use use = sql_use(rows->statements[statements[load->pending_lanes]]);
     sql_bind_int(&use, (int64_t)load->endpoint);
     sql_bind_int(&use, load->after_pending_id);
@@ -244,9 +253,9 @@ static enum err list_recovered(
     const struct sought sought = {.endpoint = load->endpoint,
         .part = LOAD_RECOVERED,
         .states = 1u << DELIVERY_WAITING,
+        .without = load->without,
         .began_by_us = load->recovered_us,
-        .looked_max = LOAD_LOOKED_PER_COUNT * (load->count_max + 1),
-        .ret_looked_id = &list->looked_recovered_id};
+        .looked_max = looked_max(load)};
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_FAILED]);
     sql_bind_int(&use, (int64_t)load->endpoint);
     sql_bind_int(&use, load->after_recovered_id);
@@ -259,7 +268,9 @@ static enum err list_due(
     const struct sought sought = {.endpoint = load->endpoint,
         .part = LOAD_DUE,
         .states = 1u << DELIVERY_WAITING,
-        .began_by_us = INT64_MAX};
+        .without = load->without,
+        .began_by_us = INT64_MAX,
+        .looked_max = load->without ? looked_max(load) : 0};
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_WAITING]);
     sql_bind_int(&use, (int64_t)load->endpoint);
     sql_bind_int(&use, load->due_by_us);
@@ -272,7 +283,10 @@ enum err delivery_rows_list_load(
     struct delivery_rows *rows, const struct journal_load *load, struct delivery_list *list)
 {
     enum err result = OK;
-    list->looked_recovered_id = load->after_recovered_id;
+    list->looked[LOAD_PENDING].id = load->after_pending_id;
+    list->looked[LOAD_RECOVERED].id = load->after_recovered_id;
+    list->looked[LOAD_DUE] =
+        (struct delivery_looked){load->after_waiting_due_us, load->after_waiting_id};
     if (load->after_pending_id != INT64_MAX)
         result = list_pending(rows, load, list);
     if (!result && load->recovered_us > 0)
@@ -283,25 +297,30 @@ enum err delivery_rows_list_load(
 }
 
 enum err delivery_rows_list_oldest(
-    struct delivery_rows *rows, uint64_t endpoint, int64_t after_id, struct delivery_list *list)
+    struct delivery_rows *rows, const struct journal_load *load, struct delivery_list *list)
 {
-    const struct journal_load rest = {.endpoint = endpoint,
+    const struct journal_load rest = {.endpoint = load->endpoint,
+        .probe = true,
+        .without = load->without,
         .pending_lanes = PENDING_REPLAY,
         .after_pending_id = -1,
         .after_waiting_due_us = INT64_MIN,
         .due_by_us = INT64_MAX};
-    const struct sought oldest = {.endpoint = endpoint,
+    const struct sought oldest = {.endpoint = load->endpoint,
         .part = LOAD_RECOVERED,
         .states = 1u << DELIVERY_PENDING | 1u << DELIVERY_WAITING,
-        .began_by_us = INT64_MAX};
-    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_OLDEST]);
-    sql_bind_int(&use, (int64_t)endpoint);
-    sql_bind_int(&use, after_id);
+        .without = load->without,
+        .began_by_us = INT64_MAX,
+        .looked_max = load->without ? looked_max(load) : 0};
+    struct sql_use use = sql_use(
+        rows->statements[load->unsent ? DELIVERIES_LIST_ALL_PENDING : DELIVERIES_LIST_OLDEST]);
+    sql_bind_int(&use, (int64_t)load->endpoint);
+    sql_bind_int(&use, load->after_probe_id);
     enum err result = list_part(&use, &oldest, list);
     for (unsigned i = 0; i < list->count; i++)
         if (list->rows[i].row.state == DELIVERY_PENDING)
             list->rows[i].part = LOAD_PENDING;
-    if (result || after_id > 0)
+    if (result || load->after_probe_id > 0 || load->unsent)
         return result;
     if (list->count == 0)
         result = list_due(rows, &rest, list);

@@ -43,8 +43,10 @@ struct delivery_list {
     struct delivery_listed *rows;
     unsigned count, count_max;
     bool more_of[LOAD_PARTS]; /* there are more of a part than found room */
-    /* Up to here the rows of LOAD_RECOVERED are on the list, or were passed over. */
-    int64_t looked_recovered_id;
+    /* Up to here the rows of each part are on the list, or were passed over. */
+    struct delivery_looked {
+        int64_t due_us, id; /* due_us: of LOAD_DUE */
+    } looked[LOAD_PARTS];
 };
 
 void delivery_list_init(struct delivery_list *list, unsigned count_max);
@@ -53,10 +55,11 @@ void delivery_list_done(struct delivery_list *list);
 /* The rows of all parts that `load` asks for. */
 enum err delivery_rows_list_load(struct delivery_rows *rows, const struct journal_load *load,
     struct delivery_list *list) MUST_CHECK;
-/* The oldest rows of an endpoint behind `after_id` that are pending or wait because of it, as far
- * as there is room. If there is none, and `after_id` is 0: those that wait for another cause, else
- * replays. */
-enum err delivery_rows_list_oldest(struct delivery_rows *rows, uint64_t endpoint, int64_t after_id,
+/* The candidates for a probe (struct journal_load): the oldest rows behind `after_probe_id` that are
+ * pending or wait because of the endpoint, as far as there is room. If there is none, and this is
+ * the beginning: those that wait for another cause, else replays. The part LOAD_RECOVERED says how
+ * far the search has come, and whether there are more. */
+enum err delivery_rows_list_oldest(struct delivery_rows *rows, const struct journal_load *load,
     struct delivery_list *list) MUST_CHECK;
 
 /* When the earliest waiting one behind both the cursor and `due_by_us` of `load` is due; INT64_MAX:

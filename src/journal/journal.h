@@ -89,6 +89,7 @@ static inline struct attempt_said attempt_said_of(const struct attempt *attempt)
 #define JOURNAL_WAIT_US 10000   /* how long an outcome that may wait does so */
 #define LOAD_LOOKED_PER_COUNT 4 /* rows looked at for one that a load returns */
 #define LOAD_PROBE_LOOKED 64    /* rows looked at for a probe */
+#define LOAD_PROBE_PASSED 1024  /* rows of other classes passed over for a probe */
 #define REDUE_COUNT_MAX 500     /* rows looked at in one step: the writer is held for it */
 
 enum journal_kind {
@@ -380,6 +381,9 @@ enum pending_lanes {
  *   LOAD_DUE         waiting ones due by `due_by_us` and behind (after_waiting_due_us,
  *                    after_waiting_id), in order of (due time, id)
  *
+ * Those of the classes in `without` (bits, 1 << enum event_class) are passed over, in each part at
+ * most as many as above; no event of them is read. The cursors continue at `ret_after_*`.
+ *
  * A recovered one may be due as well, and is then found by both cursors. One whose row or body is
  * damaged is parked (PARK_DAMAGED) instead. Bodies are taken from `budget` up to
  * `budget_share_percent`; where that ends, so does the answer.
@@ -387,15 +391,17 @@ enum pending_lanes {
  * With `probe` the answer has candidates for a probe instead, the best first: what is waiting or
  * pending, at most LOAD_PROBE_LOOKED of the oldest; unguarded ones of critical class, then other
  * unguarded ones, then the rest, each in order of id. Replays, and what waits for another cause
- * than the endpoint, count only when there is nothing else. The cursors are not used. If
- * `unguarded` is set as well, guarded ones are left out, and the oldest are those behind
- * `after_probe_id`. A search continues at `ret_after_probe_id`.
+ * than the endpoint, count only when there is nothing else. The other cursors are not used: the
+ * oldest are those behind `after_probe_id`, and a search continues at `ret_after_probe_id`. If
+ * `unguarded` is set as well, guarded ones are left out. With `unsent` only pending ones count,
+ * replays among them. Of the classes in `without`, LOAD_PROBE_PASSED are passed over at most.
  */
 struct journal_load {
     struct request request;
     uint64_t endpoint;
-    bool probe, unguarded;
+    bool probe, unguarded, unsent;
     int64_t after_probe_id; /* 0: from the beginning */
+    unsigned without;       /* classes */
     enum pending_lanes pending_lanes;
     int64_t after_pending_id;
     int64_t recovered_us, after_recovered_id;
@@ -408,8 +414,9 @@ struct journal_load {
     unsigned ret_count;
     bool ret_more;                /* something that was asked for was left */
     bool ret_more_of[LOAD_PARTS]; /* ... of this part */
-    /* Where the next load of LOAD_RECOVERED continues: behind what was returned or passed over. */
-    int64_t ret_after_recovered_id;
+    /* Where the next load of a part continues: behind what was returned or passed over. */
+    int64_t ret_after_pending_id, ret_after_recovered_id;
+    int64_t ret_after_waiting_due_us, ret_after_waiting_id;
     int64_t ret_after_probe_id; /* INT64_MAX: there are no more */
     int64_t ret_next_due_us;    /* the earliest waiting one that is due later; INT64_MAX: none */
     struct delivery *ret_deliveries;

@@ -68,13 +68,21 @@ static enum err make_delivery(struct store *store, const struct journal_load *lo
 /* The answer ends before row `at` of the list: the budget is used up. */
 static void end_before(struct journal_load *load, const struct delivery_list *list, unsigned at)
 {
-    bool is_recovered_left = false;
+    bool is_left[LOAD_PARTS] = {false};
     for (unsigned i = at; i < list->count; i++) {
+        const struct delivery_row *row = &list->rows[i].row;
         enum load_part part = list->rows[i].part;
         load->ret_more_of[part] = true;
-        if (part == LOAD_RECOVERED && !is_recovered_left) {
-            is_recovered_left = true;
-            load->ret_after_recovered_id = list->rows[i].row.id - 1;
+        if (is_left[part])
+            continue;
+        is_left[part] = true;
+        if (part == LOAD_PENDING) {
+            load->ret_after_pending_id = row->id - 1;
+        } else if (part == LOAD_RECOVERED) {
+            load->ret_after_recovered_id = row->id - 1;
+        } else {
+            load->ret_after_waiting_due_us = row->due_us;
+            load->ret_after_waiting_id = row->id - 1;
         }
     }
 }
@@ -114,7 +122,10 @@ static enum err load_due(struct store *store, struct journal_load *load, struct 
     if (result)
         return result;
     memcpy(load->ret_more_of, list->more_of, sizeof load->ret_more_of);
-    load->ret_after_recovered_id = list->looked_recovered_id;
+    load->ret_after_pending_id = list->looked[LOAD_PENDING].id;
+    load->ret_after_recovered_id = list->looked[LOAD_RECOVERED].id;
+    load->ret_after_waiting_due_us = list->looked[LOAD_DUE].due_us;
+    load->ret_after_waiting_id = list->looked[LOAD_DUE].id;
     return fill(store, load, list);
 }
 
@@ -135,14 +146,13 @@ static enum err load_probes(
     enum { RANKS = 3, RANK_GUARDED = 2 };
     struct delivery_listed ranked[LOAD_PROBE_LOOKED];
     unsigned ranks[LOAD_PROBE_LOOKED], count = 0;
-    enum err result = delivery_rows_list_oldest(
-        &store->deliveries, load->endpoint, load->unguarded ? load->after_probe_id : 0, list);
+    enum err result = delivery_rows_list_oldest(&store->deliveries, load, list);
     for (unsigned i = 0; i < list->count && !result; i++)
         result = rank_probe(store, list->rows[i].row.id, &ranks[i]);
     if (result)
         return result;
     if (list->more_of[LOAD_RECOVERED])
-        load->ret_after_probe_id = list->rows[list->count - 1].row.id;
+        load->ret_after_probe_id = list->looked[LOAD_RECOVERED].id;
     for (unsigned rank = 0; rank < (load->unguarded ? RANK_GUARDED : RANKS); rank++)
         for (unsigned i = 0; i < list->count; i++)
             if (ranks[i] == rank)
@@ -151,13 +161,22 @@ static enum err load_probes(
     return fill(store, load, &best);
 }
 
+/* The cursors stay where they are. */
+static void stay(struct journal_load *load)
+{
+    load->ret_after_pending_id = load->after_pending_id;
+    load->ret_after_recovered_id = load->after_recovered_id;
+    load->ret_after_waiting_due_us = load->after_waiting_due_us;
+    load->ret_after_waiting_id = load->after_waiting_id;
+}
+
 enum err store_load(struct store *store, struct request *request)
 {
     struct journal_load *load = CONTAINER_OF(request, struct journal_load, request);
     struct delivery_list list;
     load->ret_count = 0;
     load->ret_next_due_us = load->ret_after_probe_id = INT64_MAX;
-    load->ret_after_recovered_id = load->after_recovered_id;
+    stay(load);
     memset(load->ret_more_of, 0, sizeof load->ret_more_of);
     delivery_list_init(&list, load->probe ? LOAD_PROBE_LOOKED : load->count_max);
     enum err result = load->probe ? load_probes(store, load, &list) : load_due(store, load, &list);
@@ -176,5 +195,5 @@ void store_undo_load(struct request *request)
     load->ret_count = 0;
     load->ret_more = false;
     memset(load->ret_more_of, 0, sizeof load->ret_more_of);
-    load->ret_after_recovered_id = load->after_recovered_id;
+    stay(load);
 }

@@ -204,12 +204,34 @@ Test(delivery_switches, a_probe_is_no_retry_while_retries_are_off)
     open_breaker(1);
     set_switch(SWITCH_RETRIES, SWITCH_ENDPOINT, true);
     struct journal_load *load = journal_load_at(0);
-    cr_assert_not(load->probe);
-    cr_expect_eq(load->due_by_us, INT64_MIN, "only what is pending");
-    cr_expect_eq(load->pending_lanes, PENDING_ALL);
+    cr_assert(load->probe && load->unsent);
     unsigned sent = sink_count();
     sink_set(SINK_ANSWER, 200);
     journal_answer_load(load, 90, 90, DELIVERY_PENDING, false);
+    WAIT_UNTIL(sink_count() == sent + 1);
+    WAIT_UNTIL(metrics_read(METRIC_BREAKERS_OPEN) == 0);
+}
+
+Test(delivery_switches, a_payout_is_a_probe_although_optional_events_before_it_are_held)
+{
+    begin_failing_shard();
+    journal_answer_at_once(JOURNAL_START);
+    open_breaker(1);
+    set_switch(SWITCH_OPTIONAL, SWITCH_ENDPOINT, true);
+    unsigned loads = 0, sent = sink_count();
+    sink_set(SINK_ANSWER, 200);
+    struct journal_load *load = next_load(&loads, true);
+    cr_assert(load->without == 1u << CLASS_OPTIONAL && !load->unguarded);
+    /* The journal has passed over as many as it may. */
+    load->ret_count = 0;
+    load->ret_after_probe_id = 5000;
+    journal_answer(&load->request, OK);
+    load = next_load(&loads, true);
+    cr_assert_eq(load->after_probe_id, 5000);
+    load->ret_count = 1;
+    load->ret_deliveries[0] = make_delivery(6000, "payout", DELIVERY_PENDING);
+    load->ret_after_probe_id = INT64_MAX;
+    journal_answer(&load->request, OK);
     WAIT_UNTIL(sink_count() == sent + 1);
     WAIT_UNTIL(metrics_read(METRIC_BREAKERS_OPEN) == 0);
 }
@@ -222,7 +244,10 @@ Test(delivery_switches, optional_events_wait_and_the_others_are_sent)
     set_switch(SWITCH_OPTIONAL, SWITCH_ENDPOINT, true);
     wait_for_the_shard();
     journal_answer_at_once(JOURNAL_LOAD);
+    unsigned before = journal_count(JOURNAL_LOAD);
     hand_over(1, 2, "notification");
+    wait_for_the_shard();
+    cr_expect_eq(journal_count(JOURNAL_LOAD), before, "what is held costs no load");
     hand_over(3, 4, "purchase");
     WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 2);
     for (unsigned i = 0; i < 2; i++)
@@ -247,9 +272,9 @@ Test(delivery_switches, optional_events_before_others_in_the_journal_are_passed_
     set_switch(SWITCH_OPTIONAL, SWITCH_ALL, true);
     begin_answering_shard(&backlog);
     struct journal_load *load = journal_load_at(0);
-    load->ret_count = 2;
-    load->ret_deliveries[0] = make_delivery(1, "notification", DELIVERY_PENDING);
-    load->ret_deliveries[1] = make_delivery(2, "notification", DELIVERY_PENDING);
+    cr_expect_eq(load->without, 1u << CLASS_OPTIONAL);
+    load->ret_count = 0;
+    load->ret_after_pending_id = 2;
     load->ret_more = true;
     load->ret_next_due_us = INT64_MAX;
     journal_answer(&load->request, OK);

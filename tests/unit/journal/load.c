@@ -372,6 +372,103 @@ Test(load, looks_at_a_bounded_number_of_candidates_for_a_probe)
     shelf_free(shelf);
 }
 
+#define WITHOUT_OPTIONAL (1u << CLASS_OPTIONAL)
+
+Test(load, passes_over_classes_that_are_left_out_and_continues_behind_them)
+{
+    struct shelf *shelf = shelf_new();
+    enum { COUNT = 2, LOOKED = LOAD_LOOKED_PER_COUNT * (COUNT + 1) };
+    int64_t optional = 0;
+    for (unsigned i = 0; i < LOOKED; i++)
+        optional = accept_as(shelf, CLASS_OPTIONAL, false);
+    int64_t critical = accept_as(shelf, CLASS_CRITICAL, false);
+    for (unsigned waits = 0; waits < 2; waits++) {
+        struct loaded loaded;
+        loaded_init(&loaded);
+        loaded.load.without = WITHOUT_OPTIONAL;
+        loaded.load.count_max = COUNT;
+        loaded.load.after_pending_id = waits ? INT64_MAX : 0;
+        loaded.load.due_by_us = waits ? 1000 : INT64_MIN;
+        load(shelf, &loaded);
+        cr_expect(loaded.load.ret_count == 0 && loaded.load.ret_more);
+        cr_expect_eq(
+            waits ? loaded.load.ret_after_waiting_id : loaded.load.ret_after_pending_id, optional);
+        if (!waits)
+            loaded.load.after_pending_id = loaded.load.ret_after_pending_id;
+        loaded.load.after_waiting_due_us = loaded.load.ret_after_waiting_due_us;
+        loaded.load.after_waiting_id = loaded.load.ret_after_waiting_id;
+        load(shelf, &loaded);
+        cr_assert(loaded.load.ret_count == 1 && !loaded.load.ret_more);
+        cr_expect_eq(loaded.deliveries[0].id, critical);
+        for (int64_t id = critical; !waits && id > 0; id -= ACCOUNT_ENDPOINTS_MAX)
+            let_wait(shelf, id, WAIT_ENDPOINT, 100, id == critical ? 600 : 500);
+    }
+    shelf_free(shelf);
+}
+
+Test(load, that_passes_over_classes_does_not_lose_what_the_byte_budget_left)
+{
+    struct shelf *shelf = shelf_new();
+    int64_t first = accept_as(shelf, CLASS_CRITICAL, false);
+    accept_as(shelf, CLASS_OPTIONAL, false);
+    int64_t second = accept_as(shelf, CLASS_CRITICAL, false);
+    struct loaded loaded;
+    loaded_init(&loaded);
+    loaded.load.without = WITHOUT_OPTIONAL;
+    loaded.load.after_pending_id = 0;
+    loaded.load.bytes_max = 1;
+    load(shelf, &loaded);
+    cr_expect(loaded.load.ret_count == 0 && loaded.load.ret_more);
+    cr_expect_lt(loaded.load.ret_after_pending_id, first);
+    loaded.load.bytes_max = INT64_MAX;
+    load(shelf, &loaded);
+    cr_assert_eq(loaded.load.ret_count, 2);
+    cr_expect_eq(loaded.deliveries[1].id, second);
+    shelf_free(shelf);
+}
+
+Test(load, of_a_probe_finds_a_guarded_one_behind_many_of_a_class_that_is_left_out)
+{
+    struct shelf *shelf = shelf_new();
+    for (unsigned i = 0; i < LOAD_PROBE_PASSED + 10; i++)
+        accept_as(shelf, CLASS_OPTIONAL, false);
+    int64_t guarded = accept_as(shelf, CLASS_CRITICAL, true);
+    struct loaded loaded;
+    loaded_init(&loaded);
+    loaded.load.probe = true;
+    loaded.load.without = WITHOUT_OPTIONAL;
+    loaded.load.count_max = 4;
+    load(shelf, &loaded);
+    cr_expect_eq(loaded.load.ret_count, 0);
+    cr_assert_lt(loaded.load.ret_after_probe_id, guarded);
+    loaded.load.after_probe_id = loaded.load.ret_after_probe_id;
+    load(shelf, &loaded);
+    cr_assert_eq(loaded.load.ret_count, 1);
+    cr_expect_eq(loaded.deliveries[0].id, guarded);
+    cr_expect_eq(loaded.load.ret_after_probe_id, INT64_MAX);
+    shelf_free(shelf);
+}
+
+Test(load, of_a_probe_among_what_was_never_sent_has_the_best_first_and_no_waiting_one)
+{
+    struct shelf *shelf = shelf_new();
+    int64_t failed = accept_as(shelf, CLASS_CRITICAL, false),
+            replayed = accept_as(shelf, CLASS_IMPORTANT, false),
+            guarded = accept_as(shelf, CLASS_CRITICAL, true),
+            critical = accept_as(shelf, CLASS_CRITICAL, false);
+    let_wait(shelf, failed, WAIT_ENDPOINT, 100, 100);
+    replay(shelf, replayed);
+    struct loaded loaded;
+    loaded_init(&loaded);
+    loaded.load.probe = loaded.load.unsent = true;
+    load(shelf, &loaded);
+    cr_assert_eq(loaded.load.ret_count, 3);
+    cr_expect_eq(loaded.deliveries[0].id, critical);
+    cr_expect_eq(loaded.deliveries[1].id, replayed);
+    cr_expect_eq(loaded.deliveries[2].id, guarded);
+    shelf_free(shelf);
+}
+
 Test(load, of_a_damaged_row_or_event_parks_it_in_every_part)
 {
     static const char *const damages[] = {
