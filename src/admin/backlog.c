@@ -77,6 +77,8 @@ static void choose(struct backlog_view *view)
         qsort(candidates, count, sizeof *candidates, compare_candidates);
     view->has_more = count > BACKLOG_CANDIDATES_MAX;
     view->count = view->has_more ? BACKLOG_CANDIDATES_MAX : (unsigned)count;
+    for (size_t i = view->count; i < count && candidates[i].in_progress > 0; i++)
+        view->unknown++;
     view->items = memory_new_array(view->count + 1, sizeof *view->items);
     view->due.entries = memory_new_array(view->count + 1, sizeof *view->due.entries);
     for (unsigned i = 0; i < view->count; i++) {
@@ -95,7 +97,7 @@ static void choose(struct backlog_view *view)
 
 static void end(struct backlog_view *view)
 {
-    view->on_done(view, view->due.request.result);
+    view->on_done(view, view->admin->has_ended ? ERR_SHUTTING_DOWN : view->due.request.result);
 }
 
 static void end_look(struct backlog_view *view)
@@ -134,9 +136,13 @@ static void look_at_queues(struct backlog_view *view)
         look->ask.reply_to = &view->admin->mailbox;
         look->ask.on_done = on_looked;
     }
-    view->looks_open = options->shards + 1;
-    for (unsigned shard = 0; shard < options->shards; shard++)
+    view->looks_open = 1;
+    for (unsigned shard = 0; shard < options->shards; shard++) {
+        if (view->looks[shard].count == 0)
+            continue;
+        view->looks_open++;
         options->look_at_queues(&view->looks[shard], shard, options->context);
+    }
     end_look(view);
 }
 
@@ -157,16 +163,23 @@ static int compare_items(const void *one, const void *other)
 static void on_due(struct request *request, void *receiver)
 {
     struct backlog_view *view = CONTAINER_OF(request, struct backlog_view, due.request);
-    if (request->result) {
+    if (request->result || view->admin->has_ended) {
         end(view);
         return;
     }
-    for (unsigned i = 0; i < view->count; i++)
-        view->items[i].due_us = view->due.entries[i].ret_due_us;
+    for (unsigned i = 0; i < view->count; i++) {
+        const struct journal_due_entry *entry = &view->due.entries[i];
+        struct backlog_item *item = &view->items[i];
+        item->is_known = entry->ret_known;
+        item->waits = entry->ret_waits;
+        item->due_us = entry->ret_due_us;
+        view->unknown += !entry->ret_known && backlog_in_progress(&item->counts) > 0;
+    }
     if (view->count > 0)
         qsort(view->items, view->count, sizeof view->items[0], compare_items);
     view->oldest_due_us = view->count > 0 ? view->items[0].due_us : INT64_MAX;
-    view->is_complete &= view->due.ret_complete && !view->has_more;
+    view->oldest_waits = view->count > 0 && view->items[0].waits;
+    view->is_complete &= view->unknown == 0 && view->due.ret_unreadable == 0;
     view->free_bytes = view->due.ret_free_bytes;
     view->journal_bytes = view->due.ret_journal_bytes;
     look_at_queues(view);

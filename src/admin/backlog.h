@@ -30,6 +30,8 @@ struct backlog_item {
     unsigned shard;
     uint64_t endpoint; /* 0: unrouted */
     struct backlog_counts counts;
+    bool is_known;                       /* ... the following; else the reader had no answer */
+    bool waits;                          /* the oldest past due is a waiting one */
     int64_t due_us;                      /* since when the oldest is past due; INT64_MAX: none is */
     const struct queue_look_entry *look; /* NULL: it was not looked at */
 };
@@ -45,10 +47,12 @@ struct backlog_view {
     void *context;
 
     /* the answer */
-    struct backlog_counts all; /* of all endpoints, whatever the account */
-    bool is_complete;          /* the boards know everything, and all candidates were asked about */
-    bool has_more;             /* there are more endpoints than items */
-    int64_t now_us, oldest_due_us; /* INT64_MAX: nothing is past due */
+    struct backlog_counts all;     /* of all endpoints, whatever the account */
+    bool is_complete;              /* the boards know everything, and the reader could answer all */
+    bool has_more;                 /* there are more endpoints than items */
+    int64_t now_us, oldest_due_us; /* INT64_MAX: nothing that is known is past due */
+    bool oldest_waits;             /* the oldest past due is a waiting one */
+    size_t unknown;                /* endpoints in progress of which that is not known */
     unsigned count;
     struct backlog_item *items; /* worst first */
     int64_t free_bytes, journal_bytes;

@@ -44,6 +44,7 @@ static void take_sample(struct admin *admin, int64_t now_us)
             [LAG_DELIVERED] = delivered,
             [LAG_FAILED] = failed},
         .due = due_of(&counts),
+        .waiting = backlog_sum(&counts, BACKLOG_WAITING),
         .free_bytes = lag->free_bytes};
     lag->next = (lag->next + 1) % LAG_SAMPLES;
     lag->count += lag->count < LAG_SAMPLES;
@@ -86,8 +87,10 @@ static void on_look(struct backlog_view *view, enum err result)
     lag->is_looking = false;
     if (result == OK) {
         bool is_late = view->oldest_due_us != INT64_MAX;
-        set_gauge(METRIC_OLDEST_PAST_DUE,
-            is_late ? (view->now_us - view->oldest_due_us) / US_PER_SECOND : 0);
+        set_gauge(METRIC_OLDEST_PAST_DUE, is_late
+                                              ? (view->now_us - view->oldest_due_us) / US_PER_SECOND
+                                          : view->is_complete ? 0
+                                                              : -1);
         set_gauge(METRIC_DISK_FREE, view->free_bytes);
         set_gauge(METRIC_JOURNAL_BYTES, view->journal_bytes);
         lag->free_bytes = view->free_bytes;
@@ -155,18 +158,32 @@ void lag_set_gauges(struct admin *admin)
 
 /* Judgements. */
 
+struct lag_late lag_late_of(const struct backlog_view *view)
+{
+    return (struct lag_late){.oldest_due_us = view->oldest_due_us,
+        .now_us = view->now_us,
+        .oldest_waits = view->oldest_waits,
+        .is_certain = view->unknown == 0,
+        .due = due_of(&view->all),
+        .waiting = backlog_sum(&view->all, BACKLOG_WAITING)};
+}
+
 enum lag_drain lag_judge_drain(
-    const struct lag *lag, int64_t due, int64_t oldest_due_us, int64_t now_us, int64_t *ret_seconds)
+    const struct lag *lag, const struct lag_late *late, int64_t *ret_seconds)
 {
     const struct lag_sample *sample = before(lag, MINUTE_US);
-    if (oldest_due_us == INT64_MAX || now_us - oldest_due_us <= LAG_FRESH_US)
-        return DRAIN_CURRENT;
+    if (late->oldest_due_us == INT64_MAX || late->now_us - late->oldest_due_us <= LAG_FRESH_US)
+        return late->is_certain ? DRAIN_CURRENT : DRAIN_UNKNOWN;
     if (!sample)
         return DRAIN_UNKNOWN;
-    double shrinks = (double)(sample->due - last(lag)->due) / seconds_since(lag, sample);
-    if (shrinks <= 0)
+    int64_t less = sample->due - last(lag)->due, part = late->due;
+    if (late->oldest_waits) {
+        less += sample->waiting - last(lag)->waiting;
+        part += late->waiting;
+    }
+    if (less <= 0)
         return DRAIN_GROWS;
-    *ret_seconds = (int64_t)((double)due / shrinks) + 1;
+    *ret_seconds = (int64_t)((double)part * seconds_since(lag, sample) / (double)less) + 1;
     return DRAIN_DRAINS;
 }
 
@@ -216,9 +233,10 @@ json_t *lag_view_drain(const struct lag *lag, const struct backlog_view *view)
         [DRAIN_DRAINS] = "drains",
         [DRAIN_GROWS] = "does not drain",
         [DRAIN_UNKNOWN] = "unknown"};
-    int64_t seconds = 0, due = due_of(&view->all);
-    enum lag_drain drain = lag_judge_drain(lag, due, view->oldest_due_us, view->now_us, &seconds);
-    return json_pack("{s:I, s:s, s:o}", "due_now", (json_int_t)due, "state", names[drain],
+    int64_t seconds = 0;
+    struct lag_late late = lag_late_of(view);
+    enum lag_drain drain = lag_judge_drain(lag, &late, &seconds);
+    return json_pack("{s:I, s:s, s:o}", "due_now", (json_int_t)late.due, "state", names[drain],
         "seconds", drain == DRAIN_DRAINS ? json_integer(seconds) : json_null());
 }
 

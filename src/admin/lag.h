@@ -8,9 +8,10 @@
  * oldest past due and the room on the disk, so that the metrics have them and no scrape reads a
  * store.
  *
- * The backlog drains when what is due (pending and sending) becomes less. The time is what is due
- * now, over how fast it shrank in the last minute. Events that go to several endpoints, and
- * deliveries that are parked, are right by this. Owned by the admin thread.
+ * The backlog drains when the part of it that is late becomes less. If the oldest past due is a
+ * pending one, this part is what is pending or sending. If it is a waiting one (after an outage),
+ * this part is that and all that waits, because nobody counts which of these are due. The time is
+ * the part, over how fast it shrank in the last minute. Owned by the admin thread.
  */
 #ifndef PENSTOCK_ADMIN_LAG_H
 #define PENSTOCK_ADMIN_LAG_H
@@ -32,7 +33,8 @@ enum lag_count { LAG_ACCEPTED, LAG_ATTEMPTS, LAG_DELIVERED, LAG_FAILED, LAG_COUN
 struct lag_sample {
     int64_t at_mono_us;
     int64_t counts[LAG_COUNTS];
-    int64_t due;        /* pending and sending */
+    int64_t due; /* pending and sending */
+    int64_t waiting;
     int64_t free_bytes; /* of the disk; -1: unknown */
 };
 
@@ -51,9 +53,17 @@ void lag_tick(struct admin *admin);
 void lag_set_gauges(struct admin *admin);
 
 enum lag_drain { DRAIN_CURRENT, DRAIN_DRAINS, DRAIN_GROWS, DRAIN_UNKNOWN };
-/* *ret_seconds is set when it drains. `oldest_due_us`: wall, INT64_MAX for none. */
-enum lag_drain lag_judge_drain(const struct lag *lag, int64_t due, int64_t oldest_due_us,
-    int64_t now_us, int64_t *ret_seconds);
+/* What is late, of a view of the backlog. */
+struct lag_late {
+    int64_t oldest_due_us, now_us; /* wall; INT64_MAX for none */
+    bool oldest_waits;             /* the oldest is a waiting one */
+    bool is_certain;               /* false: there may be an older one */
+    int64_t due, waiting;          /* the counts, as in a sample */
+};
+struct lag_late lag_late_of(const struct backlog_view *view);
+/* *ret_seconds is set when it drains. */
+enum lag_drain lag_judge_drain(
+    const struct lag *lag, const struct lag_late *late, int64_t *ret_seconds);
 /* How long the disk lasts at the pace of the last five minutes; -1: it does not fill up, or nobody
  * knows. */
 int64_t lag_disk_seconds(const struct lag *lag);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #define DISK_S_MIN (24 * 3600) /* a disk that lasts for less is a problem */
+#define FAILED_MIN 3           /* attempts to one endpoint, of the last minutes */
 
 static void add(json_t *problems, const char *remedy, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -114,6 +115,34 @@ static void add_endpoint(
         (long long)backlog_in_progress(&item->counts));
 }
 
+/* An endpoint that rejects everything keeps its breaker closed, and what it rejects waits without
+ * being late. A few failures are no problem. */
+static bool delivers_little(const struct backlog_item *item, int64_t *ret_failed)
+{
+    int64_t delivered = 0, failed = 0;
+    for (unsigned i = 0; i < RECENT_CAUSES; i++) {
+        const struct cause_count *count = &item->look->ret_causes[i];
+        *(count->cause == CAUSE_NONE ? &delivered : &failed) +=
+            (int64_t)count->present + count->before;
+    }
+    *ret_failed = failed;
+    return backlog_in_progress(&item->counts) > 0 && failed >= FAILED_MIN && failed > delivered;
+}
+
+static void add_rejecting(json_t *problems, const struct backlog_view *view,
+    const struct backlog_item *item, int64_t failed)
+{
+    const struct cause_count *cause = main_cause(item->look);
+    const struct endpoint *endpoint = endpoint_of(view->admin, item->endpoint);
+    char id[ENDPOINT_ID_TEXT_BYTES];
+    endpoint_id_format(item->endpoint, id);
+    add(problems, attempt_cause_remedy(cause->cause),
+        "endpoint %s of account %s (%s) takes few events: %lld attempts failed lately, most with "
+        "%s: %lld deliveries wait",
+        endpoint ? endpoint->name : "-", endpoint ? endpoint->account : "-", id, (long long)failed,
+        attempt_cause_code(cause->cause), (long long)backlog_in_progress(&item->counts));
+}
+
 static void add_endpoints(json_t *problems, const struct backlog_view *view)
 {
     int64_t open = metrics_read(METRIC_BREAKERS_OPEN), named = 0;
@@ -124,6 +153,15 @@ static void add_endpoints(json_t *problems, const struct backlog_view *view)
         add_endpoint(problems, view, item);
         named++;
     }
+    for (unsigned i = 0, rejecting = 0; i < view->count && rejecting < PROBLEMS_ENDPOINTS; i++) {
+        const struct backlog_item *item = &view->items[i];
+        int64_t failed;
+        if (!item->look || item->look->ret_breaker != BREAKER_CLOSED ||
+            !delivers_little(item, &failed))
+            continue;
+        add_rejecting(problems, view, item, failed);
+        rejecting++;
+    }
     if (open > named)
         add(problems, "\"penstock endpoint list --backlog\" shows all, worst first",
             "%lld %sendpoints fail", (long long)(open - named), named > 0 ? "more " : "");
@@ -131,13 +169,11 @@ static void add_endpoints(json_t *problems, const struct backlog_view *view)
 
 static void add_backlog(json_t *problems, const struct backlog_view *view)
 {
-    const struct lag *lag = &view->admin->lag;
+    const struct lag_late late = lag_late_of(view);
     char text[32];
     int64_t seconds = 0;
-    int64_t due =
-        backlog_sum(&view->all, BACKLOG_PENDING) + backlog_sum(&view->all, BACKLOG_SENDING);
-    enum lag_drain drain = lag_judge_drain(lag, due, view->oldest_due_us, view->now_us, &seconds);
-    if (drain == DRAIN_CURRENT)
+    enum lag_drain drain = lag_judge_drain(&view->admin->lag, &late, &seconds);
+    if (late.oldest_due_us == INT64_MAX || late.now_us - late.oldest_due_us <= LAG_FRESH_US)
         return;
     add(problems, "\"penstock endpoint list --backlog\" shows where it is",
         "deliveries are late: the oldest has been due for %s%s",
@@ -145,6 +181,25 @@ static void add_backlog(json_t *problems, const struct backlog_view *view)
         drain == DRAIN_GROWS    ? ", and the backlog does not drain"
         : drain == DRAIN_DRAINS ? ", and the backlog drains"
                                 : "");
+}
+
+/* What the verdict does not know. */
+static void add_unknown(json_t *problems, const struct backlog_view *view)
+{
+    const struct journal_due *due = &view->due;
+    if (due->ret_unreadable > 0)
+        add(problems, "Check the disk, and see the log. \"penstock audit\" names what is damaged",
+            "%u journals cannot be read, journal %u first (%s): what is late there is not known",
+            due->ret_unreadable, due->ret_unreadable_shard, err_name(due->ret_unreadable_error));
+    else if (view->unknown > 0)
+        add(problems, "Ask again in some seconds: each answer looks at other endpoints first",
+            "%zu endpoints were not looked at: whether they are late is not known", view->unknown);
+    for (unsigned i = 0; view->admin->options.journals && i < view->admin->options.shards; i++) {
+        const struct backlog_board *board = view->admin->options.journals[i]->backlog;
+        if (board && !atomic_load(&board->is_complete))
+            add(problems, "See the log of the start. \"penstock audit\" names what is damaged",
+                "journal %u has a damaged index: its backlog is counted only in part", i);
+    }
 }
 
 static void add_parked(json_t *problems, const struct backlog_view *view)
@@ -199,6 +254,7 @@ json_t *problems_view(const struct admin *admin, const struct backlog_view *view
     add_switches(problems, admin);
     add_disk(problems, view);
     add_backlog(problems, view);
+    add_unknown(problems, view);
     add_endpoints(problems, view);
     add_broker(problems, admin);
     add_parked(problems, view);

@@ -133,7 +133,7 @@ void lag_print_backlog(const json_t *status)
     print_parked(backlog);
     print_drain(status);
     if (!json_is_true(json_object_get(backlog, "complete")))
-        puts("  not everything could be counted: see the log");
+        puts("  not all is known: the first lines say why");
     putchar('\n');
 }
 

@@ -21,21 +21,24 @@ static const char *const texts[DUE_STATEMENTS] = {
         " WHERE broker_owned = 1 AND state = 0 ORDER BY id LIMIT ?",
 };
 
-static void note(struct journal_due *due, struct journal_due_entry *entry, int64_t due_us)
+static void note(
+    struct journal_due *due, struct journal_due_entry *entry, int64_t due_us, bool waits)
 {
-    if (due_us <= due->now_us && due_us < entry->ret_due_us)
-        entry->ret_due_us = due_us;
+    if (due_us > due->now_us || due_us >= entry->ret_due_us)
+        return;
+    entry->ret_due_us = due_us;
+    entry->ret_waits = waits;
 }
 
-static enum err read_first(
-    struct sqlite3_stmt *statement, struct journal_due *due, struct journal_due_entry *entry)
+static enum err read_first(struct sqlite3_stmt *statement, struct journal_due *due,
+    struct journal_due_entry *entry, bool waits)
 {
     struct sql_use use = sql_use(statement);
     int64_t due_us = INT64_MAX;
     sql_bind_int(&use, (int64_t)entry->endpoint);
     enum err result = sql_execute_int(&use, &due_us);
     if (!result)
-        note(due, entry, due_us);
+        note(due, entry, due_us, waits);
     return result == ERR_NOT_FOUND ? OK : result;
 }
 
@@ -50,39 +53,42 @@ static enum err read_broker_owned(
         for (unsigned i = 0; i < due->count; i++)
             if (due->entries[i].shard == shard &&
                 due->entries[i].endpoint == (uint64_t)sql_column_int(&use, 1))
-                note(due, &due->entries[i], sql_column_int(&use, 0));
+                note(due, &due->entries[i], sql_column_int(&use, 0), false);
     sql_finish(&use);
     return result;
 }
 
 static enum err read_entries(struct sqlite3_stmt *const *statements, struct journal_due *due,
-    unsigned shard, int64_t deadline_us)
+    unsigned shard, int64_t deadline_us, unsigned *first)
 {
     enum err result = read_broker_owned(statements[DUE_BROKER_OWNED], due, shard);
+    unsigned begin = *first;
     for (unsigned i = 0; i < due->count && !result; i++) {
-        struct journal_due_entry *entry = &due->entries[i];
+        unsigned at = (begin + i) % due->count;
+        struct journal_due_entry *entry = &due->entries[at];
         if (entry->shard != shard)
             continue;
         if (clock_mono_us() > deadline_us) {
-            due->ret_complete = false;
+            *first = at;
             break;
         }
-        result = read_first(statements[DUE_PENDING], due, entry);
+        result = read_first(statements[DUE_PENDING], due, entry, false);
         if (!result)
-            result = read_first(statements[DUE_WAITING], due, entry);
+            result = read_first(statements[DUE_WAITING], due, entry, true);
+        entry->ret_known = !result;
     }
     return result;
 }
 
-enum err due_read(
-    struct timeline_source *source, struct journal_due *due, unsigned shard, int64_t deadline_us)
+enum err due_read(struct timeline_source *source, struct journal_due *due, unsigned shard,
+    int64_t deadline_us, unsigned *first)
 {
     struct sqlite3_stmt *statements[DUE_STATEMENTS] = {0};
     enum err result = sql_prepare_all(source->db, texts, DUE_STATEMENTS, statements);
     if (!result)
         result = reading_begin(source->db);
     if (!result) {
-        result = read_entries(statements, due, shard, deadline_us);
+        result = read_entries(statements, due, shard, deadline_us, first);
         reading_end(source->db);
     }
     sql_finalize_all(statements, DUE_STATEMENTS);

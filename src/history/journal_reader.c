@@ -36,6 +36,7 @@ struct journal_reader {
 
     /* owned by the reader's thread */
     bool stopping;
+    unsigned due_first[SHARDS_MAX]; /* where the next question about due times begins (due.h) */
     unsigned audits_count;
     struct journal_audit *resting[AUDIT_RUNS_MAX]; /* NULL: a free place */
     struct timeline_source sources[];              /* by shard */
@@ -78,19 +79,31 @@ static void receive_due(struct mail *mail, void *receiver)
 {
     struct journal_reader *reader = receiver;
     struct journal_due *due = CONTAINER_OF(mail, struct journal_due, request.mail);
-    int64_t deadline_us = clock_mono_us() + READING_US_MAX;
-    enum err result = OK;
-    for (unsigned i = 0; i < due->count; i++)
+    int64_t began_us = clock_mono_us();
+    due->ret_unreadable = 0;
+    for (unsigned i = 0; i < due->count; i++) {
         due->entries[i].ret_due_us = INT64_MAX;
-    due->ret_complete = true;
-    for (unsigned shard = 0; shard < reader->shards && due->count > 0 && !result; shard++) {
-        struct timeline_source *source;
-        result = reader_source(reader, shard, &source);
-        if (!result)
-            result = reader_judge(source, due_read(source, due, shard, deadline_us));
+        due->entries[i].ret_known = due->entries[i].ret_waits = false;
     }
+    for (unsigned shard = 0; shard < reader->shards && due->count > 0; shard++) {
+        struct timeline_source *source;
+        int64_t deadline_us = began_us + READING_US_MAX * (shard + 1) / reader->shards;
+        enum err result = reader_source(reader, shard, &source);
+        if (!result)
+            result = reader_judge(
+                source, due_read(source, due, shard, deadline_us, &reader->due_first[shard]));
+        if (!result)
+            continue;
+        if (due->ret_unreadable++ == 0) {
+            due->ret_unreadable_shard = shard;
+            due->ret_unreadable_error = result;
+        }
+    }
+    due->ret_complete = true;
+    for (unsigned i = 0; i < due->count; i++)
+        due->ret_complete &= due->entries[i].ret_known;
     due_measure(due, reader->directory, reader->shards);
-    request_answer(&due->request, result);
+    request_answer(&due->request, OK);
 }
 
 /* Lists. */

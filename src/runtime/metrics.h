@@ -183,7 +183,7 @@
     X(METRIC_BACKLOG_DEAD_OPTIONAL, gauge, "penstock_backlog_deliveries",                          \
         "state=\"dead\",class=\"optional\"", "")                                                   \
     X(METRIC_OLDEST_PAST_DUE, gauge, "penstock_backlog_oldest_past_due_seconds", "",               \
-        "How long ago the oldest delivery was due that is not sent, looked up every 10 s")         \
+        "How long ago the oldest unsent delivery was due, looked up every 10 s; -1: unknown")      \
     X(METRIC_DISK_FREE, gauge, "penstock_disk_free_bytes", "",                                     \
         "Free space on the disk of the data directory, looked up every 10 s")                      \
     X(METRIC_JOURNAL_BYTES, gauge, "penstock_journal_bytes", "",                                   \

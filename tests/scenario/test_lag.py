@@ -170,3 +170,19 @@ def test_status_has_rates_of_the_last_minutes_and_the_room_on_the_disk(make_gate
     answer = json.loads(gateway.tool("status", "--json").stdout)
     assert answer["rates"]["1m"]["accepted"] > 0 and answer["drain"]["state"] == "current"
     assert answer["disk"]["free_bytes"] > 0 and answer["disk"]["journal_bytes"] > 0
+
+
+def test_operators_are_answered_while_a_hanging_client_delays_the_stop(make_gateway, sink):
+    sink.behave("/hangs", mode="hang")
+    gateway = make_gateway({"PENSTOCK_SHUTDOWN__DRAIN": "4s", "PENSTOCK_DATA__SHARDS": "2"})
+    hanging = Deployment(gateway, sink.url("/hangs"), "hanging")
+    [event] = hanging.post()
+    wait_for(lambda: sink.of(event), "one shard has a request in flight, the other is idle")
+    with gateway.operator() as operator:
+        gateway.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: operator.get("/readyz").status_code == 503, "it stops")
+        for _ in range(20):
+            answer = operator.get("/api/v1/status", timeout=1)
+            assert answer.status_code == 200, answer.text
+            assert operator.get(f"/api/v1/events/{event}", timeout=1).status_code == 200
+    assert gateway.process.wait(20) == 0

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "history/due.h"
+
+#include "history/timeline.h"
 #include "unit/history/reader_desk.h"
 
 #include <criterion/criterion.h>
@@ -36,8 +38,9 @@ Test(due, is_the_acceptance_of_what_is_pending_and_the_due_time_of_what_waits)
     struct journal_due due;
     cr_assert(desk_due(desk, reader, now_us, entries, 4, &due) == OK);
     cr_expect(due.ret_complete && due.ret_free_bytes > 0 && due.ret_journal_bytes > 0);
-    cr_expect(entries[0].ret_due_us == long_ago_us);
+    cr_expect(entries[0].ret_due_us == long_ago_us && !entries[0].ret_waits);
     cr_expect(entries[1].ret_due_us == now_us - MINUTE_US, "however old the event is");
+    cr_expect(entries[1].ret_waits);
     cr_expect(entries[2].ret_due_us == INT64_MAX);
     cr_expect(entries[3].ret_due_us == INT64_MAX);
     journal_reader_stop(reader);
@@ -60,5 +63,44 @@ Test(due, of_what_is_the_brokers_counts_as_well)
     cr_expect(entries[0].ret_due_us == INT64_MAX && entries[1].ret_due_us == accepted_us);
     event_unref(event);
     journal_reader_stop(reader);
+    desk_free(desk);
+}
+
+Test(due, of_other_journals_is_known_when_one_cannot_be_read)
+{
+    struct desk *desk = desk_new();
+    struct journal_reader *reader;
+    /* There is no file of shard 1. */
+    cr_assert(journal_reader_open(desk->directory, 3, &reader) == OK);
+    int64_t accepted_us = clock_wall_us() - MINUTE_US;
+    cr_assert(desk_append(desk, (struct draft){.accepted_us = accepted_us}, 7, NULL) == OK);
+    struct journal_due_entry entries[2] = {
+        {.shard = 1, .endpoint = 7}, {.shard = 0, .endpoint = 7}};
+    struct journal_due due;
+    cr_assert(desk_due(desk, reader, clock_wall_us(), entries, 2, &due) == OK);
+    cr_expect(!due.ret_complete && due.ret_unreadable == 2 && due.ret_unreadable_shard == 1);
+    cr_expect(due.ret_unreadable_error != OK);
+    cr_expect(!entries[0].ret_known && entries[1].ret_known);
+    cr_expect(entries[1].ret_due_us == accepted_us);
+    journal_reader_stop(reader);
+    desk_free(desk);
+}
+
+Test(due, that_there_was_no_time_for_is_unknown_and_comes_first_in_the_next_answer)
+{
+    struct desk *desk = desk_new();
+    struct timeline_source source = {0};
+    cr_assert(desk_append(desk, (struct draft){0}, 2, NULL) == OK);
+    cr_assert(timeline_source_open(&source, desk->directory, 0) == OK);
+    struct journal_due_entry entries[3] = {{.endpoint = 1, .ret_due_us = INT64_MAX},
+        {.endpoint = 2, .ret_due_us = INT64_MAX}, {.endpoint = 3, .ret_due_us = INT64_MAX}};
+    struct journal_due due = {.now_us = INT64_MAX - 1, .count = 3, .entries = entries};
+    unsigned first = 1;
+    cr_assert(due_read(&source, &due, 0, 0, &first) == OK);
+    cr_expect(first == 1 && !entries[0].ret_known && !entries[1].ret_known);
+    cr_assert(due_read(&source, &due, 0, INT64_MAX, &first) == OK);
+    cr_expect(entries[0].ret_known && entries[1].ret_known && entries[2].ret_known);
+    cr_expect(entries[1].ret_due_us != INT64_MAX);
+    timeline_source_close(&source);
     desk_free(desk);
 }
