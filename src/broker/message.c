@@ -80,8 +80,9 @@ void message_encode_refused(const struct event_id *id, struct slice content_type
         properties->_flags |= AMQP_BASIC_MESSAGE_ID_FLAG;
     properties->content_type = message_bytes(cut(content_type, UINT8_MAX));
     properties->message_id = message_bytes(cut(message_id, UINT8_MAX));
-    add_text(ret_encoding, MESSAGE_REASON_HEADER,
-        cut(slice_from_string(reason), MESSAGE_REASON_BYTES_MAX));
+    if (reason)
+        add_text(ret_encoding, MESSAGE_REASON_HEADER,
+            cut(slice_from_string(reason), MESSAGE_REASON_BYTES_MAX));
 }
 
 /* Headers as JSON */

@@ -28,7 +28,7 @@ struct message_encoding {
 
 void message_encode(const struct event_parts *parts, struct message_encoding *ret_encoding);
 
-/* Encodes a rejected message for the intake's errors: unchanged, with the reason. `id` is the
+/* Encodes a message of the intake: unchanged, with the reason if it is not NULL. `id` is the
  * correlation_id. */
 void message_encode_refused(const struct event_id *id, struct slice content_type,
     struct slice message_id, const char *reason, struct message_encoding *ret_encoding);

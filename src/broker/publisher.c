@@ -376,7 +376,8 @@ enum err publisher_publish_refused(struct publisher *publisher, struct publicati
         return err;
     struct message_encoding encoding;
     message_encode_refused(&publication->id, content_type, message_id, reason, &encoding);
-    publish(publisher, publication, false, BROKER_INTAKE_ERRORS_QUEUE, &encoding, body);
+    publish(publisher, publication, false,
+        reason ? BROKER_INTAKE_ERRORS_QUEUE : BROKER_INTAKE_QUEUE, &encoding, body);
     return OK;
 }
 

@@ -68,7 +68,8 @@ const char *publisher_peer(const struct publisher *publisher); /* host:port, or 
 enum err publisher_publish(struct publisher *publisher, struct publication *publication,
     unsigned partition, const struct event_parts *parts) MUST_CHECK;
 /* Publishes to the intake's errors: the received message, unchanged, with the header
- * x-penstock-reason. `publication` has an id of its own. */
+ * x-penstock-reason. With a NULL reason: to the end of the intake itself, without the header.
+ * `publication` has an id of its own. */
 enum err publisher_publish_refused(struct publisher *publisher, struct publication *publication,
     struct slice body, struct slice content_type, struct slice message_id,
     const char *reason) MUST_CHECK;

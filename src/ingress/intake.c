@@ -18,6 +18,8 @@
 #define AGAIN_US US_PER_SECOND
 #define PARTNER_AGAIN_US (5 * US_PER_SECOND)
 #define CONFIRM_US_MAX (10 * US_PER_SECOND)
+#define HELD_MAX (INTAKE_PREFETCH / 2) /* messages that a switch holds, in memory */
+#define SENT_BACK_MAX INTAKE_PREFETCH  /* of these to the end of the queue, in AGAIN_US */
 
 enum message_place { MESSAGE_WAITING, MESSAGE_IN_QUEUE, MESSAGE_REFUSING };
 
@@ -33,6 +35,8 @@ struct intake_message {
     char reason[512]; /* not empty: the message must be published to the errors */
     struct slice body, content_type, message_id; /* the texts are behind this struct */
     bool is_cut;
+    bool is_held;   /* by a switch */
+    bool goes_back; /* for REFUSING: to the end of the intake, not to the errors */
 };
 
 struct intake {
@@ -45,6 +49,8 @@ struct intake {
     struct reconnect reconnect;
     struct list messages; /* of struct intake_message */
     unsigned in_flight;   /* messages that are not WAITING */
+    unsigned held;        /* messages that is_held says so of */
+    unsigned sent_back;   /* since again_us */
     int64_t now_us;       /* the time of the last tick */
     int64_t again_us, partner_us;
     enum err connect_failure;
@@ -69,20 +75,32 @@ static void move(struct intake_message *message, enum message_place place)
     message->place = place;
 }
 
+static void set_held(struct intake_message *message, bool is_held)
+{
+    message->intake->held += (unsigned)is_held - (unsigned)message->is_held;
+    message->is_held = is_held;
+}
+
 /* Frees the message. If it is unacked, the broker delivers it again. */
 static void message_free(struct intake_message *message)
 {
     move(message, MESSAGE_WAITING);
+    set_held(message, false);
     list_remove(&message->in_list);
     free(message);
+}
+
+static void message_ack(struct intake_message *message)
+{
+    if (!message->intake->stopped)
+        subscriber_ack(message->intake->subscriber, &message->tag);
+    message_free(message);
 }
 
 static void message_end(struct intake_message *message, enum metric metric)
 {
     metrics_add(metric, 1);
-    if (!message->intake->stopped)
-        subscriber_ack(message->intake->subscriber, &message->tag);
-    message_free(message);
+    message_ack(message);
 }
 
 /* Retries the message later. If its channel was lost meanwhile, the broker delivers it again. */
@@ -99,14 +117,17 @@ static void on_refused(struct publication *publication, enum publish_end end)
     struct intake_message *message = CONTAINER_OF(publication, struct intake_message, publication);
     if (end == PUBLISH_RETURNED && !message->intake->stopped)
         publish_breaker_on_queue_missing(broker_queue_breaker(message->intake->ingress->queue));
-    if (end == PUBLISHED)
+    if (end == PUBLISHED && message->goes_back)
+        message_ack(message);
+    else if (end == PUBLISHED)
         message_end(message, METRIC_INTAKE_REFUSED);
     else
         message_wait(message);
 }
 
-/* Publishes the message to the errors, if the broker takes it now. */
-static void send_to_errors(struct intake_message *message)
+/* Publishes the message to the errors, or to the end of the intake's own queue, if the broker takes
+ * it now. It is acked when this is confirmed. */
+static void send_away(struct intake_message *message, bool goes_back)
 {
     struct ingress *ingress = message->intake->ingress;
     unsigned char random[8];
@@ -116,8 +137,10 @@ static void send_to_errors(struct intake_message *message)
     message->publication = (struct publication){.on_end = on_refused};
     event_id_make(&ingress->ids, clock_wall_us(), 0, random, &message->publication.id);
     if (publish_breaker_publish_refused(broker_queue_breaker(ingress->queue), &message->publication,
-            message->body, message->content_type, message->message_id, message->reason))
+            message->body, message->content_type, message->message_id,
+            goes_back ? NULL : message->reason))
         return;
+    message->goes_back = goes_back;
     message->refused_us = message->intake->now_us;
     move(message, MESSAGE_REFUSING);
 }
@@ -134,7 +157,7 @@ static void refuse_message(struct intake_message *message, const struct refusal 
             problem->pointer, problem->detail);
     }
     move(message, MESSAGE_WAITING);
-    send_to_errors(message);
+    send_away(message, false);
 }
 
 static bool is_temporary(const struct refusal *refusal)
@@ -189,16 +212,37 @@ static void try_message(struct intake_message *message)
     const struct partner *partner = find_partner(intake);
     struct refusal refusal;
     if (*message->reason) {
-        send_to_errors(message);
+        send_away(message, false);
         return;
     }
     if (!partner)
         return;
-    if (!accept_message(message, partner, &refusal)) {
+    enum err refused = accept_message(message, partner, &refusal);
+    set_held(message, refused == ERR_SWITCHED_OFF);
+    if (!refused) {
         move(message, MESSAGE_IN_QUEUE);
         ingress_enqueue(intake->ingress, &message->entry);
     } else if (!is_temporary(&refusal)) {
         refuse_message(message, &refusal);
+    }
+}
+
+/* A switch may be off for hours. What it holds must not fill the window, or nothing else would be
+ * read. The broker has no way to put a message at the end that does not count as a failure, so it is
+ * published again. */
+static void make_room(struct intake *intake)
+{
+    list_for_each_safe (node, following, &intake->messages) {
+        struct intake_message *message = CONTAINER_OF(node, struct intake_message, in_list);
+        if (intake->held <= HELD_MAX || intake->sent_back == SENT_BACK_MAX)
+            return;
+        if (!message->is_held || message->place != MESSAGE_WAITING)
+            continue;
+        send_away(message, true);
+        if (message->place == MESSAGE_WAITING) /* the broker takes nothing now */
+            return;
+        set_held(message, false);
+        intake->sent_back++;
     }
 }
 
@@ -236,10 +280,12 @@ static void on_message(void *context, const struct message_tag *tag, const struc
     if (intake->draining)
         return;
     struct intake_message *message = message_new(intake, tag, source);
-    if (message)
+    if (message) {
         try_message(message);
-    else
+        make_room(intake);
+    } else {
         subscriber_close(intake->subscriber); /* no memory: redelivered on the next connection */
+    }
 }
 
 static void on_channel_lost(
@@ -303,13 +349,25 @@ static void on_dial_failed(void *context, enum err error, const char *detail)
 
 /* Time */
 
-/* Consumes only while the partner is enabled. */
+/* Why nothing is to be read; NULL: it is to be read. */
+static const char *why_not(const struct intake *intake)
+{
+    const struct directory *directory = intake->ingress->options.directory;
+    if (!find_partner(intake))
+        return "its partner is unknown or disabled";
+    return directory_switch_off(directory, SWITCH_INGRESS, slice_from_string(""), 0)
+               ? "ingress is switched off"
+               : NULL;
+}
+
+/* Consumes only while the partner is enabled, and ingress is not off for all. */
 static void look_for_partner(struct intake *intake, int64_t now_mono_us)
 {
     if (intake->partner_was_asked && now_mono_us - intake->partner_us < PARTNER_AGAIN_US)
         return;
     bool was_good = intake->partner_is_good, is_first = !intake->partner_was_asked;
-    intake->partner_is_good = find_partner(intake);
+    const char *why = why_not(intake);
+    intake->partner_is_good = !why;
     intake->partner_was_asked = true;
     intake->partner_us = now_mono_us;
     if (intake->partner_is_good) {
@@ -319,11 +377,11 @@ static void look_for_partner(struct intake *intake, int64_t now_mono_us)
     }
     if (!was_good && !is_first)
         return;
-    log_warn("the queue penstock.intake is not read, because its partner is unknown or disabled: "
-             "add or enable the partner partner=%s",
-        intake->partner);
+    log_warn("the queue penstock.intake is not read, because %s: add or enable the partner, or "
+             "switch ingress on partner=%s",
+        why, intake->partner);
     subscriber_close(intake->subscriber);
-    set_status(intake, false, "its partner is unknown or disabled");
+    set_status(intake, false, why);
 }
 
 static void try_again(struct intake *intake, int64_t now_mono_us)
@@ -331,6 +389,7 @@ static void try_again(struct intake *intake, int64_t now_mono_us)
     if (now_mono_us - intake->again_us < AGAIN_US)
         return;
     intake->again_us = now_mono_us;
+    intake->sent_back = 0;
     list_for_each_safe (node, following, &intake->messages) {
         struct intake_message *message = CONTAINER_OF(node, struct intake_message, in_list);
         if (message->place == MESSAGE_REFUSING &&
@@ -342,6 +401,7 @@ static void try_again(struct intake *intake, int64_t now_mono_us)
         if (message->place == MESSAGE_WAITING)
             try_message(message); /* may free this message, and no other */
     }
+    make_room(intake);
 }
 
 void intake_tick(struct intake *intake, int64_t now_mono_us)

@@ -12,6 +12,7 @@
 #define SCOPES (1 + FAKE_ACCOUNTS + FAKE_ENDPOINTS) /* all, each account, each endpoint */
 
 static bool is_off[SWITCHES][SCOPES];
+static int64_t changed_us;
 
 static void scope_of(unsigned scope, struct operator_switch *ret_off)
 {
@@ -37,12 +38,18 @@ static void publish(struct directory *directory, enum switch_kind kind, unsigned
 void fake_switches_init(void)
 {
     memset(is_off, 0, sizeof is_off);
+    changed_us = INT64_MIN;
 }
 
 bool fake_switches_are_off(enum switch_kind kind, const struct fake_endpoint *endpoint)
 {
     return is_off[kind][0] || is_off[kind][1 + endpoint->account] ||
            is_off[kind][1 + FAKE_ACCOUNTS + (endpoint - fake_endpoints)];
+}
+
+bool fake_switches_have_changed_since(int64_t mono_us)
+{
+    return changed_us >= mono_us;
 }
 
 void fake_switches_publish(struct directory *directory)
@@ -58,6 +65,7 @@ static void apply(struct directory *directory, unsigned kind, unsigned scope, bo
     if (is_off[kind][scope] == off)
         return;
     is_off[kind][scope] = off;
+    changed_us = sim_mono_us();
     trace("switch %s of scope %u: %s", switch_name((enum switch_kind)kind), scope,
         off ? "off" : "on");
     tally(off ? TALLY_SWITCHED_OFF : TALLY_SWITCHED_ON);

@@ -14,6 +14,8 @@
 void fake_switches_init(void);
 /* Whether the switch is off for this endpoint: for all, its account, or itself. */
 bool fake_switches_are_off(enum switch_kind kind, const struct fake_endpoint *endpoint);
+/* Whether any of them has changed at or after this time. */
+bool fake_switches_have_changed_since(int64_t mono_us);
 
 /* By an operator. `accounts` is NULL while no gateway runs. */
 void fake_switches_set_all(struct accounts *accounts, enum switch_kind kind, bool off);

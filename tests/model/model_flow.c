@@ -5,6 +5,7 @@
 #include "clients.h"
 #include "fake_accounts.h"
 #include "fake_broker.h"
+#include "fake_switches.h"
 #include "model_internal.h"
 #include "sim.h"
 #include "tally.h"
@@ -200,11 +201,21 @@ static int64_t probe_after_us(unsigned number)
     return after_us;
 }
 
+/* A switch holds it, or may have held it when the probe was chosen. */
+static bool may_be_held(const struct model_delivery *delivery, const struct fake_endpoint *endpoint)
+{
+    return fake_switches_have_changed_since(sim_mono_us() - PROBE_CHOSEN_US) ||
+           (delivery->post->class == CLASS_OPTIONAL &&
+               fake_switches_are_off(SWITCH_OPTIONAL, endpoint)) ||
+           (delivery->state == DELIVERY_WAITING && fake_switches_are_off(SWITCH_RETRIES, endpoint));
+}
+
 /* A guarded event is the last choice for a probe: if the client hangs, it is in doubt. When all
  * others were tried, they may be the reason. */
 static void check_guarded_probe(const struct flow *flow, const char *name)
 {
-    uint64_t endpoint = fake_endpoints[flow - flows].id;
+    const struct fake_endpoint *endpoint_of = &fake_endpoints[flow - flows];
+    uint64_t endpoint = endpoint_of->id;
     unsigned count = 0;
     int64_t opened_us = flow->opened_before ? flow->may_be_opened_us : flow->opened_us;
     const struct model_delivery *better = NULL;
@@ -218,6 +229,8 @@ static void check_guarded_probe(const struct flow *flow, const char *name)
                 continue;
             count += delivery->state == DELIVERY_PENDING || delivery->state == DELIVERY_WAITING;
             if (!is_pending && !waits_for_endpoint(delivery))
+                continue;
+            if (may_be_held(delivery, endpoint_of))
                 continue;
             bool was_tried = delivery->sent_us + PROBE_CHOSEN_US > opened_us;
             if (!delivery->post->guarded && !delivery->in_flight && !was_tried &&

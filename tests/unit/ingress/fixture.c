@@ -122,6 +122,13 @@ void shop_set_enabled(bool enabled)
         .partner_wanted.enabled = enabled});
 }
 
+void set_switch(enum switch_kind kind, bool off)
+{
+    struct accounts_request request = {.base.kind = ACCOUNTS_SET_SWITCH,
+        .switch_wanted = {.kind = kind, .is_off = off, .reason = "incident", .actor = "operator"}};
+    cr_assert_eq(accounts_call(accounts, &request), OK, "%s", request.detail);
+}
+
 void shop_add_secret(const struct secret *secret)
 {
     change_shop(

@@ -33,6 +33,8 @@ void ingress_call(void (*run)(void)); /* runs it on the ingress thread and waits
 /* Changes `shop` and `acc_1`. `types` are separated by spaces. */
 void shop_set_key_pointer(const char *pointer);
 void shop_set_enabled(bool enabled);
+/* Of all accounts. */
+void set_switch(enum switch_kind kind, bool off);
 void shop_add_secret(const struct secret *secret);
 void shop_change_rules(const char *json);
 /* Adds a key; `wanted` has its end and its scope. */

@@ -207,3 +207,50 @@ Test(intake, nothing_is_consumed_for_a_disabled_partner)
     shop_set_enabled(true);
     WAIT_UNTIL_SEEN(is_dialled);
 }
+
+#define NOTE(id) "{\"id\":\"" id "\",\"type\":\"notification\",\"account\":\"acc_1\"}"
+
+Test(intake, what_a_switch_holds_does_not_keep_other_events_from_being_read)
+{
+    enum { HELD_MAX = 128, COUNT = HELD_MAX + 3 };
+    set_switch(SWITCH_OPTIONAL, true);
+    for (unsigned i = 0; i < COUNT; i++)
+        deliver(NOTE("n-1"));
+    ingress_call(look);
+    cr_assert_eq(seen.published_count, COUNT - HELD_MAX, "%u", seen.published_count);
+    for (unsigned i = 0; i < seen.published_count; i++)
+        cr_expect_str_eq(seen.published[i].reason, FAKE_BACK_TO_THE_INTAKE);
+    cr_expect_eq(seen.acked, 0, "only when the copy is durable");
+    end_publish(PUBLISHED);
+    cr_expect_eq(seen.acked, 1);
+    cr_expect_eq(metrics_read(METRIC_INTAKE_REFUSED), 0, "it is still to be accepted");
+    deliver(PURCHASE("o-1"));
+    end_publish(PUBLISHED);
+    cr_expect_eq(metrics_read(METRIC_INTAKE_ACCEPTED), 1);
+    set_switch(SWITCH_OPTIONAL, false);
+    WAIT_UNTIL_SEEN(seen.published_count == COUNT - HELD_MAX + 2);
+    end_publish(PUBLISHED);
+    WAIT_UNTIL(metrics_read(METRIC_INTAKE_ACCEPTED) == 1 + HELD_MAX);
+}
+
+Test(intake, what_a_switch_holds_is_kept_when_its_copy_is_not_durable)
+{
+    enum { HELD_MAX = 128 };
+    set_switch(SWITCH_OPTIONAL, true);
+    for (unsigned i = 0; i <= HELD_MAX; i++)
+        deliver(NOTE("n-1"));
+    end_publish(PUBLISH_NACKED);
+    cr_expect_eq(seen.acked, 0);
+    set_switch(SWITCH_OPTIONAL, false);
+    WAIT_UNTIL_SEEN(seen.published_count >= 2 && !*seen.published[seen.published_count - 1].reason);
+    end_publish(PUBLISHED);
+    WAIT_UNTIL(metrics_read(METRIC_INTAKE_ACCEPTED) == 1 + HELD_MAX);
+}
+
+Test(intake, nothing_is_consumed_while_ingress_is_off_for_all)
+{
+    set_switch(SWITCH_INGRESS, true);
+    WAIT_UNTIL_SEEN(!seen.subscriber_open);
+    set_switch(SWITCH_INGRESS, false);
+    WAIT_UNTIL_SEEN(is_dialled);
+}

@@ -171,7 +171,7 @@ enum err publisher_publish(struct publisher *publisher, struct publication *publ
 enum err publisher_publish_refused(struct publisher *publisher, struct publication *publication,
     struct slice body, struct slice content_type, struct slice message_id, const char *reason)
 {
-    return publish(publisher, publication, 0, reason);
+    return publish(publisher, publication, 0, reason ? reason : FAKE_BACK_TO_THE_INTAKE);
 }
 
 void publisher_forget(struct publisher *publisher, struct publication *publication)

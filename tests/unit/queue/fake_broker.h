@@ -16,12 +16,13 @@
 #define FAKE_CHANNELS_MAX 8
 #define FAKE_MESSAGES_MAX 1024
 #define FAKE_ACKS_MAX 4096
+#define FAKE_BACK_TO_THE_INTAKE "to the end of the intake"
 
 struct fake_published {
     struct publication *publication; /* NULL: ended, or forgotten */
     struct event_id id;
     unsigned partition;
-    char reason[600]; /* of a refused one */
+    char reason[600]; /* of a refused one, or FAKE_BACK_TO_THE_INTAKE */
 };
 
 /* A channel of the consumer's subscriber. */
