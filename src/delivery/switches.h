@@ -3,9 +3,14 @@
  * What operators have switched off (model/switch.h), as the queues of a shard obey it.
  *
  * The directory has the switches. Each queue has a copy of what concerns it, and the shard compares
- * one number of the directory before each request that it begins. So no request begins after the
- * operator has the answer, except one whose name is being resolved or whose connection is being
- * opened: it is in flight, ends, and is recorded.
+ * one number of the directory before it hands a request to the client (client/client.h). What the
+ * client has by then is in flight: it ends and is recorded. So after the operator has the answer a
+ * request may still reach the endpoint if it
+ *
+ *   - waits for its name, its connection, or a free stream of an HTTP/2 connection: it begins within
+ *     connect_timeout, or fails
+ *   - was refused unprocessed by the peer (HTTP/2), and is sent again: the same bound
+ *   - was being signed while the switch changed: one request of the shard, within its turn
  *
  *   off   what is held leaves memory, unless only the broker has it: that is adopted by the
  *         journal within seconds (queue/unacked.c), and leaves memory then. Nothing that is held

@@ -86,7 +86,7 @@ def test_without_retries_failed_deliveries_wait_and_do_not_die_and_fresh_ones_ar
     arrives(sink, fresh)
     time.sleep(1)  # twenty times as long as its step
     assert len(sink.of(failed)) == 1 and gateway.states(failed) == ["waiting"]
-    done = gateway.tool("delivery", "retry", f"dlv_{failed[4:]}-0", "--note", "by hand")
+    done = gateway.tool("delivery", "retry", f"dlv_{failed[4:]}-0", "--reason", "by hand")
     assert done.returncode == 0, done.stderr
     arrives(sink, failed, 2)
     sink.behave(status=500)
