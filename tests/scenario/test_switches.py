@@ -208,3 +208,18 @@ def test_an_ingress_only_gateway_obeys_its_leader(vhost, make_brokered, sink):
     assert "OFF" in follower.tool("switch", "list").stdout
     switch(leader, "ingress", "on")
     wait_for(lambda: answer(1) == 200, "the follower obeys")
+
+
+@pytest.mark.parametrize("also", [[], ["retries"]], ids=["optional", "optional_and_retries"])
+def test_payouts_behind_held_optional_events_are_sent_when_the_client_is_back(gateway, sink, also):
+    sink.behave(status=503)
+    for number in range(30):
+        accepted(gateway, number, type="notification")
+    wait_for(lambda: gateway.metric("penstock_breakers_open") == 1, "its breaker opens")
+    held = [accepted(gateway, number, type="notification") for number in range(100, 130)]
+    payout = accepted(gateway, 200, type="payout")
+    for name in ["optional", *also]:
+        switch(gateway, name, "off")
+    sink.behave()
+    wait_for(lambda: sink.of(payout), "the payout is the probe", 20)
+    assert not any(sink.of(event) for event in held)
