@@ -115,32 +115,38 @@ static void add_endpoint(
         (long long)backlog_in_progress(&item->counts));
 }
 
+/* Attempts of the last minutes. */
+struct lately {
+    int64_t delivered, failed;
+};
+
 /* An endpoint that rejects everything keeps its breaker closed, and what it rejects waits without
  * being late. A few failures are no problem. */
-static bool delivers_little(const struct backlog_item *item, int64_t *ret_failed)
+static bool delivers_little(const struct backlog_item *item, struct lately *ret_lately)
 {
-    int64_t delivered = 0, failed = 0;
+    struct lately lately = {0};
     for (unsigned i = 0; i < RECENT_CAUSES; i++) {
         const struct cause_count *count = &item->look->ret_causes[i];
-        *(count->cause == CAUSE_NONE ? &delivered : &failed) +=
+        *(count->cause == CAUSE_NONE ? &lately.delivered : &lately.failed) +=
             (int64_t)count->present + count->before;
     }
-    *ret_failed = failed;
-    return backlog_in_progress(&item->counts) > 0 && failed >= FAILED_MIN && failed > delivered;
+    *ret_lately = lately;
+    return backlog_in_progress(&item->counts) > 0 && lately.failed >= FAILED_MIN &&
+           lately.failed > lately.delivered;
 }
 
 static void add_rejecting(json_t *problems, const struct backlog_view *view,
-    const struct backlog_item *item, int64_t failed)
+    const struct backlog_item *item, const struct lately *lately)
 {
     const struct cause_count *cause = main_cause(item->look);
     const struct endpoint *endpoint = endpoint_of(view->admin, item->endpoint);
     char id[ENDPOINT_ID_TEXT_BYTES];
     endpoint_id_format(item->endpoint, id);
     add(problems, attempt_cause_remedy(cause->cause),
-        "endpoint %s of account %s (%s) takes few events: %lld attempts failed lately, most with "
-        "%s: %lld deliveries wait",
-        endpoint ? endpoint->name : "-", endpoint ? endpoint->account : "-", id, (long long)failed,
-        attempt_cause_code(cause->cause), (long long)backlog_in_progress(&item->counts));
+        "endpoint %s of account %s (%s) fails often: %s (%lld of %lld)",
+        endpoint ? endpoint->name : "-", endpoint ? endpoint->account : "-", id,
+        attempt_cause_code(cause->cause), (long long)lately->failed,
+        (long long)(lately->failed + lately->delivered));
 }
 
 static void add_endpoints(json_t *problems, const struct backlog_view *view)
@@ -155,11 +161,11 @@ static void add_endpoints(json_t *problems, const struct backlog_view *view)
     }
     for (unsigned i = 0, rejecting = 0; i < view->count && rejecting < PROBLEMS_ENDPOINTS; i++) {
         const struct backlog_item *item = &view->items[i];
-        int64_t failed;
+        struct lately lately;
         if (!item->look || item->look->ret_breaker != BREAKER_CLOSED ||
-            !delivers_little(item, &failed))
+            !delivers_little(item, &lately))
             continue;
-        add_rejecting(problems, view, item, failed);
+        add_rejecting(problems, view, item, &lately);
         rejecting++;
     }
     if (open > named)

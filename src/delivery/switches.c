@@ -8,6 +8,7 @@
 #include "delivery/job.h"
 #include "delivery/refill.h"
 #include "delivery/shard.h"
+#include "delivery/status_probe.h"
 
 #define LOOK_AGAIN_US US_PER_SECOND
 
@@ -74,6 +75,7 @@ void switches_look_at_queue(struct endpoint_queue *queue)
                    (now.optional && !off->optional);
     bool is_less = (off->deliveries && !now.deliveries) || (off->retries && !now.retries) ||
                    (off->optional && !now.optional);
+    bool may_ask = off->deliveries && !now.deliveries;
     off->deliveries = now.deliveries;
     off->retries = now.retries;
     off->optional = now.optional;
@@ -84,6 +86,8 @@ void switches_look_at_queue(struct endpoint_queue *queue)
         refill_look_at_all(queue);
         flow_await_probe(queue);
     }
+    if (may_ask)
+        status_probe_begin(queue); /* its next turn may be an hour away */
     if (is_more || is_less)
         shard_touch(queue);
 }

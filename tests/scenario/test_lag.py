@@ -186,3 +186,15 @@ def test_operators_are_answered_while_a_hanging_client_delays_the_stop(make_gate
             assert answer.status_code == 200, answer.text
             assert operator.get(f"/api/v1/events/{event}", timeout=1).status_code == 200
     assert gateway.process.wait(20) == 0
+
+
+def test_an_endpoint_that_rejects_all_is_in_the_verdict_although_its_breaker_is_closed(make_gateway, sink):
+    gateway = make_gateway(HOUR)
+    sink.behave("/deployed", status=404)
+    client = Deployment(gateway, sink.url("/deployed"), "deployed")
+    client.post(15)
+    wait_for(lambda: backlog_of(gateway, client) and backlog_of(gateway, client)["waiting"] == 15, "all wait for an hour")
+    assert backlog_of(gateway, client)["breaker"] == "closed" and not backlog_of(gateway, client)["oldest_past_due"]
+    [line] = [what for what in problems(gateway) if client.account in what]
+    assert "fails often" in line and "15 of 15" in line
+    assert gateway.tool("status").stdout.splitlines()[0] != "All well"
