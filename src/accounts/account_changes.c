@@ -4,7 +4,10 @@
 #include "accounts/change.h"
 
 #include "base/cleanup.h"
+#include "model/operator_event.h"
 #include "runtime/rcu.h"
+
+#include <stdio.h>
 
 enum err change_add_account(struct change *change)
 {
@@ -16,6 +19,29 @@ enum err change_add_account(struct change *change)
     change_add_entry(change, directory_entry_of_account(&account));
     error = accounts_store_add_account(change->store, &account, change->now_us);
     return change_judge_addition(change, error, "account", account.id);
+}
+
+/* An account of this name that is not marked is from before the name was reserved. It is taken over
+ * only if nothing can be posted for it, and if it has no endpoint that would get the events. */
+enum err change_reserve_operators(struct change *change)
+{
+    struct accounts_name_use use;
+    enum err error = accounts_store_look_at_name(change->store, OPERATOR_ACCOUNT, &use);
+    if (error)
+        return change_judge(change, error);
+    if (use.is_reserved)
+        return change_refuse(
+            change, ERR_EXISTS, "the account " OPERATOR_ACCOUNT " is reserved already");
+    if (use.grants + use.endpoints + use.partners > 0)
+        return change_refuse(change, ERR_INVALID,
+            "account \"" OPERATOR_ACCOUNT "\" has %lld grants and %lld endpoints, and %lld enabled "
+            "partners have this name",
+            (long long)use.grants, (long long)use.endpoints, (long long)use.partners);
+    snprintf(change->request->account, sizeof change->request->account, OPERATOR_ACCOUNT);
+    error = change_judge(change, accounts_store_reserve_name(change->store));
+    if (error || directory_account(change->directory, SLICE_LITERAL(OPERATOR_ACCOUNT)))
+        return error;
+    return change_add_account(change);
 }
 
 /* Endpoints. */

@@ -71,6 +71,7 @@ static const struct {
     [ACCOUNTS_GRANT] = {.write = change_grant},
     [ACCOUNTS_WITHDRAW_GRANT] = {.write = change_withdraw_grant, .take_out = change_take_out_grant},
     [ACCOUNTS_ADD_ACCOUNT] = {.write = change_add_account},
+    [ACCOUNTS_RESERVE_OPERATORS] = {.write = change_reserve_operators},
     [ACCOUNTS_ADD_ENDPOINT] = {.write = change_add_endpoint},
     [ACCOUNTS_CHANGE_ENDPOINT] = {.write = change_change_endpoint},
     [ACCOUNTS_REMOVE_ENDPOINT] = {.write = change_remove_endpoint,

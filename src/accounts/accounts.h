@@ -66,6 +66,9 @@ enum accounts_change {
     ACCOUNTS_GRANT,             /* partner may post for account */
     ACCOUNTS_WITHDRAW_GRANT,    /* partner may no longer post for account */
     ACCOUNTS_ADD_ACCOUNT,       /* account */
+    /* Nothing. Makes the account of operator events (model/operator_event.h). ERR_EXISTS: it was
+     * made by an earlier start. ERR_INVALID: somebody else uses the name, see `detail`. */
+    ACCOUNTS_RESERVE_OPERATORS,
     /* account, endpoint (name, url, flags, types, secrets or none), policy: ret_endpoint */
     ACCOUNTS_ADD_ENDPOINT,
     /* account, endpoint_id, what `changes` names, out of `endpoint` and `policy` */

@@ -86,6 +86,7 @@ void change_take_out_switches(struct change *change);
 
 /* account_changes.c */
 enum err change_add_account(struct change *change) MUST_CHECK;
+enum err change_reserve_operators(struct change *change) MUST_CHECK;
 enum err change_add_endpoint(struct change *change) MUST_CHECK;
 enum err change_change_endpoint(struct change *change) MUST_CHECK;
 enum err change_remove_endpoint(struct change *change) MUST_CHECK;

@@ -66,6 +66,10 @@ enum err change_change_partner(struct change *change)
             change, ERR_INVALID, "changes: give at least one of enabled, key_pointer, rules");
     if (request->changes & PARTNER_CHANGE_RULES)
         partner->rules = request->partner_wanted.rules;
+    if (request->changes & PARTNER_CHANGE_ENABLED && request->partner_wanted.enabled &&
+        operator_event_is_account(TEXT_IN(partner->id)))
+        return change_refuse(
+            change, ERR_INVALID, "enabled: %s is the name of the gateway", OPERATOR_ACCOUNT);
     if (request->changes & PARTNER_CHANGE_ENABLED)
         partner->enabled = request->partner_wanted.enabled;
     if (request->changes & PARTNER_CHANGE_KEY_POINTER) {

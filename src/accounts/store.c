@@ -309,6 +309,42 @@ enum err accounts_store_add_account(
         store, STATEMENT_ADD_ACCOUNT, account->id, account->enabled, account->version, now_us);
 }
 
+static enum err count_of_name(
+    struct accounts_store *store, enum statement which, const char *name, int64_t *ret_count)
+{
+    struct sql_use use = store_use(store, which);
+    sql_bind_string(&use, name);
+    return store_run_for_number(store, &use, ret_count);
+}
+
+enum err accounts_store_look_at_name(
+    struct accounts_store *store, const char *name, struct accounts_name_use *ret_use)
+{
+    struct sql_use use = store_use(store, STATEMENT_IS_RESERVED);
+    struct accounts_name_use found = {0};
+    int64_t reserved;
+    enum err error = store_run_for_number(store, &use, &reserved);
+    if (!error)
+        error = count_of_name(store, STATEMENT_COUNT_GRANTS_FOR, name, &found.grants);
+    if (!error)
+        error = count_of_name(store, STATEMENT_COUNT_ENDPOINTS_OF, name, &found.endpoints);
+    if (!error)
+        error = count_of_name(store, STATEMENT_COUNT_PARTNERS_NAMED, name, &found.partners);
+    if (error)
+        return error;
+    found.is_reserved = reserved != 0;
+    *ret_use = found;
+    return OK;
+}
+
+enum err accounts_store_reserve_name(struct accounts_store *store)
+{
+    struct sql_use use = store_use(store, STATEMENT_SET_META);
+    sql_bind_string(&use, "operators");
+    sql_bind_int(&use, 1);
+    return store_run(store, &use);
+}
+
 static const char *policy_text(const struct endpoint *endpoint)
 {
     return endpoint->policy ? endpoint_policy_text(endpoint->policy).data : "";

@@ -65,6 +65,16 @@ enum err accounts_store_withdraw_grant(struct accounts_store *store, const char 
 
 enum err accounts_store_add_account(
     struct accounts_store *store, const struct account *account, int64_t now_us) MUST_CHECK;
+/* Who uses the name of the operators' account. `is_reserved`: this gateway has made the account. */
+struct accounts_name_use {
+    bool is_reserved;
+    int64_t grants, endpoints; /* of the account of this name */
+    int64_t partners;          /* of this name that are enabled */
+};
+enum err accounts_store_look_at_name(
+    struct accounts_store *store, const char *name, struct accounts_name_use *ret_use) MUST_CHECK;
+enum err accounts_store_reserve_name(struct accounts_store *store) MUST_CHECK;
+
 /* Without its secrets, which are added one by one. */
 enum err accounts_store_add_endpoint(
     struct accounts_store *store, const struct endpoint *endpoint, int64_t now_us) MUST_CHECK;

@@ -68,6 +68,13 @@
     X(STATEMENT_REMOVE_SECRET,                                                                     \
         "UPDATE secrets SET deleted = 1, secret = x'', version = ? WHERE endpoint = ? AND "        \
         "ordinal = ? AND deleted = 0")                                                             \
+    /* the name of the operators' account */                                                       \
+    X(STATEMENT_IS_RESERVED, "SELECT coalesce(max(value), 0) FROM meta WHERE name = 'operators'")  \
+    X(STATEMENT_COUNT_GRANTS_FOR, "SELECT count(*) FROM grants WHERE account = ? AND deleted = 0") \
+    X(STATEMENT_COUNT_ENDPOINTS_OF,                                                                \
+        "SELECT count(*) FROM endpoints WHERE account = ? AND deleted = 0")                        \
+    X(STATEMENT_COUNT_PARTNERS_NAMED,                                                              \
+        "SELECT count(*) FROM partners WHERE id = ? AND deleted = 0 AND enabled = 1")              \
     /* switches: see store_switches.c */                                                           \
     X(STATEMENT_SWITCH_OFF, "INSERT OR REPLACE INTO switches(name, account, endpoint, reason, "    \
                             "version, created_us) VALUES(?, ?, ?, ?, ?, ?)")                       \

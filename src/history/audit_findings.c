@@ -70,9 +70,9 @@ void audit_note_losses(struct audit_run *run, const struct audit_loss *losses, s
     }
 }
 
-bool audit_asks_for_account(const struct audit_run *run, struct slice account)
+bool audit_asks_for_event(const struct audit_run *run, struct slice partner, struct slice account)
 {
-    return !operator_event_is_account(account) &&
+    return !operator_event_is_own(partner, account) &&
            (!*run->question.account || slice_equals_string(account, run->question.account));
 }
 

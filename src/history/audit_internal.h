@@ -120,7 +120,7 @@ static inline bool audit_asks_for_day(const struct audit_run *run, int64_t day)
 }
 
 /* False for operator events as well: they are in no total. */
-bool audit_asks_for_account(const struct audit_run *run, struct slice account);
+bool audit_asks_for_event(const struct audit_run *run, struct slice partner, struct slice account);
 bool audit_time_is_up(const struct audit_run *run);
 
 /* Walks from `cursor` to the event `last_seq`. *ret_more: the time was up before. ERR_DAMAGED: the

@@ -40,7 +40,7 @@ static enum err note_record(
     if (result == ERR_DAMAGED)
         result = OK;
     bool asked = good ? audit_asks_for_day(run, parts.accepted_us / US_PER_DAY) &&
-                            audit_asks_for_account(run, parts.account)
+                            audit_asks_for_event(run, parts.partner, parts.account)
                       : !*run->question.account;
     if (!result && asked) {
         struct audit_finding finding = audit_finding_of(kind, good ? &parts : NULL);
@@ -127,7 +127,8 @@ static void check_conflict(struct audit_run *run, const struct sql_use *use)
     bool good = conflict_row_take(use, &row);
     int64_t day = row.at_us / US_PER_DAY;
     run->at = row.seq;
-    if (good || !audit_asks_for_day(run, day) || !audit_asks_for_account(run, row.parts.account))
+    if (good || !audit_asks_for_day(run, day) ||
+        !audit_asks_for_event(run, row.parts.partner, row.parts.account))
         return;
     row.parts.id = row.first;
     struct audit_finding finding = audit_finding_of(AUDIT_DAMAGED_CONFLICT, &row.parts);

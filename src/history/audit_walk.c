@@ -203,8 +203,9 @@ static enum err take_unit(struct walk *walk, struct unit *unit)
     unit->count = 0;
     if (unit->has_event) {
         int64_t seq;
-        unit->is_foreign = !audit_asks_for_account(
-            walk->run, sql_column_slice(&walk->events, EVENT_COLUMN_ACCOUNT));
+        unit->is_foreign =
+            !audit_asks_for_event(walk->run, sql_column_slice(&walk->events, EVENT_COLUMN_PARTNER),
+                sql_column_slice(&walk->events, EVENT_COLUMN_ACCOUNT));
         if (!unit->is_foreign)
             unit->is_good = event_row_take(&walk->events, &seq, &unit->parts, &unit->promised);
     }

@@ -162,7 +162,7 @@ bool event_row_take(const struct sql_use *use, int64_t *ret_seq, struct event_pa
         .accepted_us = sql_column_int(use, 2),
         .has_occurred_at = !sql_column_is_null(use, 3),
         .occurred_us = sql_column_int(use, 3),
-        .partner = sql_column_slice(use, 4),
+        .partner = sql_column_slice(use, EVENT_COLUMN_PARTNER),
         .account = sql_column_slice(use, EVENT_COLUMN_ACCOUNT),
         .type = sql_column_slice(use, 6),
         .key = sql_column_slice(use, 7),

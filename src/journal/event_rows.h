@@ -40,6 +40,7 @@ struct event_reading {
     "seq, id, accepted_us, occurred_us, partner, account, type, key, class, guarded, amount, " \
     "currency,"                                                                                \
     " traceparent, deliveries, crc"
+#define EVENT_COLUMN_PARTNER 4
 #define EVENT_COLUMN_ACCOUNT 5
 /*
  * Reads a row without its body; the texts are valid until the next step. What the row says of class

@@ -123,7 +123,7 @@ void totals_add(struct totals *totals, const struct event_parts *parts, uint64_t
     };
     if (totals->given_up)
         return;
-    if (operator_event_is_account(parts->account)) {
+    if (operator_event_is_own(parts->partner, parts->account)) {
         totals_pass(totals, now_mono_us);
         return;
     }

@@ -77,23 +77,29 @@ void stop_use(struct gateway *gateway)
 
 /* The account database. */
 
-/* The first start adds it. A disk that is full is no reason not to start: the next start tries it
- * again. */
-static enum err add_operator_account(struct accounts *accounts)
+/* The first start makes it. A disk that is full is no reason not to start: the next start tries it
+ * again. An account or a partner that somebody else has made is not taken over: the money of its
+ * events would leave the totals, and its endpoints would get the operator events. */
+static enum err reserve_operator_account(struct accounts *accounts, struct buffer *complaints)
 {
-    struct accounts_request request = {
-        .base.kind = ACCOUNTS_ADD_ACCOUNT, .account = OPERATOR_ACCOUNT};
-    rcu_go_online();
-    bool is_there =
-        directory_account(accounts_directory(accounts), SLICE_LITERAL(OPERATOR_ACCOUNT)) != NULL;
-    rcu_go_offline();
-    enum err err = is_there ? OK : accounts_call(accounts, &request);
-    if (err != ERR_DISK && err != ERR_DISK_FULL)
-        return err;
-    log_warn("the account %s of operator events could not be added: they have no endpoints until "
-             "the next start error=%s",
-        OPERATOR_ACCOUNT, err_name(err));
-    return OK;
+    struct accounts_request request = {.base.kind = ACCOUNTS_RESERVE_OPERATORS};
+    enum err err = accounts_call(accounts, &request);
+    if (err == OK || err == ERR_EXISTS)
+        return OK;
+    if (err == ERR_DISK || err == ERR_DISK_FULL) {
+        log_warn("the account %s of operator events could not be added: they have no endpoints "
+                 "until the next start error=%s",
+            OPERATOR_ACCOUNT, err_name(err));
+        return OK;
+    }
+    if (err != ERR_INVALID)
+        return gateway_complain(complaints, err, "the account of operator events cannot be added");
+    buffer_add_format(complaints,
+        "%s: the name is reserved for operator events. With the version of Penstock that made "
+        "them, withdraw the grants, remove the endpoints and disable the partner, and start this "
+        "version again\n",
+        request.detail);
+    return ERR_CONFIG;
 }
 
 static enum err switch_deliveries_off(struct gateway *gateway, struct buffer *complaints)
@@ -133,9 +139,9 @@ enum err start_accounts(struct gateway *gateway, struct buffer *complaints)
         buffer_add_format(complaints, "%s\n", *lead.detail ? lead.detail : err_title(err));
         return err;
     }
-    err = add_operator_account(gateway->accounts);
+    err = reserve_operator_account(gateway->accounts, complaints);
     if (err)
-        return gateway_complain(complaints, err, "the account of operator events cannot be added");
+        return err;
     if (gateway->options.deliveries_off)
         err = switch_deliveries_off(gateway, complaints);
     if (err)

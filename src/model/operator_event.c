@@ -129,9 +129,13 @@ bool operator_event_is_account(struct slice account)
     return slice_equals_string(account, OPERATOR_ACCOUNT);
 }
 
+bool operator_event_is_own(struct slice partner, struct slice account)
+{
+    return slice_equals_string(partner, OPERATOR_ACCOUNT) && operator_event_is_account(account);
+}
+
 void operator_event_post(const struct operator_event_sink *sink, const struct operator_event *event)
 {
-    if (!sink->post || operator_event_is_account(slice_from_string(event->account)))
-        return;
-    sink->post(sink->context, event);
+    if (sink->post)
+        sink->post(sink->context, event);
 }

@@ -10,7 +10,7 @@
  * Posting never blocks. The sink is bounded: what it has no room for is dropped and counted.
  *
  * Nothing about the account "penstock" itself becomes an operator event: an operator's endpoint
- * that fails would cause more of them without end. operator_event_post refuses it.
+ * that fails would cause more of them without end. The sink only logs it.
  *
  * Kinds are in journals, in URLs and in the programs of operators: a name never changes its
  * meaning. etc/doc/operator-events.md lists all kinds, and a test compares it with this table.
@@ -103,8 +103,11 @@ struct operator_event_sink {
 
 /* Returns whether the account is the one of the operators. */
 bool operator_event_is_account(struct slice account);
+/* Returns whether the gateway itself has made the event of this partner and account. What a partner
+ * has posted never is: it counts in the totals, whatever its account is called. */
+bool operator_event_is_own(struct slice partner, struct slice account);
 
-/* Posts the event, unless it is about the operators' own account. */
+/* Posts the event, if anybody listens. */
 void operator_event_post(
     const struct operator_event_sink *sink, const struct operator_event *event);
 

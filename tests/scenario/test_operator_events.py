@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operator events: each transition once, in the log, in the metrics, in the list and as a signed event to an operator's endpoint."""
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
+import sqlite3
 
 import pytest
 from support.deployment import Deployment, wait_until_delivered
@@ -223,6 +225,19 @@ def test_account_of_operators_is_reserved(make_gateway, sink):
     assert gateway.tool("account", "add", "penstock").returncode != 0
     with gateway.partner() as partner:
         assert partner.post("/v1/events", json=gateway.event(1, account="penstock")).status_code == 403
+
+
+def test_account_from_before_the_name_was_reserved_is_not_taken_over(make_gateway, sink):
+    gateway = make_gateway()
+    Operators(gateway, sink)
+    gateway.restart()  # ours: it is there again
+    gateway.terminate()
+    with contextlib.closing(sqlite3.connect(gateway.data / "accounts.db")) as database:
+        database.execute("DELETE FROM meta WHERE name = 'operators'")
+        database.commit()
+    refused = gateway.tool("dev", "--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+    assert refused.returncode == 78, refused.stderr
+    assert 'account "penstock" has 0 grants and 1 endpoints' in refused.stderr and "remove the endpoints" in refused.stderr
 
 
 def test_command_lists_the_last_ones(make_gateway, sink):

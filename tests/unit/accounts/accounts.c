@@ -362,3 +362,51 @@ Test(accounts, what_was_submitted_before_the_stop_is_worked_off)
     mailbox_done(&answers);
     cr_expect_eq(query_number("SELECT count(*) FROM accounts"), 3);
 }
+
+/* The account of operator events. */
+
+static enum err reserve(void)
+{
+    const struct accounts_request request = {.base.kind = ACCOUNTS_RESERVE_OPERATORS};
+    return call_accounts(&request);
+}
+
+Test(accounts, account_of_operators_is_made_once_and_keeps_its_endpoints)
+{
+    cr_assert_eq(reserve(), OK, "%s", last.detail);
+    cr_expect_eq(query_number("SELECT count(*) FROM accounts WHERE id = 'penstock'"), 1);
+    cr_assert_eq(add_endpoint("penstock", "main", "https://ops.test"), OK, "%s", last.detail);
+    cr_expect_eq(reserve(), ERR_EXISTS);
+    close_accounts();
+    cr_assert_eq(open_accounts(), OK);
+    cr_expect_eq(reserve(), ERR_EXISTS, "%s", last.detail);
+}
+
+Test(accounts, account_of_operators_is_not_taken_over_from_somebody_else)
+{
+    cr_assert_eq(add_account("penstock"), OK);
+    cr_assert_eq(add_endpoint("penstock", "main", "https://client.test"), OK);
+    cr_expect_eq(reserve(), ERR_INVALID);
+    cr_expect_str_eq(last.detail,
+        "account \"penstock\" has 0 grants and 1 endpoints, and 0 enabled partners have this name");
+    execute_sql("UPDATE endpoints SET deleted = 1");
+    execute_sql("INSERT INTO grants(partner, account, version, created_us) "
+                "VALUES('pa_1', 'penstock', 1, 1)");
+    cr_expect_eq(reserve(), ERR_INVALID, "a partner may post for it");
+    execute_sql("UPDATE grants SET deleted = 1");
+    execute_sql(
+        "INSERT INTO partners(id, enabled, version, created_us) VALUES('penstock', 1, 1, 1)");
+    cr_expect_eq(reserve(), ERR_INVALID, "a partner has the name");
+    execute_sql("UPDATE partners SET enabled = 0");
+    cr_expect_eq(reserve(), OK, "nobody uses it any more: %s", last.detail);
+}
+
+Test(accounts, partner_with_the_name_of_the_gateway_is_not_enabled)
+{
+    close_accounts();
+    execute_sql(
+        "INSERT INTO partners(id, enabled, version, created_us) VALUES('penstock', 0, 1, 1)");
+    cr_assert_eq(open_accounts(), OK);
+    cr_expect_eq(change_partner("penstock", PARTNER_CHANGE_ENABLED, true, ""), ERR_INVALID);
+    cr_expect_eq(change_partner("penstock", PARTNER_CHANGE_ENABLED, false, ""), OK);
+}

@@ -12,8 +12,9 @@
 void shelf_open(struct shelf *shelf)
 {
     char detail[256];
-    const struct store_options options = {
-        .directory = shelf->directory, .expiry = {7 * US_PER_DAY, 90 * US_PER_DAY}};
+    const struct store_options options = {.directory = shelf->directory,
+        .expiry = {7 * US_PER_DAY, 90 * US_PER_DAY},
+        .operator_events = shelf->operator_events};
     enum err result = store_open(&shelf->store, &options, detail);
     cr_assert(result == OK, "%s: %s", err_name(result), detail);
     cr_assert(shelf->changed_by_hand || recount_agrees(&shelf->store));
@@ -60,7 +61,7 @@ struct event *shelf_event(struct shelf *shelf, struct shelved draft)
     struct event_parts parts = {
         .accepted_us = draft.accepted_us ? draft.accepted_us : clock_wall_us(),
         .class = draft.class,
-        .partner = SLICE_LITERAL("p"),
+        .partner = slice_from_string(draft.partner ? draft.partner : "p"),
         .account = slice_from_string(draft.account ? draft.account : "acc_1"),
         .type = SLICE_LITERAL("purchase"),
         .key = slice_from_string(draft.key),

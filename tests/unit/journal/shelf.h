@@ -9,7 +9,8 @@ struct shelf {
     char directory[64];
     struct store store;
     struct event_id_generator ids;
-    bool changed_by_hand; /* what is counted may differ from now on */
+    struct operator_event_sink operator_events; /* of the next open */
+    bool changed_by_hand;                       /* what is counted may differ from now on */
     unsigned handed_over; /* deliveries, by the append or the receipt that was made last */
 };
 
@@ -26,7 +27,7 @@ void shelf_commit(struct shelf *shelf);
 /* Accepts an event for two endpoints (or one, or none: 0) in a transaction of its own; returns its
  * number. */
 struct shelved {
-    const char *key, *amount, *currency, *account;
+    const char *key, *amount, *currency, *account, *partner;
     int64_t accepted_us;
     unsigned partition;
     enum event_class class;

@@ -131,9 +131,11 @@ Test(totals, whose_row_is_damaged_are_not_made_to_look_whole)
 Test(totals, operator_events_are_in_none_not_even_after_a_crash)
 {
     struct shelf *shelf = shelf_new();
-    shelf_append(shelf, (struct shelved){.key = "a", .account = "penstock", .endpoints = 2});
+    shelf_append(shelf,
+        (struct shelved){.key = "a", .partner = "penstock", .account = "penstock", .endpoints = 2});
     write_totals(shelf);
-    shelf_append(shelf, (struct shelved){.key = "b", .account = "penstock", .endpoints = 1});
+    shelf_append(shelf,
+        (struct shelved){.key = "b", .partner = "penstock", .account = "penstock", .endpoints = 1});
     shelf_append(
         shelf, (struct shelved){.key = "c", .amount = "9", .currency = "EUR", .endpoints = 1});
     for (int crash = 0; crash < 2; crash++) {
@@ -142,5 +144,15 @@ Test(totals, operator_events_are_in_none_not_even_after_a_crash)
             shelf_sql_int(shelf, "SELECT count(*) FROM totals WHERE account = 'penstock'"), 0);
         expect_total(shelf, 1, "EUR", "1/9 0/0 0/0");
     }
+    shelf_free(shelf);
+}
+
+Test(totals, what_a_partner_posted_for_an_account_of_that_name_counts)
+{
+    struct shelf *shelf = shelf_new();
+    shelf_append(shelf, (struct shelved){.key = "a", .account = "penstock", .endpoints = 1});
+    shelf_append(shelf, (struct shelved){.key = "b", .partner = "penstock", .endpoints = 1});
+    write_totals(shelf);
+    cr_expect_eq(shelf_sql_int(shelf, "SELECT count(DISTINCT account) FROM totals"), 2);
     shelf_free(shelf);
 }

@@ -18,18 +18,22 @@ static void keep(void *context, const struct operator_event *event)
 
 static const struct operator_event_sink sink = {.post = keep};
 
-Test(operator_event, nothing_about_the_account_of_operators_is_posted)
+Test(operator_event, nothing_is_posted_where_nobody_listens)
 {
-    struct operator_event event = {.kind = OPERATOR_DELIVERY_DEAD, .account = "acc_1"};
+    const struct operator_event event = {.kind = OPERATOR_DELIVERY_DEAD, .account = "acc_1"};
     operator_event_post(&sink, &event);
     cr_expect_eq(posts, 1);
     cr_expect_str_eq(posted.account, "acc_1");
-    snprintf(event.account, sizeof event.account, OPERATOR_ACCOUNT);
-    operator_event_post(&sink, &event);
+    operator_event_post(&(struct operator_event_sink){0}, &event);
     cr_expect_eq(posts, 1);
-    operator_event_post(
-        &(struct operator_event_sink){0}, &(struct operator_event){.account = "acc_1"});
-    cr_expect_eq(posts, 1);
+}
+
+Test(operator_event, only_what_the_gateway_posts_for_its_account_is_its_own)
+{
+    struct slice own = SLICE_LITERAL(OPERATOR_ACCOUNT), other = SLICE_LITERAL("penstock2");
+    cr_expect(operator_event_is_own(own, own));
+    cr_expect_not(operator_event_is_own(other, own), "a partner of a client");
+    cr_expect_not(operator_event_is_own(own, other));
 }
 
 Test(operator_event, body_has_what_is_known_and_nothing_else)
