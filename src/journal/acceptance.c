@@ -86,52 +86,6 @@ static enum err find_event(struct store *store, const struct event *event, int64
     return result;
 }
 
-/* Reports a conflict to operators: a line in the log and an operator event. */
-static void report_conflict(struct store *store, struct operator_event *event)
-{
-    log_warn("an event has the key of an accepted event and a different amount or currency: it is "
-             "kept as a conflict "
-             "first=%s partner=%s account=%s count=%lld",
-        event->first_event, event->partner, event->account, (long long)event->count);
-    event->is_logged = true;
-    operator_event_post(&store->operator_events, event);
-    store->conflict_said_us = clock_mono_us();
-    store->conflicts_left_out = 0;
-}
-
-void store_report_conflicts(struct store *store, int64_t now_mono_us)
-{
-    if (store->conflicts_left_out == 0 || now_mono_us - store->conflict_said_us < US_PER_SECOND)
-        return;
-    store->conflict.count = store->conflicts_left_out;
-    report_conflict(store, &store->conflict);
-}
-
-/* One a second is reported, however many a partner sends. The others are left out, and reported
- * together (store_report_conflicts). */
-static void note_conflict(
-    struct store *store, const struct event_id *first, const struct event *event, bool is_stored)
-{
-    const struct event_parts *parts = &event->parts;
-    struct operator_event noted = {.kind = OPERATOR_EVENT_CONFLICT, .count = 1};
-    char detail[OPERATOR_DETAIL_BYTES];
-    event_id_format(first, noted.first_event);
-    if (is_stored)
-        event_id_format(&parts->id, noted.event);
-    snprintf(noted.partner, sizeof noted.partner, "%.*s", SLICE_ARGS(parts->partner));
-    snprintf(noted.account, sizeof noted.account, "%.*s", SLICE_ARGS(parts->account));
-    snprintf(detail, sizeof detail, "type %.*s, key %.*s", SLICE_ARGS(parts->type),
-        SLICE_ARGS(parts->key));
-    operator_event_set_detail(&noted, detail);
-    if (store->conflicts_left_out == 0 &&
-        store->now_mono_us - store->conflict_said_us >= US_PER_SECOND) {
-        report_conflict(store, &noted);
-        return;
-    }
-    store->conflict = noted;
-    store->conflicts_left_out++;
-}
-
 /* Keeps an event that has the key of `first` and other money. `is_stored`: as an event as well. */
 static enum err keep_conflict(
     struct store *store, const struct event_id *first, const struct event *event, bool is_stored)
@@ -139,7 +93,7 @@ static enum err keep_conflict(
     bool is_new;
     enum err result = conflict_rows_add(&store->conflicts, first, store->now_us, event, &is_new);
     if (!result && is_new)
-        note_conflict(store, first, event, is_stored);
+        store_note_conflict(store, first, event, is_stored);
     return result;
 }
 
@@ -374,6 +328,8 @@ static enum err write_deliveries(
         row.endpoint = receive->endpoints_count ? receive->endpoints[i] : 0;
         row.counted = (struct backlog_place){0};
         result = write_delivery(store, receive->event, &row);
+        if (!result && reason != PARK_NONE && reason != PARK_UNROUTED && reason != PARK_CONFLICT)
+            store_note_parked_event(store, row.id, row.endpoint, reason, &receive->event->parts);
         if (row.broker_owned)
             receive->ret_deliveries[receive->ret_count++] =
                 (struct journal_received_delivery){.delivery = row.id, .endpoint = row.endpoint};

@@ -15,16 +15,22 @@ static enum err adopt(struct store *store, int64_t event)
     return delivery_rows_adopt(&store->deliveries, event, store->now_us, pending, &count);
 }
 
-enum err adopt_and_park_event(struct store *store, int64_t event)
+static enum err park_taken_over(struct store *store, struct delivery_row *row)
 {
     const struct delivery_move move = {.to = DELIVERY_PARKED, .reason = PARK_TAKEN_OVER};
+    enum err result = delivery_rows_move_row(&store->deliveries, row, &move, store->now_us);
+    return result ? result : store_note_parked(store, row->id, row->endpoint, PARK_TAKEN_OVER);
+}
+
+enum err adopt_and_park_event(struct store *store, int64_t event)
+{
     struct delivery_listed listed[ACCOUNT_ENDPOINTS_MAX];
     unsigned count;
     enum err result = delivery_rows_read_event(&store->deliveries, event, listed, &count);
     for (unsigned i = 0; i < count && !result; i++) {
         struct delivery_row *row = &listed[i].row;
         if (row->broker_owned && !listed[i].damaged && row->state == DELIVERY_PENDING)
-            result = delivery_rows_move_row(&store->deliveries, row, &move, store->now_us);
+            result = park_taken_over(store, row);
     }
     return result ? result : adopt(store, event);
 }

@@ -154,6 +154,30 @@ void backlog_board_add_all(const struct backlog_board *board, struct backlog_cou
     add_counts(&board->all, counts);
 }
 
+static bool is_among(uint64_t endpoint, const uint64_t *endpoints, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (endpoints[i] == endpoint)
+            return true;
+    return false;
+}
+
+void backlog_board_add_all_but(const struct backlog_board *board, const uint64_t *endpoints,
+    unsigned endpoints_count, struct backlog_counts *counts)
+{
+    backlog_board_add_all(board, counts);
+    for (const struct backlog_node *node = backlog_board_first(board); node && endpoints_count > 0;
+         node = node->next) {
+        struct backlog_counts of_node;
+        if (!is_among(node->endpoint, endpoints, endpoints_count))
+            continue;
+        backlog_node_read(node, &of_node);
+        for (unsigned kind = 0; kind < BACKLOG_KINDS; kind++)
+            for (unsigned class = 0; class < EVENT_CLASSES; class ++)
+                counts->of[kind][class] -= of_node.of[kind][class];
+    }
+}
+
 int64_t backlog_sum(const struct backlog_counts *counts, enum backlog_kind kind)
 {
     int64_t sum = 0;

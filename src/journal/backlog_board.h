@@ -101,6 +101,10 @@ void backlog_board_read(
 /* Adds the sums over all endpoints. */
 void backlog_board_add_all(const struct backlog_board *board, struct backlog_counts *counts);
 
+/* The same, without these endpoints. Walks the list. */
+void backlog_board_add_all_but(const struct backlog_board *board, const uint64_t *endpoints,
+    unsigned endpoints_count, struct backlog_counts *counts);
+
 int64_t backlog_sum(const struct backlog_counts *counts, enum backlog_kind kind);
 /* Pending, replays, sending and waiting: what is delivered without a person. */
 int64_t backlog_in_progress(const struct backlog_counts *counts);

@@ -107,17 +107,15 @@ static void choose_interrupted(
         .attempt = attempt};
 }
 
-enum err delivery_rows_park_interrupted(
-    struct delivery_rows *rows, unsigned count_max, int64_t now_us, unsigned *ret_count)
+enum err delivery_rows_park_interrupted(struct delivery_rows *rows, unsigned count_max,
+    int64_t now_us, int64_t *ret_ids, unsigned *ret_count)
 {
-    int64_t *ids = memory_new_array(count_max, sizeof *ids);
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_SENDING]);
     sql_bind_int(&use, 0);
-    enum err result = take_ids(&use, count_max, ids, ret_count);
-    if (!result)
-        result = move_each(rows, ids, *ret_count, DELIVERY_SENDING, choose_interrupted, now_us);
-    free(ids);
-    return result;
+    enum err result = take_ids(&use, count_max, ret_ids, ret_count);
+    return result
+               ? result
+               : move_each(rows, ret_ids, *ret_count, DELIVERY_SENDING, choose_interrupted, now_us);
 }
 
 static void choose_released(

@@ -16,10 +16,10 @@ enum err delivery_rows_list_broker_owned(struct delivery_rows *rows, int64_t aft
 
 /*
  * After a crash: up to `count_max` of those that had begun to send (only guarded ones are written
- * as sending) are parked as ambiguous, with an attempt that says so.
+ * as sending) are parked as ambiguous, with an attempt that says so. `ret_ids` has room for them.
  */
-enum err delivery_rows_park_interrupted(
-    struct delivery_rows *rows, unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
+enum err delivery_rows_park_interrupted(struct delivery_rows *rows, unsigned count_max,
+    int64_t now_us, int64_t *ret_ids, unsigned *ret_count) MUST_CHECK;
 
 /* Parked ones of one endpoint and reason, in order of id, become pending. In the lane of retries:
  * fresh events stay fresh. */

@@ -547,7 +547,7 @@ struct journal_listener {
     void (*on_handover)(struct mail *mail, void *receiver);
     void (*on_failed)(void *context, enum err error); /* on the journal's thread, once */
     void *context;
-    struct operator_event_sink operator_events; /* conflicts */
+    struct operator_event_sink operator_events; /* conflicts, parkings of its own */
 };
 
 struct journal;

@@ -304,6 +304,7 @@ static void work_off_batch(struct journal_sqlite *self)
     for (unsigned i = 0; result && i < self->batch_len; i++)
         self->batch[i]->result = error_of_all(result);
     add_handover(self);
+    store_report_notices(&self->store, clock_mono_us());
     if (failpoint_crashes(CRASH_EVENT_HANDED_OVER))
         request_answers_give(&self->answers);
     crash_with(self, JOURNAL_APPEND, CRASH_EVENT_HANDED_OVER);
@@ -378,7 +379,7 @@ static void keep_house(struct journal_sqlite *self)
 {
     int64_t now_us = clock_mono_us();
     disk_watch_look(&self->disk, now_us);
-    store_report_conflicts(&self->store, now_us);
+    store_report_notices(&self->store, now_us);
     if (!self->disk.failed)
         try_disk(self, now_us);
     if (self->disk.failed)
@@ -407,8 +408,8 @@ static int idle_ms(const struct journal_sqlite *self)
                    : 0;
     if (self->disk.failed)
         return -1;
-    bool watches =
-        store->totals.since_us || store->conflicts_left_out > 0 || !disk_watch_is_well(&self->disk);
+    bool watches = store->totals.since_us || notice_board_due_us(&store->notices) != INT64_MAX ||
+                   !disk_watch_is_well(&self->disk);
     int64_t idle_us = (watches ? LOOK_MS : LOOK_IDLE_MS) * US_PER_MS,
             step_us = self->next_step_us - now_us;
     if (expiry_is_due(&store->expiry, expiry_clock_us(self, now_us)) && step_us < idle_us)
@@ -534,9 +535,9 @@ enum err journal_sqlite_open(
             .shard = options->shard,
             .expiry = options->expiry,
             .reserve_bytes = options->reserve_bytes,
-            .reserve_all_bytes = options->reserve_all_bytes},
+            .reserve_all_bytes = options->reserve_all_bytes,
+            .operator_events = options->listener.operator_events},
         ret_detail);
-    self->store.operator_events = options->listener.operator_events;
     memcpy(self->journal.id, self->store.journal_id, sizeof self->journal.id);
     self->journal.found = self->store.found;
     self->journal.backlog = &self->store.backlog;

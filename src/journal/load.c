@@ -23,7 +23,8 @@ enum err store_park_damaged(struct store *store, int64_t delivery, uint64_t endp
               "event_number=%lld endpoint=%llu",
         store->shard, (long long)delivery, (long long)placement_event(delivery),
         (unsigned long long)endpoint);
-    return delivery_rows_park_damaged(&store->deliveries, delivery, store->now_us);
+    enum err result = delivery_rows_park_damaged(&store->deliveries, delivery, store->now_us);
+    return result ? result : store_note_parked(store, delivery, endpoint, PARK_DAMAGED);
 }
 
 struct delivery store_delivery_of(const struct delivery_row *row, struct event *event)

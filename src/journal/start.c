@@ -58,15 +58,33 @@ static enum err read_newest(struct store *store)
     return result == ERR_NOT_FOUND ? OK : result;
 }
 
+/* They are parked, for the reason that their row says, or delivered as before a forced replay. */
+static enum err note_interrupted(struct store *store, const int64_t *deliveries, unsigned count)
+{
+    enum err result = OK;
+    for (unsigned i = 0; i < count && !result; i++) {
+        struct delivery_row row;
+        result = delivery_rows_read(&store->deliveries, deliveries[i], &row);
+        if (!result && row.state == DELIVERY_PARKED)
+            result = store_note_parked(store, row.id, row.endpoint, row.reason);
+        else if (result == ERR_NOT_FOUND || result == ERR_DAMAGED)
+            result = OK;
+    }
+    return result;
+}
+
 static enum err park_interrupted(struct store *store)
 {
+    int64_t deliveries[INTERRUPTED_PER_STEP];
     unsigned parked, all = 0;
     enum err result;
     do {
         result = store_begin(store);
         if (!result)
             result = delivery_rows_park_interrupted(
-                &store->deliveries, INTERRUPTED_PER_STEP, store->now_us, &parked);
+                &store->deliveries, INTERRUPTED_PER_STEP, store->now_us, deliveries, &parked);
+        if (!result)
+            result = note_interrupted(store, deliveries, parked);
         if (!result)
             result = store_commit(store);
         if (!result)
@@ -193,6 +211,7 @@ enum err store_open(struct store *store, const struct store_options *options, ch
 {
     char path[4096], reason[SCHEMA_DETAIL_BYTES] = "";
     *store = (struct store){.shard = options->shard, .reserve.fd = -1};
+    store_init_notices(store, &options->operator_events);
     int len = snprintf(path, sizeof path, "%s/journal-%u.db", options->directory, options->shard);
     if (len < 0 || (size_t)len >= sizeof path) {
         snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "the data directory's path is too long");
@@ -225,6 +244,8 @@ enum err store_open(struct store *store, const struct store_options *options, ch
             result = clear_up_anyhow(store);
         if (!result)
             result = look_around(store);
+        if (!result)
+            store_report_notices(store, clock_mono_us());
         if (result)
             snprintf(reason, sizeof reason, "%s", sql_reason(store->db));
     }

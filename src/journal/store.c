@@ -116,6 +116,7 @@ enum err store_commit(struct store *store)
     backlog_board_committed(&store->backlog);
     outbox_committed(&store->outbox);
     poison_committed(&store->poison);
+    notice_board_move(&store->notices, &store->noted, store->now_mono_us);
     return OK;
 }
 
@@ -128,5 +129,6 @@ enum err store_roll_back(struct store *store)
     backlog_board_rolled_back(&store->backlog);
     outbox_rolled_back(&store->outbox);
     poison_rolled_back(&store->poison);
+    notice_board_clear(&store->noted);
     return result;
 }

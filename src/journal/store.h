@@ -25,6 +25,7 @@
 #include "journal/poison.h"
 #include "journal/replay_rows.h"
 #include "journal/totals.h"
+#include "model/notice_board.h"
 #include "sqlite/wal.h"
 
 enum store_statement { STORE_BEGIN, STORE_COMMIT, STORE_STATEMENTS };
@@ -50,9 +51,7 @@ struct store {
     struct disk_reserve reserve;
     struct checkpointer checkpointer;
     int64_t newest_us; /* when the last event was accepted, as the file says; 0 without one */
-    int64_t conflict_said_us;       /* monotonic: conflicts are reported once a second */
-    int64_t conflicts_left_out;     /* since then */
-    struct operator_event conflict; /* the last of those */
+    struct notice_board notices; /* to be reported: notices.c */
     struct operator_event_sink operator_events;
     char journal_id[JOURNAL_ID_BYTES];
     struct journal_found found; /* at the start, when all was adopted that had to be */
@@ -60,6 +59,7 @@ struct store {
     /* of the open transaction */
     int64_t now_us; /* wall time */
     int64_t now_mono_us;
+    struct notice_board noted;         /* to be reported when it is committed */
     struct journal_handover *handover; /* of what is to be sent from now on */
     unsigned handover_room;
     /* Requests to be answered with RECEIVED_BROKER_OWNED. */
@@ -71,7 +71,8 @@ struct store_options {
     const char *directory; /* holds journal-<shard>.db and reserve-<shard> */
     unsigned shard;
     struct expiry_policy expiry;
-    int64_t reserve_bytes, reserve_all_bytes; /* of this shard, and of all of them */
+    int64_t reserve_bytes, reserve_all_bytes;   /* of this shard, and of all of them */
+    struct operator_event_sink operator_events; /* what the start parks is reported as well */
 };
 
 /* Opens the file, parks or takes over what was interrupted, brings the totals up to date.
@@ -148,8 +149,19 @@ enum err store_transfer_totals(
 /* Reads what JOURNAL_RECORD_RETRY_RULES has written. Rules that cannot be read are not known. */
 enum err store_read_rules(struct sqlite3 *db, struct journal_retry_rules *ret_rules) MUST_CHECK;
 
-/* Reports the conflicts that were left out, when a second has passed. */
-void store_report_conflicts(struct store *store, int64_t now_mono_us);
+/* Notices to operators (notices.c). They are noted in a transaction, and reported after it. */
+void store_init_notices(struct store *store, const struct operator_event_sink *sink);
+/* `event` has the key of `first` and other money. `is_stored`: as an event as well. */
+void store_note_conflict(
+    struct store *store, const struct event_id *first, const struct event *event, bool is_stored);
+/* The journal has parked a delivery. `parts`: of its event. */
+void store_note_parked_event(struct store *store, int64_t delivery, uint64_t endpoint,
+    enum park_reason reason, const struct event_parts *parts);
+/* The same, and reads the event. One that is damaged has no names. */
+enum err store_note_parked(
+    struct store *store, int64_t delivery, uint64_t endpoint, enum park_reason reason) MUST_CHECK;
+/* Reports what is due of that which was committed. */
+void store_report_notices(struct store *store, int64_t now_mono_us);
 
 /* Whether events of this class are accepted. */
 static inline bool store_admits(const struct store *store, enum event_class class)
