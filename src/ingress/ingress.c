@@ -123,6 +123,7 @@ static enum err make_broker_queue(struct ingress *ingress)
             .shards = options->shards,
             .threads = options->threads ? options->threads : 1,
             .outbox = options->outbox,
+            .operator_events = options->operator_events,
         },
         &ingress->queue);
 }

@@ -65,8 +65,9 @@ struct ingress_options {
      * The other objects must outlive ingress. */
     struct broker_connector *connector;
     const struct broker_options *broker;
-    struct broker_status *broker_status; /* may be NULL */
-    struct recent_keys *recent_keys;     /* shared by all ingress threads; NULL: no connector */
+    struct broker_status *broker_status;        /* may be NULL */
+    struct operator_event_sink operator_events; /* of the queue: conflicts */
+    struct recent_keys *recent_keys; /* shared by all ingress threads; NULL: no connector */
     unsigned publish_window;
     int64_t confirm_timeout_us;
     struct broker_lag *lag; /* shared by all ingress threads; NULL: the lag is not measured */

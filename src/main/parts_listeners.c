@@ -321,6 +321,7 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, int fd, i
             .broker = &gateway->broker,
             .broker_status = gateway->broker_status,
             .recent_keys = gateway->recent_keys,
+            .operator_events = gateway->operator_sink,
             .publish_window = (unsigned)config->broker_window,
             .confirm_timeout_us = config->broker_confirm_timeout_us,
             .lag = gateway->lag,

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "model/notice_board.h"
 #include "model/placement.h"
 #include "queue/outbox.h"
 #include "queue/recent_events.h"
@@ -10,8 +11,10 @@
 #include "runtime/metrics.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#define CONFLICTS_GAP_US (60 * US_PER_SECOND)
 #define ENTER_AGAIN_US (2 * US_PER_MS) /* at most this often */
 
 struct broker_queue {
@@ -26,12 +29,40 @@ struct broker_queue {
     int64_t now_us;          /* of the last tick */
     int64_t entered_again_us;
     int64_t confirmed_us; /* when the broker last confirmed something, to the tick */
-    int64_t conflict_said_us;
+    struct notice_board conflicts;
     bool stopped;
 };
 
 static void append(struct broker_queue *broker, struct queue_entry *entry);
 static void enter_again(struct broker_queue *broker);
+
+static void report_conflicts(struct broker_queue *broker, int64_t now_us)
+{
+    struct operator_event event;
+    while (notice_board_take(&broker->conflicts, now_us, &event)) {
+        log_warn("an event has the key of a recent event and a different amount or currency: it is "
+                 "rejected first=%s partner=%s account=%s count=%lld",
+            event.first_event, event.partner, event.account, (long long)event.count);
+        event.is_logged = true;
+        operator_event_post(&broker->options.operator_events, &event);
+    }
+}
+
+/* The journal never sees the event: it is rejected. */
+static void note_conflict(struct broker_queue *broker, const struct queue_entry *entry)
+{
+    const struct event_parts *parts = &entry->append.event->parts;
+    struct operator_event noted = {.kind = OPERATOR_EVENT_CONFLICT, .count = 1};
+    char detail[OPERATOR_DETAIL_BYTES];
+    event_id_format(&entry->append.ret_id, noted.first_event);
+    snprintf(noted.partner, sizeof noted.partner, "%.*s", SLICE_ARGS(parts->partner));
+    snprintf(noted.account, sizeof noted.account, "%.*s", SLICE_ARGS(parts->account));
+    snprintf(detail, sizeof detail, "type %.*s, key %.*s", SLICE_ARGS(parts->type),
+        SLICE_ARGS(parts->key));
+    operator_event_set_detail(&noted, detail);
+    notice_board_add(&broker->conflicts, &noted, broker->now_us);
+    report_conflicts(broker, broker->now_us);
+}
 
 /* Ends an entry, and those that waited for it. */
 static void finish(struct broker_queue *broker, struct queue_entry *entry, enum err result)
@@ -41,10 +72,13 @@ static void finish(struct broker_queue *broker, struct queue_entry *entry, enum 
     entry->on_durable(entry, result);
     for (struct queue_entry *each; (each = LIST_TAKE_FIRST(&told, struct queue_entry, in_list));) {
         enum err of_each = each->append.request.result;
-        if (of_each == ERR_MOVED_ON)
+        if (of_each == ERR_MOVED_ON) {
             append(broker, each);
-        else
+        } else {
+            if (of_each == ERR_CONFLICT)
+                note_conflict(broker, each);
             each->on_durable(each, of_each);
+        }
     }
 }
 
@@ -137,20 +171,6 @@ static void send_entry(struct broker_queue *broker, struct queue_entry *entry)
     list_add_tail(&broker->unconfirmed, &entry->in_list);
 }
 
-static void say_conflict(struct broker_queue *broker, const struct queue_entry *entry)
-{
-    const struct event_parts *parts = &entry->append.event->parts;
-    if (broker->now_us - broker->conflict_said_us < US_PER_SECOND)
-        return;
-    broker->conflict_said_us = broker->now_us;
-    char id[EVENT_ID_TEXT_BYTES];
-    event_id_format(&entry->append.ret_id, id);
-    log_warn("an event has the key of a recent event and a different amount or currency: it is "
-             "rejected first=%s "
-             "partner=%.*s account=%.*s",
-        id, SLICE_ARGS(parts->partner), SLICE_ARGS(parts->account));
-}
-
 static void enter(struct broker_queue *broker, struct queue_entry *entry)
 {
     switch (recent_events_enter(broker->recent, entry)) {
@@ -166,7 +186,7 @@ static void enter(struct broker_queue *broker, struct queue_entry *entry)
         entry->on_durable(entry, ERR_EXISTS);
         break;
     case RECENT_CONFLICT:
-        say_conflict(broker, entry);
+        note_conflict(broker, entry);
         entry->on_durable(entry, ERR_CONFLICT);
         break;
     }
@@ -237,6 +257,7 @@ static void tick(struct queue *queue, int64_t now_mono_us)
     broker->now_us = now_mono_us;
     publish_breaker_tick(broker->breaker, now_mono_us, list_is_empty(&broker->unconfirmed));
     give_up_late(broker, now_mono_us);
+    report_conflicts(broker, now_mono_us);
     enter_again(broker);
     outbox_tick(broker->outbox, now_mono_us);
 }
@@ -304,7 +325,7 @@ enum err broker_queue_new(const struct broker_queue_options *options, struct que
     broker->queue.ops = &ops;
     broker->options = *options;
     broker->now_us = broker->confirmed_us = clock_mono_us();
-    broker->conflict_said_us = broker->now_us - US_PER_SECOND;
+    notice_board_init(&broker->conflicts, US_PER_SECOND, CONFLICTS_GAP_US);
     list_init(&broker->unconfirmed);
     list_init(&broker->elsewhere);
     enum err failed = make_parts(broker);

@@ -22,6 +22,7 @@
 #ifndef PENSTOCK_QUEUE_BROKER_QUEUE_H
 #define PENSTOCK_QUEUE_BROKER_QUEUE_H
 
+#include "model/operator_event.h"
 #include "queue/publish_breaker.h"
 #include "queue/queue.h"
 
@@ -32,6 +33,7 @@ struct broker_queue_options {
     struct recent_keys *known; /* of all ingress threads; must outlive it */
     unsigned shards, threads;
     bool outbox;
+    struct operator_event_sink operator_events; /* gets the conflicts that are found here */
 };
 
 /* Starts to connect at once, so nothing that can fail may follow while the connector runs. */

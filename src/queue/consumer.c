@@ -332,7 +332,8 @@ static void on_handover(struct event_source *source, struct journal_handover *ha
     struct consumer *consumer = consumer_of(source);
     for (unsigned i = 0; i < handover->count; i++) {
         const struct delivery *delivery = &handover->deliveries[i];
-        if (consumer->tap && placement_index(delivery->id) == 0)
+        if (consumer->tap && placement_index(delivery->id) == 0 &&
+            !operator_event_is_account(delivery->event->parts.account)) /* nobody has posted it */
             tap_publish(consumer->tap, &delivery->event->parts);
         unacked_adopt(consumer, placement_event(delivery->id));
         event_source_pass_on(source, delivery);

@@ -91,6 +91,30 @@ Test(broker_queue, what_another_thread_has_in_flight_is_judged_with_its_end)
     cr_assert_eq(fake.published_count, 0);
 }
 
+Test(broker_queue, conflicts_that_the_journal_never_sees_are_operator_events)
+{
+    char id[EVENT_ID_TEXT_BYTES];
+    struct sent *first = queue_send(0, "k", "1"), *waiting = queue_send(0, "k", "2");
+    fake_end(0, PUBLISHED);
+    queue_expect(first, OK);
+    queue_expect(waiting, ERR_CONFLICT);
+    cr_assert_eq(queue_operator_events_count, 1, "it waited for the first one");
+    const struct operator_event *conflict = &queue_operator_events[0];
+    event_id_format(&first->id, id);
+    cr_expect(conflict->kind == OPERATOR_EVENT_CONFLICT && conflict->count == 1);
+    cr_expect_str_eq(conflict->first_event, id);
+    cr_expect_str_eq(conflict->partner, "shop");
+    cr_expect_str_eq(conflict->account, "acc_1");
+    cr_expect_str_eq(conflict->detail, "type purchase, key k");
+    for (int i = 0; i < 2; i++)
+        queue_expect(queue_send(0, "k", "3"), ERR_CONFLICT);
+    queue_pass(US_PER_SECOND - 1);
+    cr_assert_eq(queue_operator_events_count, 1, "one a second");
+    queue_pass(1);
+    cr_assert_eq(queue_operator_events_count, 2, "none is left out for long");
+    cr_expect_eq(queue_operator_events[1].count, 2);
+}
+
 Test(broker_queue, an_event_is_published_when_another_thread_failed_with_its_key)
 {
     enter_k_elsewhere();

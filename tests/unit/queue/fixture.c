@@ -92,6 +92,15 @@ int64_t queue_move_clock(int64_t us)
     return now_us += us;
 }
 
+struct operator_event queue_operator_events[16];
+unsigned queue_operator_events_count;
+
+static void keep_operator_event(void *context, const struct operator_event *event)
+{
+    cr_assert_lt(queue_operator_events_count, ARRAY_LENGTH(queue_operator_events));
+    queue_operator_events[queue_operator_events_count++] = *event;
+}
+
 void queue_fixture_begin(bool outbox, int64_t left)
 {
     queue_ground_begin(left);
@@ -109,7 +118,8 @@ void queue_fixture_begin(bool outbox, int64_t left)
         .known = queue_known,
         .shards = QUEUE_SHARDS,
         .threads = 1,
-        .outbox = outbox};
+        .outbox = outbox,
+        .operator_events = {.post = keep_operator_event}};
     cr_assert_eq(broker_queue_new(&options, &queue), OK);
 }
 

@@ -28,6 +28,8 @@ struct sent {
 extern struct queue *queue;
 extern struct recent_keys *queue_known; /* of all threads */
 extern bool queue_sends_guarded;
+extern struct operator_event queue_operator_events[16];
+extern unsigned queue_operator_events_count;
 
 /* What every test of the queue has: a clock that the test moves, a mailbox, and journals. `left` as
  * below. */
