@@ -164,6 +164,16 @@ const struct partner *directory_partner_of_credential(
     return credential ? directory_partner(directory, slice_from_string(credential->partner)) : NULL;
 }
 
+unsigned directory_endpoints_of(const struct directory *directory, struct slice account,
+    uint64_t ret_endpoints[ACCOUNT_ENDPOINTS_MAX])
+{
+    const struct account *found = directory_account(directory, account);
+    if (!found)
+        return 0;
+    memcpy(ret_endpoints, found->endpoints, found->endpoints_count * sizeof ret_endpoints[0]);
+    return found->endpoints_count;
+}
+
 bool directory_may_post(
     const struct directory *directory, struct slice partner, struct slice account)
 {

@@ -130,6 +130,9 @@ const struct partner *directory_partner_of_credential(
 const struct partner *directory_partner(const struct directory *directory, struct slice id);
 const struct account *directory_account(const struct directory *directory, struct slice id);
 const struct endpoint *directory_endpoint(const struct directory *directory, uint64_t id);
+/* Copies the ids of the endpoints of an account. Returns their number: 0 without the account. */
+unsigned directory_endpoints_of(const struct directory *directory, struct slice account,
+    uint64_t ret_endpoints[ACCOUNT_ENDPOINTS_MAX]);
 bool directory_may_post(
     const struct directory *directory, struct slice partner, struct slice account);
 

@@ -8,6 +8,43 @@
 #include <assert.h>
 #include <stdlib.h>
 
+/* The endpoints of operators. */
+
+static unsigned operators_endpoints(
+    const struct admin *admin, uint64_t ret_endpoints[ACCOUNT_ENDPOINTS_MAX])
+{
+    return admin->options.accounts
+               ? directory_endpoints_of(accounts_directory(admin->options.accounts),
+                     SLICE_LITERAL(OPERATOR_ACCOUNT), ret_endpoints)
+               : 0;
+}
+
+void backlog_sum_all(const struct admin *admin, struct backlog_counts *ret_counts)
+{
+    uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX];
+    unsigned count = operators_endpoints(admin, endpoints);
+    *ret_counts = (struct backlog_counts){0};
+    for (unsigned i = 0; admin->options.journals && i < admin->options.shards; i++)
+        if (admin->options.journals[i]->backlog)
+            backlog_board_add_all_but(
+                admin->options.journals[i]->backlog, endpoints, count, ret_counts);
+}
+
+/* The items are sorted. Leaves what is past due in the operators' own account out. */
+static const struct backlog_item *find_oldest_due(const struct backlog_view *view)
+{
+    uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX];
+    unsigned count = operators_endpoints(view->admin, endpoints);
+    for (unsigned i = 0; i < view->count; i++) {
+        bool is_operators = false;
+        for (unsigned j = 0; j < count; j++)
+            is_operators |= view->items[i].endpoint == endpoints[j];
+        if (!is_operators)
+            return &view->items[i];
+    }
+    return NULL;
+}
+
 /* 1: the boards. */
 
 struct candidate {
@@ -46,12 +83,12 @@ static size_t gather(struct backlog_view *view, struct candidate **ret_candidate
     struct candidate *candidates = NULL;
     size_t count = 0;
     view->is_complete = true;
+    backlog_sum_all(view->admin, &view->all);
     for (unsigned shard = 0; options->journals && shard < options->shards; shard++) {
         const struct backlog_board *board = options->journals[shard]->backlog;
         if (!board)
             continue;
         view->is_complete &= atomic_load(&board->is_complete);
-        backlog_board_add_all(board, &view->all);
         for (const struct backlog_node *node = backlog_board_first(board); node;
              node = node->next) {
             struct backlog_counts counts;
@@ -177,8 +214,9 @@ static void on_due(struct request *request, void *receiver)
     }
     if (view->count > 0)
         qsort(view->items, view->count, sizeof view->items[0], compare_items);
-    view->oldest_due_us = view->count > 0 ? view->items[0].due_us : INT64_MAX;
-    view->oldest_waits = view->count > 0 && view->items[0].waits;
+    const struct backlog_item *oldest = find_oldest_due(view);
+    view->oldest_due_us = oldest ? oldest->due_us : INT64_MAX;
+    view->oldest_waits = oldest && oldest->waits;
     view->is_complete &= view->unknown == 0 && view->due.ret_unreadable == 0;
     view->free_bytes = view->due.ret_free_bytes;
     view->journal_bytes = view->due.ret_journal_bytes;

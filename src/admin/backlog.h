@@ -47,7 +47,7 @@ struct backlog_view {
     void *context;
 
     /* the answer */
-    struct backlog_counts all;     /* of all endpoints, whatever the account */
+    struct backlog_counts all;     /* whatever the account (backlog_sum_all) */
     bool is_complete;              /* the boards know everything, and the reader could answer all */
     bool has_more;                 /* there are more endpoints than items */
     int64_t now_us, oldest_due_us; /* INT64_MAX: nothing that is known is past due */
@@ -64,6 +64,9 @@ struct backlog_view {
     unsigned looks_open;
 };
 
+/* The sums over all endpoints but the operators': what operators have not heard of is no event of a
+ * client. */
+void backlog_sum_all(const struct admin *admin, struct backlog_counts *ret_counts);
 /* Asks. `view` is zeroed, apart from what is the asker's. */
 void backlog_view_ask(struct backlog_view *view);
 void backlog_view_free(struct backlog_view *view); /* and what it points to */

@@ -21,19 +21,11 @@ static int64_t due_of(const struct backlog_counts *counts)
     return backlog_sum(counts, BACKLOG_PENDING) + backlog_sum(counts, BACKLOG_SENDING);
 }
 
-static void sum_boards(const struct admin *admin, struct backlog_counts *ret_counts)
-{
-    *ret_counts = (struct backlog_counts){0};
-    for (unsigned i = 0; admin->options.journals && i < admin->options.shards; i++)
-        if (admin->options.journals[i]->backlog)
-            backlog_board_add_all(admin->options.journals[i]->backlog, ret_counts);
-}
-
 static void take_sample(struct admin *admin, int64_t now_us)
 {
     struct lag *lag = &admin->lag;
     struct backlog_counts counts;
-    sum_boards(admin, &counts);
+    backlog_sum_all(admin, &counts);
     int64_t delivered = metrics_read(METRIC_ATTEMPTS_DELIVERED);
     int64_t failed = metrics_read(METRIC_ATTEMPTS_RETRY) + metrics_read(METRIC_ATTEMPTS_DEAD) +
                      metrics_read(METRIC_ATTEMPTS_PARKED) +
@@ -142,7 +134,7 @@ void lag_set_gauges(struct admin *admin)
     };
     struct backlog_counts counts;
     int64_t parked[EVENT_CLASSES] = {0};
-    sum_boards(admin, &counts);
+    backlog_sum_all(admin, &counts);
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         set_gauge(rows[i].critical, counts.of[rows[i].kind][CLASS_CRITICAL]);
         set_gauge(rows[i].important, counts.of[rows[i].kind][CLASS_IMPORTANT]);

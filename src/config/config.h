@@ -75,7 +75,7 @@ struct config {
     int64_t retry_after_us_max;
     int64_t in_flight_per_endpoint, in_flight_per_shard, active_per_endpoint;
     struct config_networks allow_networks;
-    int64_t freshness_us_max; /* of operator events */
+    int64_t freshness_us_max, backlog_max, past_due_us_max; /* of operator events */
     int64_t drain_us;
     int64_t log_level; /* enum log_level */
     char ca_file[4001];

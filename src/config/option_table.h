@@ -230,6 +230,12 @@
         "Allow endpoints with plain http:// URLs.")                                                \
     X("delivery.ca_file", PATH, ca_file, 0, 4000, "", restart,                                     \
         "CA certificates for checking endpoints. Empty: those of the system.")                     \
+    X("operator_events.backlog_max", INTEGER, backlog_max, 0, 1000000000000, "100000", reload,     \
+        "If more deliveries than this are pending or waiting, an operator event says so. 0: no "   \
+        "limit.")                                                                                  \
+    X("operator_events.past_due_max", DURATION, past_due_us_max, 0, 2592000000000, "15m", reload,  \
+        "If the oldest delivery should have been sent longer ago than this, an operator event "    \
+        "says so. Those of endpoints that fail count as well. 0s: no limit.")                      \
     X("operator_events.freshness_max", DURATION, freshness_us_max, 0, 86400000000, "15s", reload,  \
         "A delivery is late when it takes longer than this from its acceptance. If more than 1 % " \
         "of the deliveries of a minute are late, an operator event says so "                       \

@@ -5,8 +5,9 @@
 
 static struct operator_limits limits_of(const struct config *config)
 {
-    (void)config;
-    return (struct operator_limits){0};
+    return (struct operator_limits){.freshness_us_max = config->freshness_us_max,
+        .backlog_max = config->backlog_max,
+        .past_due_us_max = config->past_due_us_max};
 }
 
 enum err make_operator_events(struct gateway *gateway, struct buffer *complaints)

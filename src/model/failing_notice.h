@@ -5,7 +5,9 @@
  *
  *   well --50 %--> told 50 --90 %--> told 90 --100 %--> told 100     a level may be passed over
  *     ^               |                 |                  |
- *     '---------------+-----------------+------------------'         a success, and below 25 %
+ *     '---------------+-----------------+------------------'         a success, and below 25 %, at
+ *                                                                    once or when the window of
+ *                                                                    the breaker has passed
  *
  * Some endpoints fail and recover all the time. So two runs begin at least FAILING_NOTICE_GAP_US
  * apart. A run that begins earlier is reported when the time has passed, if the endpoint still

@@ -14,20 +14,33 @@ static void post(const struct operator_event_sink *sink, enum operator_event_kin
     operator_event_post(sink, &event);
 }
 
-static void look_at_freshness(struct operator_levels *levels,
-    const struct operator_readings *readings, const struct operator_event_sink *sink)
+/* What was delivered to healthy endpoints within the window. */
+static void count_in_window(struct operator_levels *levels,
+    const struct operator_readings *readings, int64_t *ret_late, int64_t *ret_in_time)
 {
     bool is_full = levels->looks == OPERATOR_LEVELS_WINDOW;
     unsigned oldest = is_full ? levels->at : 0;
-    int64_t late = levels->looks ? readings->late - levels->past[oldest].late : 0;
-    int64_t in_time = levels->looks ? readings->in_time - levels->past[oldest].in_time : 0;
-    int64_t all = late + in_time;
+    *ret_late = levels->looks ? readings->late - levels->past[oldest].late : 0;
+    *ret_in_time = levels->looks ? readings->in_time - levels->past[oldest].in_time : 0;
     levels->past[levels->at].late = readings->late;
     levels->past[levels->at].in_time = readings->in_time;
     levels->at = (levels->at + 1) % OPERATOR_LEVELS_WINDOW;
     levels->looks += !is_full;
+}
+
+static void look_at_freshness(struct operator_levels *levels, const struct operator_limits *limits,
+    const struct operator_readings *readings, const struct operator_event_sink *sink)
+{
+    int64_t late, in_time;
+    count_in_window(levels, readings, &late, &in_time);
+    int64_t all = late + in_time;
     bool exceeds = late * 100 > all && (late >= 10 || late * 2 >= all);
-    bool is_well = late * 200 <= all;
+    /* When nothing is delivered, nothing is known: a standstill is not well. */
+    bool is_well = in_time > 0 && late * 200 <= all;
+    if (limits->freshness_us_max == 0) { /* the operator does not want it */
+        levels->is_late = false;
+        return;
+    }
     if (levels->is_late ? !is_well : !exceeds)
         return;
     char detail[96];
@@ -85,7 +98,7 @@ static void look_at_disk(struct operator_levels *levels, const struct operator_r
 void operator_levels_look(struct operator_levels *levels, const struct operator_limits *limits,
     const struct operator_readings *readings, const struct operator_event_sink *sink)
 {
-    look_at_freshness(levels, readings, sink);
+    look_at_freshness(levels, limits, readings, sink);
     look_at_backlog(levels, limits, readings, sink);
     look_at_disk(levels, readings, sink);
 }

@@ -5,7 +5,9 @@
  * again.
  *
  *   freshness   of the deliveries of the last minute to endpoints that do not fail, more than 1 %
- *               were late, and there were ten of them or half of all. Well: 0.5 % or fewer
+ *               were late, and there were ten of them or half of all. Well: some were in time, and
+ *               0.5 % or fewer were late. A standstill is found by the backlog: what does not move
+ *               is past due
  *   backlog     more deliveries wait than `backlog_max`, or the oldest is due for longer than
  *               `past_due_us_max`. Well: both are below 80 %
  *   disk        a journal does not accept all classes. Each worse level is reported. It counts as
@@ -22,7 +24,7 @@
 #define OPERATOR_LEVELS_BETTER 10 /* looks */
 
 struct operator_limits {
-    int64_t backlog_max, past_due_us_max; /* 0: no limit */
+    int64_t freshness_us_max, backlog_max, past_due_us_max; /* 0: no limit */
 };
 
 struct operator_readings {

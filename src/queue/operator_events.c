@@ -22,7 +22,7 @@ struct operator_events {
 
     struct mailbox mailbox;   /* shared */
     _Atomic unsigned waiting; /* shared: posted, and not handled yet */
-    _Atomic int64_t backlog_max, past_due_us_max;
+    _Atomic int64_t freshness_us_max, backlog_max, past_due_us_max;
 
     pthread_mutex_t lock; /* of the list */
     struct operator_event listed[OPERATOR_EVENTS_LISTED_MAX];
@@ -153,12 +153,19 @@ static unsigned choose_endpoints(struct operator_events *events, const struct op
     uint64_t ret_endpoints[ACCOUNT_ENDPOINTS_MAX])
 {
     const struct directory *directory = accounts_directory(events->options.accounts);
+    uint64_t chosen[ACCOUNT_ENDPOINTS_MAX];
+    unsigned enabled = 0;
     rcu_go_online();
     unsigned count =
         routing_choose(directory, directory_account(directory, SLICE_LITERAL(OPERATOR_ACCOUNT)),
-            slice_from_string(operator_event_kind_name(event->kind)), ret_endpoints);
+            slice_from_string(operator_event_kind_name(event->kind)), chosen);
+    for (unsigned i = 0; i < count; i++) {
+        const struct endpoint *endpoint = directory_endpoint(directory, chosen[i]);
+        if (endpoint && endpoint->enabled) /* else it would be parked, perhaps for ever */
+            ret_endpoints[enabled++] = chosen[i];
+    }
     rcu_go_offline();
-    return count;
+    return enabled;
 }
 
 /* Returns whether one more may be stored. */
@@ -216,6 +223,11 @@ static void handle(struct operator_events *events, const struct operator_event *
     struct operator_event event = *posted;
     if (event.at_us == 0)
         event.at_us = clock_wall_us();
+    if (operator_event_is_account(slice_from_string(event.account))) {
+        if (!event.is_logged)
+            write_line(&event); /* and nothing that could cause more of them */
+        return;
+    }
     look_up_name(events, &event);
     metrics_add(METRIC_OF(event.kind), 1);
     if (!event.is_logged)
@@ -267,6 +279,25 @@ static unsigned read_shortage(const struct operator_events *events, char *ret_te
     return worst;
 }
 
+/* What waits of all accounts but the operators'. How long the oldest is past due is known to the
+ * admin thread (admin/lag.h), which shows it as a metric. */
+static void read_backlog(struct operator_events *events, struct operator_readings *readings)
+{
+    const struct directory *directory = accounts_directory(events->options.accounts);
+    uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX];
+    struct backlog_counts counts = {0};
+    rcu_go_online();
+    unsigned count = directory_endpoints_of(directory, SLICE_LITERAL(OPERATOR_ACCOUNT), endpoints);
+    rcu_go_offline();
+    for (unsigned i = 0; i < events->options.shards; i++)
+        if (events->options.journals[i]->backlog)
+            backlog_board_add_all_but(
+                events->options.journals[i]->backlog, endpoints, count, &counts);
+    readings->knows_backlog = true;
+    readings->backlog = backlog_in_progress(&counts);
+    readings->past_due_us = metrics_read(METRIC_OLDEST_PAST_DUE) * US_PER_SECOND;
+}
+
 static void look_at_levels(struct operator_events *events)
 {
     char shortage_text[128];
@@ -274,10 +305,10 @@ static void look_at_levels(struct operator_events *events)
         .late = metrics_read(METRIC_FRESH_LATE),
         .shortage = read_shortage(events, shortage_text, sizeof shortage_text),
         .shortage_text = shortage_text};
-    if (events->options.read_backlog)
-        readings.knows_backlog = events->options.read_backlog(
-            events->options.context, &readings.backlog, &readings.past_due_us);
-    const struct operator_limits limits = {.backlog_max = atomic_load(&events->backlog_max),
+    read_backlog(events, &readings);
+    const struct operator_limits limits = {
+        .freshness_us_max = atomic_load(&events->freshness_us_max),
+        .backlog_max = atomic_load(&events->backlog_max),
         .past_due_us_max = atomic_load(&events->past_due_us_max)};
     operator_levels_look(&events->levels, &limits, &readings,
         &(struct operator_event_sink){.post = on_level, .context = events});
@@ -372,6 +403,7 @@ struct operator_event_sink operator_events_sink(struct operator_events *events)
 void operator_events_set_limits(
     struct operator_events *events, const struct operator_limits *limits)
 {
+    atomic_store(&events->freshness_us_max, limits->freshness_us_max);
     atomic_store(&events->backlog_max, limits->backlog_max);
     atomic_store(&events->past_due_us_max, limits->past_due_us_max);
 }

@@ -39,10 +39,6 @@ struct operator_events_options {
     unsigned partitions, shards;
     bool stores; /* this gateway delivers */
     struct operator_limits limits;
-    /* Reads the backlog of all accounts but the operators'. False: it is not known yet. On the
-     * thread. NULL: it is never known. */
-    bool (*read_backlog)(void *context, int64_t *ret_backlog, int64_t *ret_past_due_us);
-    void *context;
 };
 
 /* From now on events may be posted. They wait until the start. ERR_SYSTEM. */

@@ -10,8 +10,9 @@ static struct operator_event posted[16];
 static unsigned posts;
 static struct operator_levels levels;
 static struct operator_readings readings;
-static const struct operator_limits limits = {
-    .backlog_max = 1000, .past_due_us_max = 300 * US_PER_SECOND};
+static struct operator_limits limits = {.freshness_us_max = 15 * US_PER_SECOND,
+    .backlog_max = 1000,
+    .past_due_us_max = 300 * US_PER_SECOND};
 
 static void keep(void *context, const struct operator_event *event)
 {
@@ -49,6 +50,9 @@ Test(operator_levels, freshness_is_reported_when_more_than_a_hundredth_is_late)
     readings.late += 100;
     look(OPERATOR_LEVELS_WINDOW);
     cr_assert_eq(posts, 1, "once");
+    look(3 * OPERATOR_LEVELS_WINDOW);
+    cr_assert_eq(posts, 1, "nothing is delivered: that is not well");
+    readings.in_time += 1;
     look(1);
     expect(2, OPERATOR_FRESHNESS_WELL);
     look(2 * OPERATOR_LEVELS_WINDOW);
@@ -65,6 +69,21 @@ Test(operator_levels, few_late_ones_are_reported_when_they_are_half_of_all)
     readings.late += 1;
     look(1);
     expect(1, OPERATOR_FRESHNESS_LATE);
+}
+
+Test(operator_levels, freshness_that_is_not_measured_any_more_does_not_end_well)
+{
+    look(1);
+    readings.late += 10;
+    look(1);
+    expect(1, OPERATOR_FRESHNESS_LATE);
+    limits.freshness_us_max = 0;
+    look(2 * OPERATOR_LEVELS_WINDOW);
+    cr_assert_eq(posts, 1);
+    limits.freshness_us_max = US_PER_SECOND;
+    readings.late += 10;
+    look(1);
+    expect(2, OPERATOR_FRESHNESS_LATE);
 }
 
 Test(operator_levels, what_was_counted_before_the_first_look_does_not_matter)

@@ -19,6 +19,7 @@
 #define STORED_MAX 2048
 
 static struct accounts *accounts;
+static uint64_t added; /* the endpoint */
 static struct operator_events *events;
 static struct operator_event_sink sink;
 static char directory[64];
@@ -68,6 +69,16 @@ static void add_endpoint(const char *pattern)
     if (pattern)
         snprintf(request.endpoint.types.patterns[request.endpoint.types.count++],
             sizeof request.endpoint.types.patterns[0], "%s", pattern);
+    cr_assert_eq(accounts_call(accounts, &request), OK, "%s", request.detail);
+    added = request.ret_endpoint;
+}
+
+static void disable_endpoint(void)
+{
+    struct accounts_request request = {.base.kind = ACCOUNTS_CHANGE_ENDPOINT,
+        .account = OPERATOR_ACCOUNT,
+        .endpoint_id = added,
+        .changes = ENDPOINT_CHANGE_ENABLED};
     cr_assert_eq(accounts_call(accounts, &request), OK, "%s", request.detail);
 }
 
@@ -242,4 +253,29 @@ Test(operator_events, samples_of_late_deliveries_are_no_events)
     post(OPERATOR_FRESHNESS_LATE, "");
     operator_events_stop(events);
     cr_expect_eq(metrics_read(METRIC_OPERATOR_FRESHNESS_LATE), 0);
+}
+
+Test(operator_events, what_is_about_the_operators_own_account_is_only_logged)
+{
+    static struct operator_event listed[OPERATOR_EVENTS_LISTED_MAX];
+    struct operator_event event = {
+        .kind = OPERATOR_ENDPOINT_FAILING, .account = OPERATOR_ACCOUNT, .is_logged = true};
+    add_endpoint(NULL);
+    start();
+    operator_event_post(&sink, &event);
+    operator_events_stop(events);
+    cr_expect_eq(operator_events_list(events, listed), 0);
+    cr_expect_eq(metrics_read(METRIC_OPERATOR_ENDPOINT_FAILING), 0);
+    cr_expect_eq(count_stored(), 0);
+}
+
+Test(operator_events, disabled_endpoint_gets_none_stored)
+{
+    add_endpoint(NULL);
+    disable_endpoint();
+    start();
+    post(OPERATOR_DELIVERY_DEAD, "x");
+    operator_events_stop(events);
+    cr_expect_eq(metrics_read(METRIC_OPERATOR_DELIVERY_DEAD), 1);
+    cr_expect_eq(count_stored(), 0, "it would be parked");
 }
