@@ -309,7 +309,7 @@ enum err delivery_shard_new(
     shard->client_options = options->client;
     shard->on_report = options->on_report;
     shard->operator_events = options->operator_events;
-    end_notice_init(&shard->unrouted, shard);
+    end_log_init(shard);
     shard->policy = options->policy;
     shard->wall_offset_us = clock_wall_us() - clock_mono_us();
     crypto_random(&shard->random_state, sizeof shard->random_state);
@@ -391,7 +391,7 @@ void delivery_shard_free(struct delivery_shard *shard)
         job_free(CONTAINER_OF(node, struct job, by_id));
     replay_done(shard);
     queues_free(shard);
-    end_notice_done(&shard->unrouted);
+    end_log_done(shard);
     event_source_free(shard->source);
     id_map_done(&shard->jobs);
     id_map_done(&shard->queues);

@@ -16,7 +16,7 @@
 
 /* Notices. */
 
-static void tell(struct end_notice *notice, struct operator_event *event)
+static void post(struct delivery_shard *shard, struct operator_event *event)
 {
     if (!event->is_logged)
         log_warn("%s%s%s. \"penstock delivery list\" shows all account=%s endpoint=%s delivery=%s "
@@ -25,7 +25,12 @@ static void tell(struct end_notice *notice, struct operator_event *event)
             event->account, *event->endpoint ? event->endpoint : "none", event->delivery,
             event->cause, (long long)event->count);
     event->is_logged = true;
-    operator_event_post(&notice->shard->operator_events, event);
+    operator_event_post(&shard->operator_events, event);
+}
+
+static void tell(struct end_notice *notice, struct operator_event *event)
+{
+    post(notice->shard, event);
     notice->was_told = true;
     notice->told_mono_us = notice->shard->loop.now_mono_us;
 }
@@ -127,7 +132,7 @@ void end_log_dead(const struct job *job, const struct attempt *attempt)
 
 void end_log_in_doubt(const struct job *job, const struct attempt *attempt)
 {
-    struct end_notice *notice = &job->queue->parked;
+    struct end_notice *notice = &job->queue->in_doubt;
     struct operator_event event = event_of_job(OPERATOR_DELIVERY_PARKED, job, attempt);
     bool stays_delivered = job->delivery.was_delivered;
     log_warn("a guarded delivery is in doubt%s: %s account=%s endpoint=%s delivery=%s attempt=%u "
@@ -160,6 +165,22 @@ void end_log_parked(const struct job *job, enum park_reason reason, const struct
         leave_out(notice, &event);
 }
 
+static void report_unrouted(struct delivery_shard *shard)
+{
+    struct loop *loop = &shard->loop;
+    struct operator_event event;
+    while (notice_board_take(&shard->unrouted_notices, loop->now_mono_us, &event))
+        post(shard, &event);
+    int64_t due_us = notice_board_due_us(&shard->unrouted_notices);
+    if (due_us != INT64_MAX && !timer_is_armed(&shard->unrouted_notice_timer))
+        timer_arm(loop, &shard->unrouted_notice_timer, due_us - loop->now_mono_us);
+}
+
+static void on_unrouted_timer(struct timer *timer)
+{
+    report_unrouted(CONTAINER_OF(timer, struct delivery_shard, unrouted_notice_timer));
+}
+
 void end_log_unrouted(struct delivery_shard *shard, const struct event *accepted)
 {
     struct operator_event event = event_of(OPERATOR_DELIVERY_PARKED, accepted);
@@ -170,19 +191,31 @@ void end_log_unrouted(struct delivery_shard *shard, const struct event *accepted
     snprintf(detail, sizeof detail, "no endpoint of the account takes the type %.*s",
         SLICE_ARGS(accepted->parts.type));
     operator_event_set_detail(&event, detail);
-    if (may_tell(&shard->unrouted))
-        tell(&shard->unrouted, &event);
-    else
-        leave_out(&shard->unrouted, &event);
+    notice_board_add(&shard->unrouted_notices, &event, shard->loop.now_mono_us);
+    report_unrouted(shard);
+}
+
+void end_log_init(struct delivery_shard *shard)
+{
+    notice_board_init(&shard->unrouted_notices, NOTICE_EVERY_US, NOTICE_EVERY_US);
+    timer_init(&shard->unrouted_notice_timer, on_unrouted_timer);
+}
+
+void end_log_done(struct delivery_shard *shard)
+{
+    timer_disarm(&shard->loop, &shard->unrouted_notice_timer);
 }
 
 void end_log_flush(struct delivery_shard *shard)
 {
-    flush(&shard->unrouted);
+    struct operator_event event;
+    while (notice_board_take_rest(&shard->unrouted_notices, shard->loop.now_mono_us, &event))
+        post(shard, &event);
     id_map_for_each(node, &shard->queues)
     {
         struct endpoint_queue *queue = CONTAINER_OF(node, struct endpoint_queue, by_id);
         flush(&queue->dead);
+        flush(&queue->in_doubt);
         flush(&queue->parked);
     }
 }

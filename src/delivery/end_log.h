@@ -3,10 +3,11 @@
  * What is reported to operators of deliveries that end without success: lines in the log, and
  * operator events (model/operator_event.h). Both have the ids that commands take.
  *
- * Thousands of deliveries may die at once. So each kind of each endpoint has a notice: the first
- * delivery is reported at once, and then at most one a minute, with the number of those since the
- * last one and the latest of them as a sample. What was left out is reported by a timer, and at the
- * stop. Unrouted deliveries have no endpoint: they share one notice for each shard.
+ * Thousands of deliveries may die at once. So each kind of each endpoint has a notice (dead; in
+ * doubt; parked since it is disabled or removed): the first delivery is reported at once, and then
+ * at most one a minute, with the number of those since the last one and the latest of them as a
+ * sample. What was left out is reported by a timer, and at the stop. Unrouted deliveries have no
+ * endpoint: they have a notice for each partner and account (model/notice_board.h).
  */
 #ifndef PENSTOCK_DELIVERY_END_LOG_H
 #define PENSTOCK_DELIVERY_END_LOG_H
@@ -41,6 +42,8 @@ void end_log_parked(const struct job *job, enum park_reason reason, const struct
 /* It was accepted, and no endpoint of its account takes it. */
 void end_log_unrouted(struct delivery_shard *shard, const struct event *event);
 
+void end_log_init(struct delivery_shard *shard);
+void end_log_done(struct delivery_shard *shard);
 /* Tells what was left out. At the end of the shard's thread. */
 void end_log_flush(struct delivery_shard *shard);
 

@@ -60,7 +60,7 @@ struct endpoint_queue {
     struct probe_search probe;
     struct probe_doubt doubt;
 
-    struct end_notice dead,
+    struct end_notice dead, in_doubt,
         parked; /* what is reported to operators of such deliveries (end_log.h) */
 
     struct recent_causes causes; /* how its attempts ended lately, for operators */

@@ -250,6 +250,7 @@ void flow_init(struct endpoint_queue *queue)
     timer_init(&flow->budget_timer, on_budget_timer);
     timer_init(&flow->late_timer, on_late_timer);
     timer_init(&flow->probe_timer, on_probe_timer);
+    flow_notice_init(queue);
 }
 
 void flow_done(struct endpoint_queue *queue)
@@ -263,6 +264,7 @@ void flow_done(struct endpoint_queue *queue)
     timer_disarm(loop, &flow->budget_timer);
     timer_disarm(loop, &flow->late_timer);
     timer_disarm(loop, &flow->probe_timer);
+    timer_disarm(loop, &flow->notice_timer);
 }
 
 /* Attempts. */

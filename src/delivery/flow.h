@@ -37,6 +37,7 @@ struct flow {
     struct timer budget_timer; /* armed: asks the retry budget again */
     struct timer late_timer;   /* armed: looks whether an attempt in flight is late */
     struct timer probe_timer;  /* armed: sends a probe, or looks whether one is needed */
+    struct timer notice_timer; /* armed: looks whether a recovery is to be reported */
     bool is_late;              /* an attempt in flight is late, and not stuck */
     /* For the end of the turn: the endpoint has recovered; its breaker has opened, so that what
      * waits leaves memory; a probe is due. */
@@ -86,6 +87,7 @@ void flow_await_probe(struct endpoint_queue *queue);
  * tells the levels of the breaker, and the recovery. A delivery was made: counts whether it was in
  * time.
  */
+void flow_notice_init(struct endpoint_queue *queue);
 void flow_notice_failed(const struct attempt_run *run);
 void flow_notice_succeeded(const struct attempt_run *run, bool was_open);
 void flow_notice_closed(const struct endpoint_queue *queue, const char *why);

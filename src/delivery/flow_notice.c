@@ -72,12 +72,50 @@ void flow_notice_failed(const struct attempt_run *run)
     operator_event_post(&queue->shard->operator_events, &event);
 }
 
+static void look_again_later(struct endpoint_queue *queue)
+{
+    struct flow *flow = &queue->flow;
+    if (flow->failing.told > 0 && !timer_is_armed(&flow->notice_timer))
+        timer_arm(&queue->shard->loop, &flow->notice_timer, breaker_policy_default.window_us);
+}
+
+/* The failures have left the window of the breaker, and perhaps nothing more is to be sent. Without
+ * an attempt there is no sample. */
+static void on_notice_timer(struct timer *timer)
+{
+    struct endpoint_queue *queue = CONTAINER_OF(timer, struct endpoint_queue, flow.notice_timer);
+    struct delivery_shard *shard = queue->shard;
+    if (shard->taker.stopping || flow_needs_probe(queue)) /* it fails again: its next result */
+        return;
+    if (!failing_notice_on_success(&queue->flow.failing, percent_of(queue))) {
+        look_again_later(queue);
+        return;
+    }
+    const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, queue->endpoint);
+    struct operator_event event = {.kind = OPERATOR_ENDPOINT_RECOVERED};
+    if (!endpoint)
+        return;
+    snprintf(event.account, sizeof event.account, "%s", endpoint->account);
+    snprintf(event.endpoint_name, sizeof event.endpoint_name, "%s", endpoint->name);
+    endpoint_id_format(queue->endpoint, event.endpoint);
+    operator_event_post(&shard->operator_events, &event);
+}
+
+void flow_notice_init(struct endpoint_queue *queue)
+{
+    timer_init(&queue->flow.notice_timer, on_notice_timer);
+}
+
 void flow_notice_succeeded(const struct attempt_run *run, bool was_open)
 {
     struct endpoint_queue *queue = run->job->queue;
     struct flow *flow = &queue->flow;
     bool was_logged = was_open && flow->failing.told == 100; /* flow_notice_closed */
-    if (!failing_notice_on_success(&flow->failing, percent_of(queue)))
+    if (!failing_notice_on_success(&flow->failing, percent_of(queue))) {
+        look_again_later(queue);
+        return;
+    }
+    if (run->record.attempt.evidence.cause == CAUSE_GONE) /* it is disabled: that is reported */
         return;
     struct operator_event event = event_of(OPERATOR_ENDPOINT_RECOVERED, run);
     event.is_logged = was_logged;

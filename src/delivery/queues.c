@@ -42,6 +42,7 @@ struct endpoint_queue *queues_get(struct delivery_shard *shard, uint64_t endpoin
     queue->macs_version = -1;
     flow_init(queue);
     end_notice_init(&queue->dead, shard);
+    end_notice_init(&queue->in_doubt, shard);
     end_notice_init(&queue->parked, shard);
     rule_changes_init_queue(queue);
     settings_read(queue);
@@ -57,6 +58,7 @@ static void free_queue(struct endpoint_queue *queue)
     assert(!queue->refill.loading && !queue->refill.releasing && !queue->probe.loading);
     flow_done(queue);
     end_notice_done(&queue->dead);
+    end_notice_done(&queue->in_doubt);
     end_notice_done(&queue->parked);
     switches_done_queue(queue);
     rule_changes_done_queue(queue);

@@ -36,6 +36,7 @@
 #include "model/token_bucket.h"
 #include "runtime/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define STEP_AGAIN_US US_PER_SECOND
@@ -138,6 +139,17 @@ static void log_end(const struct replay_run *run)
         replay_state_name(run->replay.state), run->shard->taker.shard, id,
         replay_action_name(run->replay.order.action), (long long)run->replay.progress.moved,
         (long long)replay_progress_refused(&run->replay.progress));
+    struct operator_event event = {
+        .kind = OPERATOR_REPLAY_ENDED, .count = run->replay.progress.moved, .is_logged = true};
+    char detail[OPERATOR_DETAIL_BYTES];
+    snprintf(event.subject, sizeof event.subject, "%s", id);
+    snprintf(event.cause, sizeof event.cause, "%s", replay_state_name(run->replay.state));
+    snprintf(detail, sizeof detail, "%s in shard %u: %lld moved, %lld refused",
+        replay_action_name(run->replay.order.action), run->shard->taker.shard,
+        (long long)run->replay.progress.moved,
+        (long long)replay_progress_refused(&run->replay.progress));
+    operator_event_set_detail(&event, detail);
+    operator_event_post(&run->shard->operator_events, &event);
 }
 
 /* The request of a step has been answered. */

@@ -38,6 +38,7 @@
 #include "delivery/replay.h"
 #include "delivery/rule_changes.h"
 #include "model/fair_queue.h"
+#include "model/notice_board.h"
 #include "queue/event_source.h"
 #include "runtime/thread.h"
 
@@ -87,12 +88,13 @@ struct delivery_shard {
     bool journal_refuses;
     uint64_t switch_changes; /* of the directory, when its switches were read */
     int64_t wall_offset_us;
-    int64_t shortage_logged_mono_us; /* 0: never */
-    unsigned shortages;              /* since then */
-    int64_t refusal_logged_mono_us;  /* of the journal; 0: never */
-    unsigned refusals;               /* since then */
-    struct end_notice unrouted;      /* end_log.h */
-    int64_t late_told_mono_us;       /* the last sample of a late delivery; 0: none */
+    int64_t shortage_logged_mono_us;      /* 0: never */
+    unsigned shortages;                   /* since then */
+    int64_t refusal_logged_mono_us;       /* of the journal; 0: never */
+    unsigned refusals;                    /* since then */
+    struct notice_board unrouted_notices; /* end_log.h */
+    struct timer unrouted_notice_timer;
+    int64_t late_told_mono_us; /* the last sample of a late delivery; 0: none */
     uint64_t random_state;
 };
 
