@@ -57,7 +57,7 @@ enum operator_event_kind {
         OPERATOR_EVENT_KINDS
 };
 
-enum operator_severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_ERROR };
+enum operator_severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_ERROR, SEVERITIES };
 
 #define OPERATOR_EVENTS_LISTED_MAX 100 /* the last ones, in memory */
 #define OPERATOR_ENDPOINT_BYTES 24     /* the text of an endpoint's id */

@@ -14,6 +14,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define LATE_SAMPLE_US \
+    (OPERATOR_LEVELS_WINDOW * US_PER_SECOND) /* an older one is of another time */
+#define NOT_STORED_SAID_EVERY_US (60 * US_PER_SECOND)
 
 struct operator_events {
     /* immutable after init */
@@ -30,7 +35,8 @@ struct operator_events {
 
     /* the thread's */
     struct event_id_generator ids;
-    struct token_bucket bucket;
+    struct token_bucket buckets[SEVERITIES];
+    int64_t not_stored, not_stored_said_us; /* since it was logged; monotonic */
     struct operator_levels levels;
     struct operator_event late_sample; /* the last one; without a delivery: none */
     unsigned outstanding;              /* requests to the journals */
@@ -77,7 +83,7 @@ static void write_line(const struct operator_event *event)
     add_text(&line, "event", event->event);
     if (event->count)
         buffer_add_format(&line, " count=%lld", (long long)event->count);
-    log_write(levels[operator_event_severity(event->kind)], "%s%s%s%.*s",
+    log_write(levels[operator_event_severity(event->kind)], "%s%s%.160s%.*s",
         operator_event_what(event->kind), *event->detail ? ": " : "", event->detail,
         SLICE_ARGS(buffer_slice(&line)));
     buffer_done(&line);
@@ -168,14 +174,41 @@ static unsigned choose_endpoints(struct operator_events *events, const struct op
     return enabled;
 }
 
-/* Returns whether one more may be stored. */
-static bool take_token(struct operator_events *events)
+/* A payout in doubt needs a decision, like an error. */
+static enum operator_severity bucket_of(const struct operator_event *event)
+{
+    return strcmp(event->subject, park_reason_name(PARK_AMBIGUOUS)) == 0
+               ? SEVERITY_ERROR
+               : operator_event_severity(event->kind);
+}
+
+/* Returns whether one more may be stored. When half is used up, the early levels of endpoints that
+ * fail are left out first. */
+static bool take_token(struct operator_events *events, const struct operator_event *event)
 {
     int64_t now_us = clock_mono_us();
-    if (token_bucket_wait_us(&events->bucket, now_us) > 0)
+    struct token_bucket *bucket = &events->buckets[bucket_of(event)];
+    bool is_early = event->kind == OPERATOR_ENDPOINT_FAILING && event->percent < 100;
+    if (token_bucket_wait_us(bucket, now_us) > 0 ||
+        (is_early && token_bucket_count(bucket, now_us) < OPERATOR_EVENTS_STORED_BURST / 2.0))
         return false;
-    token_bucket_take(&events->bucket, now_us);
+    token_bucket_take(bucket, now_us);
     return true;
+}
+
+static void note_not_stored(struct operator_events *events)
+{
+    int64_t now_us = clock_mono_us();
+    metrics_add(METRIC_OPERATOR_EVENTS_NOT_STORED, 1);
+    events->not_stored++;
+    if (events->not_stored_said_us != 0 &&
+        now_us - events->not_stored_said_us < NOT_STORED_SAID_EVERY_US)
+        return;
+    log_warn("operator events are not stored, since there are too many: their endpoints do not "
+             "get them, \"penstock operator-event list\" shows the last ones count=%lld",
+        (long long)events->not_stored);
+    events->not_stored = 0;
+    events->not_stored_said_us = now_us;
 }
 
 static void store(struct operator_events *events, const struct operator_event *event)
@@ -185,8 +218,8 @@ static void store(struct operator_events *events, const struct operator_event *e
     if (count == 0)
         return;
     struct event *made = NULL;
-    if (!take_token(events) || make_event(events, event, &made) != OK) {
-        metrics_add(METRIC_OPERATOR_EVENTS_NOT_STORED, 1);
+    if (!take_token(events, event) || make_event(events, event, &made) != OK) {
+        note_not_stored(events);
         return;
     }
     struct stored *stored;
@@ -240,7 +273,8 @@ static void handle(struct operator_events *events, const struct operator_event *
 static void on_level(void *context, const struct operator_event *event)
 {
     struct operator_events *events = context;
-    if (event->kind != OPERATOR_FRESHNESS_LATE || !*events->late_sample.delivery) {
+    bool is_recent = clock_wall_us() - events->late_sample.at_us < LATE_SAMPLE_US;
+    if (event->kind != OPERATOR_FRESHNESS_LATE || !*events->late_sample.delivery || !is_recent) {
         handle(events, event);
         return;
     }
@@ -377,9 +411,11 @@ enum err operator_events_new(
     events->options = *options;
     pthread_mutex_init(&events->lock, NULL);
     operator_events_set_limits(events, &options->limits);
-    token_bucket_init(&events->bucket);
-    token_bucket_set(&events->bucket, 1.0 / OPERATOR_EVENTS_STORED_EVERY_S,
-        OPERATOR_EVENTS_STORED_BURST, clock_mono_us());
+    for (unsigned i = 0; i < SEVERITIES; i++) {
+        token_bucket_init(&events->buckets[i]);
+        token_bucket_set(&events->buckets[i], 1.0 / OPERATOR_EVENTS_STORED_EVERY_S,
+            OPERATOR_EVENTS_STORED_BURST, clock_mono_us());
+    }
     enum err err = mailbox_init(&events->mailbox, events);
     if (err) {
         pthread_mutex_destroy(&events->lock);

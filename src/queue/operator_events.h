@@ -12,9 +12,11 @@
  *
  * Once a second the thread also looks at the levels (model/operator_levels.h).
  *
- * Bounds. OPERATOR_EVENTS_WAITING_MAX may wait for the thread; more are dropped and counted. At
- * most 1000 are stored at once, and then one in 30 s: an operator's endpoint that is down for days
- * leaves some thousand waiting. What is not stored is logged, counted and listed.
+ * Bounds. OPERATOR_EVENTS_WAITING_MAX may wait for the thread; more are dropped and counted. Of each
+ * severity, at most 1000 are stored at once, and then one in 30 s. So endpoints that fail and
+ * recover all the time leave room for errors, and for the recoveries. An operator's endpoint that
+ * is down for days leaves some thousand waiting; one that is disabled leaves none. What is not
+ * stored is logged, counted and listed.
  *
  * Failure: what the journal refuses is counted and logged, and not tried again. A gateway that does
  * not deliver stores none: its journals are outboxes.

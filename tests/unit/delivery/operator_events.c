@@ -120,3 +120,17 @@ Test(delivery_operator_events, deliveries_count_as_late_while_the_endpoint_works
     journal_record_at(JOURNAL_RECORD_OUTCOME, 3);
     cr_expect_eq(metrics_read(METRIC_FRESH_LATE), 1, "it was accepted before the failure");
 }
+
+Test(delivery_operator_events, payout_in_doubt_and_what_is_parked_for_another_reason_are_told_apart)
+{
+    begin_shard(NULL);
+    journal_answer_at_once(JOURNAL_START);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
+    sink_set(SINK_DROP, 200);
+    hand_over(1, 1, "payout");
+    journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
+    cr_expect_str_eq(expect(0, OPERATOR_DELIVERY_PARKED)->subject, "ambiguous");
+    sink_set(SINK_ANSWER, 410);
+    hand_over(2, 2, "note");
+    cr_expect_str_eq(expect(1, OPERATOR_DELIVERY_PARKED)->subject, "disabled");
+}

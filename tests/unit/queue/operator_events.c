@@ -279,3 +279,24 @@ Test(operator_events, disabled_endpoint_gets_none_stored)
     cr_expect_eq(metrics_read(METRIC_OPERATOR_DELIVERY_DEAD), 1);
     cr_expect_eq(count_stored(), 0, "it would be parked");
 }
+
+Test(operator_events, endpoints_that_flap_leave_room_for_errors_and_recoveries)
+{
+    struct operator_event early = {
+        .kind = OPERATOR_ENDPOINT_FAILING, .account = "acc_1", .percent = 50, .is_logged = true};
+    add_endpoint(NULL);
+    start();
+    for (int i = 0; i < 600; i++) {
+        operator_event_post(&sink, &early);
+        WAIT_UNTIL(metrics_read(METRIC_OPERATOR_ENDPOINT_FAILING) == i + 1);
+    }
+    WAIT_UNTIL(metrics_read(METRIC_OPERATOR_EVENTS_NOT_STORED) > 0);
+    unsigned before = count_stored();
+    cr_expect_leq(before, 501, "the other half is for what is worse: %u", before);
+    early.percent = 100;
+    operator_event_post(&sink, &early);
+    post(OPERATOR_DISK_LOW, "full");
+    post(OPERATOR_ENDPOINT_RECOVERED, "");
+    operator_events_stop(events);
+    cr_expect_eq(count_stored(), before + 3);
+}
