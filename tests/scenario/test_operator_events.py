@@ -113,6 +113,92 @@ def test_dead_and_parked_deliveries_are_reported_first_at_once_and_then_together
     wait_for(lambda: gateway.stderr.count("a guarded delivery is in doubt") == 1, "it is logged, once")
 
 
+def test_payout_in_doubt_after_a_kill_is_reported_with_its_id(make_gateway, sink):
+    gateway = make_gateway(HOUR)
+    operators = Operators(gateway, sink, types=["delivery.*"])
+    sink.behave("/in", mode="hang")
+    deployment = Deployment(gateway, sink.url("/in"))
+    [payout] = deployment.post(1, type="payout")
+    wait_for(lambda: [d for d in sink.deliveries() if d.path == "/in"], "the payout is under way")
+    gateway.kill9()
+    gateway.start()
+    [doubt] = operators.wait("delivery.parked")
+    assert (doubt["event"], doubt["subject"], doubt["cause"], doubt["count"]) == (payout, "ambiguous", "interrupted", 1)
+    assert (doubt["account"], doubt["endpoint"], doubt["partner"]) == (deployment.account, deployment.endpoint, "partner_demo")
+    assert deployment.states([payout]) == ["parked"]
+
+
+def test_quiet_endpoint_recovers_after_a_short_run(make_gateway, sink):
+    gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[3s, 3s, 1h]"})
+    operators = Operators(gateway, sink, types=["endpoint.*"])
+    sink.behave("/in", status=500)
+    deployment = Deployment(gateway, sink.url("/in"))
+    events = deployment.post(5)
+    wait_for(lambda: told(gateway, "endpoint.failing") == 1, "five have failed")
+    sink.behave("/in", status=200)
+    wait_until_delivered(deployment, events)
+    [failing] = operators.wait("endpoint.failing")
+    assert failing["percent"] == 50
+    [recovered] = operators.wait("endpoint.recovered")  # no event follows: the window of the breaker passes
+    assert (recovered["account"], recovered["endpoint"], recovered["endpoint_name"]) == (deployment.account, deployment.endpoint, "sink")
+
+
+def test_backlog_is_reported_and_the_status_counts_none_of_the_operators(make_gateway, sink):
+    gateway = make_gateway({**HOUR, "PENSTOCK_OPERATOR_EVENTS__BACKLOG_MAX": "5"})
+    operators = Operators(gateway, sink)
+    sink.behave("/in", status=500)
+    deployment = Deployment(gateway, sink.url("/in"))
+    events = deployment.post(8)
+    [high] = operators.wait("backlog.high")
+    assert high["count"] >= 6 and high["severity"] == "warning" and "deliveries wait" in high["detail"]
+    sink.behave("/in", status=200)
+    wait_until_delivered(deployment, events)
+    operators.wait("backlog.well")
+
+    sink.behave("/operators", status=410)
+    deployment.change(enabled=False)
+    wait_for(lambda: gateway.metric("penstock_endpoints_disabled") == 2, "the operators' endpoint is disabled as well")
+    with gateway.operator() as operator:
+        status = operator.get("/api/v1/status").json()
+    assert status["backlog"]["parked"] == 0 and not [p for p in status["problems"] if "parked" in p["what"] and "deliveries" in p["what"]], status
+    deployment.change(enabled=True)
+    wait_for(lambda: told(gateway, "endpoint.enabled") == 1, "it is counted")
+    stored = gateway.metric("penstock_operator_events_stored_total")
+    deployment.change(enabled=False)
+    wait_for(lambda: told(gateway, "endpoint.disabled") == 2, "it is counted")
+    assert gateway.metric("penstock_operator_events_stored_total") == stored, "a disabled endpoint gets none stored"
+
+
+def test_end_of_a_replay_is_reported(make_gateway, sink):
+    gateway = make_gateway({**SHORT, "PENSTOCK_DATA__SHARDS": "1"})
+    operators = Operators(gateway, sink, types=["replay.*"])
+    sink.behave("/in", status=500)
+    deployment = Deployment(gateway, sink.url("/in"))
+    events = deployment.post(3)
+    wait_for(lambda: deployment.states(events) == ["dead"] * 3, "all are dead")
+    sink.behave("/in", status=200)
+    with gateway.operator() as operator:
+        answer = operator.post("/api/v1/replays", json={"account": deployment.account, "state": "dead", "reason": "the client is well again"})
+    assert answer.status_code in (200, 201), answer.text
+    [ended] = operators.wait("replay.ended")
+    assert (ended["subject"], ended["cause"], ended["count"]) == (answer.json()["id"], "done", 3)
+    assert ended["detail"] == "retry in shard 0: 3 moved, 0 refused"
+
+
+def test_conflict_that_ingress_finds_in_front_of_a_broker_is_reported(vhost, make_brokered, sink):
+    brokered = make_brokered(vhost, options={"ingress.threads": 1})
+    brokered.point_endpoint_at(sink.url())
+    brokered.wait_for_broker()
+    operators = Operators(brokered, sink, types=["event.*"])
+    first = brokered.post(1)["event"]
+    wait_for(lambda: brokered.states(first) == ["delivered"], "delivered")
+    with brokered.partner() as partner:
+        assert partner.post("/v1/events", json=brokered.event(1, amount="1.00")).status_code == 422
+    [conflict] = operators.wait("event.conflict")
+    assert conflict["first_event"] == first and conflict["count"] == 1 and conflict["account"] == brokered.event(1)["account"]
+    assert told(brokered, "event.conflict") == 1
+
+
 def test_disabled_endpoint_is_reported_once_with_its_cause(make_gateway, sink):
     gateway = make_gateway(HOUR)
     operators = Operators(gateway, sink, types=["endpoint.*"])
