@@ -57,7 +57,7 @@ static void take_backlog(
         status_probe_begin(queue);
         queue->flow.failed_before = backlog->failed > 0;
         if (queue->flow.failed_before)
-            queue->flow.troubled_us = shard_wall_us(shard);
+            queue->flow.troubled_us = clock_wall_us();
         queue->flow.failing_since_us = shard_wall_us(shard);
         if (queue->flow.failed_before) /* not all endpoints at once */
             timer_arm(&shard->loop, &queue->flow.probe_timer,

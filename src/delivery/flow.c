@@ -102,6 +102,7 @@ bool flow_may_send(struct endpoint_queue *queue)
     if (wait_us == 0)
         return true;
     timer_arm(&queue->shard->loop, &flow->rate_timer, wait_us);
+    flow->troubled_us = clock_wall_us(); /* what waits for a rate is not late */
     return false;
 }
 
@@ -464,12 +465,11 @@ void flow_on_end(const struct attempt_run *run, enum flow_result result)
         break;
     }
     bool failed = result == FLOW_FAILED || result == FLOW_THROTTLED;
-    if (failed)
-        flow->troubled_us = shard_wall_us(queue->shard);
     retry_budget_on_result(&flow->budget, failed, now_us);
     /* A client that limits us works. It does not open the breaker: its rate is learned instead. */
     if (result != FLOW_THROTTLED || flow_is_open(queue))
         note_breaker(run, result == FLOW_FAILED);
+    flow_notice_trouble(queue, result);
 }
 
 void flow_reset(struct endpoint_queue *queue)

@@ -51,8 +51,10 @@ struct flow {
     int64_t opened_mono_us;
     unsigned openings;             /* since an opening was reported */
     struct failing_notice failing; /* what was reported to operators (flow_notice.c) */
-    int64_t troubled_us;           /* by the shard's clock: the last failure or 429; 0: none */
-    int64_t failing_since_us;      /* by the shard's clock: the first failure, or the opening */
+    /* By the wall clock, as the times of acceptance: until then, something else than this gateway
+     * may have made events late (flow_notice.c); 0: nothing has. */
+    int64_t troubled_us;
+    int64_t failing_since_us; /* by the shard's clock: the first failure, or the opening */
     int64_t proved_mono_us, proved_took_us; /* the last answer but a failure; 0: none */
 };
 
@@ -87,6 +89,7 @@ void flow_await_probe(struct endpoint_queue *queue);
  * tells the levels of the breaker, and the recovery. A delivery was made: counts whether it was in
  * time.
  */
+void flow_notice_trouble(struct endpoint_queue *queue, enum flow_result result);
 void flow_notice_init(struct endpoint_queue *queue);
 void flow_notice_failed(const struct attempt_run *run);
 void flow_notice_succeeded(const struct attempt_run *run, bool was_open);

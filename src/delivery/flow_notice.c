@@ -5,9 +5,10 @@
  * closing of the breaker have a line of their own here. The sink writes the lines of the other
  * levels.
  *
- * It also counts which deliveries are late. Only a first attempt counts whose endpoint has not
- * failed since the event was accepted: what waits for a client that is down is no fault of this
- * gateway. Of the late ones, one a second is posted as a sample for freshness.late.
+ * It also counts which deliveries are late. Only a first attempt counts whose endpoint was in no
+ * trouble since the event was accepted: what waits for a client that fails or limits us, for a
+ * configured rate or for a switch is no fault of this gateway. Single failures of a client that
+ * works are no trouble. Of the late ones, one a second is posted as a sample for freshness.late.
  */
 #include "delivery/flow.h"
 
@@ -45,6 +46,14 @@ static struct operator_event event_of(enum operator_event_kind kind, const struc
 static unsigned percent_of(const struct endpoint_queue *queue)
 {
     return breaker_percent(&queue->flow.breaker, &breaker_policy_default, now_of(queue));
+}
+
+void flow_notice_trouble(struct endpoint_queue *queue, enum flow_result result)
+{
+    struct flow *flow = &queue->flow;
+    if (result == FLOW_THROTTLED || flow->is_late ||
+        percent_of(queue) >= FAILING_NOTICE_WELL_PERCENT)
+        flow->troubled_us = clock_wall_us();
 }
 
 void flow_notice_failed(const struct attempt_run *run)

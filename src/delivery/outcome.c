@@ -338,13 +338,13 @@ static void report(const struct attempt_run *run, enum verdict verdict)
 {
     const struct delivery *delivery = &run->job->delivery;
     struct delivery_shard *shard = run->job->queue->shard;
-    int64_t since_accepted_us = clock_wall_us() - delivery->event->parts.accepted_us;
+    int64_t since_us = since_accepted_us(delivery, shard_wall_us(shard));
     metrics_observe(HISTOGRAM_ATTEMPT, run->client.duration_us);
     if (verdict == VERDICT_DELIVERED) {
         metrics_add(METRIC_ATTEMPTS_DELIVERED, 1);
         if (delivery->lane != LANE_REPLAY) { /* an operator chose its time */
-            metrics_observe(HISTOGRAM_FRESHNESS, since_accepted_us);
-            flow_notice_delivered(run, since_accepted_us);
+            metrics_observe(HISTOGRAM_FRESHNESS, since_us);
+            flow_notice_delivered(run, since_us);
         }
     }
     if (shard->on_report)
@@ -355,7 +355,7 @@ static void report(const struct attempt_run *run, enum verdict verdict)
             .verdict = verdict,
             .attempt = delivery->attempts + 1,
             .duration_us = run->client.duration_us,
-            .since_accepted_us = since_accepted_us,
+            .since_accepted_us = since_us,
         });
 }
 

@@ -83,6 +83,7 @@ void switches_look_at_queue(struct endpoint_queue *queue)
         unload(queue);
     if (is_less) {
         concurrency_restart(&queue->flow.concurrency);
+        queue->flow.troubled_us = clock_wall_us();
         refill_look_at_all(queue);
         flow_await_probe(queue);
     }
