@@ -113,8 +113,12 @@ Test(delivery_operator_events, deliveries_count_as_late_while_the_endpoint_works
     WAIT_UNTIL(metrics_read(METRIC_FRESH_LATE) == 1);
     cr_expect_eq(expect(0, OPERATOR_FRESHNESS_LATE)->percent, 0);
     accepted_before_us = US_PER_SECOND;
-    hand_over(3, 16, "note");
-    WAIT_UNTIL(metrics_read(METRIC_FRESH_IN_TIME) == 15);
+    for (int64_t id = 3; id <= 16; id++) {
+        hand_over(id, id, "note");
+        journal_record_at(JOURNAL_RECORD_OUTCOME, (unsigned)id - 1);
+    }
+    cr_assert_eq(metrics_read(METRIC_FRESH_IN_TIME), 15, "%lld",
+        (long long)metrics_read(METRIC_FRESH_IN_TIME));
     accepted_before_us = US_PER_DAY;
     sink_set(SINK_ANSWER, 500);
     hand_over(17, 17, "note");
