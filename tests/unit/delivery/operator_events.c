@@ -137,7 +137,8 @@ Test(delivery_operator_events, deliveries_count_as_late_while_the_endpoint_works
     cr_expect_eq(metrics_read(METRIC_FRESH_LATE), 2, "it was accepted before the trouble");
 }
 
-Test(delivery_operator_events, payout_in_doubt_and_what_is_parked_for_another_reason_are_told_apart)
+Test(delivery_operator_events,
+    payout_in_doubt_and_what_is_parked_for_another_reason_are_reported_apart)
 {
     begin_shard(NULL);
     journal_answer_at_once(JOURNAL_START);
