@@ -47,8 +47,8 @@
 #define EVENT_KEYS_RUN 512
 #define EVENT_KEYS_CHUNK 16384
 #define EVENT_KEYS_BUCKETS 128
-/* A chunk with no more events than these is dropped by the expiry: to read them is about as cheap as
- * a bucket. Otherwise one dead delivery would keep the chunk of 16,384 events. */
+/* A chunk with no more events than these is dropped by the expiry: to read them is about as cheap
+ * as a bucket. Otherwise one dead delivery would keep the chunk of 16,384 events. */
 #define EVENT_KEYS_FEW 64
 
 /* The writer. */
@@ -80,9 +80,9 @@ struct event_keys {
     uint32_t entries[EVENT_KEYS_RUN];
 };
 
-/* Reads the seed of the file, or makes it, and reads where its events end. Numbers before `end` must
- * not be given to new events: an old block would hide them. event_keys_done is due after a failure
- * as well. */
+/* Reads the seed of the file, or makes it, and reads where its events end. Numbers before `end`
+ * must not be given to new events: an old block would hide them. event_keys_done is due after a
+ * failure as well. */
 enum err event_keys_init(struct event_keys *keys, struct sqlite3 *db, unsigned shard) MUST_CHECK;
 void event_keys_done(struct event_keys *keys);
 
