@@ -104,9 +104,9 @@ void delivery_shard_list_replays(struct delivery_shard *shard, struct journal_re
  * delivery_shard_stop starts nothing new and waits up to `drain_us` for what is in flight. Then it
  * cuts it short, with the same result as a crash: unguarded deliveries are sent again after the
  * restart, guarded ones are parked. It returns at once. delivery_shard_await_drained waits until
- * nothing is in flight; call it at most once. From then on the thread only answers what it is asked,
- * with ERR_SHUTTING_DOWN, until delivery_shard_join, which waits for its end. So whoever asks shards
- * stops between the two. The journal must live until the end.
+ * nothing is in flight; call it at most once. From then on the thread only answers questions, with
+ * ERR_SHUTTING_DOWN, until delivery_shard_join, which waits for its end. So the threads that ask
+ * shards stop between the two. The journal must live until the end.
  */
 void delivery_shard_stop(struct delivery_shard *shard, int64_t drain_us);
 void delivery_shard_await_drained(struct delivery_shard *shard);

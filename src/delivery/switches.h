@@ -7,8 +7,8 @@
  * client has by then is in flight: it ends and is recorded. So after the operator has the answer a
  * request may still reach the endpoint if it
  *
- *   - waits for its name, its connection, or a free stream of an HTTP/2 connection: it begins within
- *     connect_timeout, or fails
+ *   - waits for its name, its connection, or a free stream of an HTTP/2 connection: it begins
+ *     within connect_timeout, or fails
  *   - was refused unprocessed by the peer (HTTP/2), and is sent again: the same bound
  *   - was being signed while the switch changed: one request of the shard, within its turn
  *

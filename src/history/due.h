@@ -45,8 +45,8 @@ struct journal_due {
 void journal_reader_due(struct journal_reader *reader, struct journal_due *due);
 
 struct timeline_source;
-/* Of one shard, on the reader's thread. Begins with entry `*first` and goes round; *first is set to
- * the one at which the time was up. */
+/* Of one shard, on the reader's thread. Begins with entry `*first`, and continues at the start
+ * after the last one. *first is set to the one at which the time was up. */
 enum err due_read(struct timeline_source *source, struct journal_due *due, unsigned shard,
     int64_t deadline_us, unsigned *first) MUST_CHECK;
 void due_measure(struct journal_due *due, const char *directory, unsigned shards);

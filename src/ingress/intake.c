@@ -228,8 +228,8 @@ static void try_message(struct intake_message *message)
 }
 
 /* A switch may be off for hours. What it holds must not fill the window, or nothing else would be
- * read. The broker has no way to put a message at the end that does not count as a failure, so it is
- * published again. */
+ * read. A message that is put back by a nack counts as failed for the broker, so it is published
+ * again. */
 static void make_room(struct intake *intake)
 {
     list_for_each_safe (node, following, &intake->messages) {

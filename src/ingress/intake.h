@@ -12,8 +12,8 @@
  *      '--- after 1 s --- no room, disk error, |        '-- confirmed --> acked
  *                         not confirmed
  *
- * While the partner is unknown or disabled, or ingress is switched off for all, nothing is consumed.
- * What another switch holds waits like what has no room. At most half of the messages in memory may
+ * While the partner is unknown or disabled, or ingress is switched off for all, nothing is
+ * consumed. What another switch holds waits like what has no room. At most half of the messages in memory may
  * be held so; the oldest of these go to the end of penstock.intake, at most INTAKE_PREFETCH in a
  * second, so that the events behind them are read. If the connection is lost, unacked
  * messages are delivered again. Those that became durable meanwhile are duplicates then.
