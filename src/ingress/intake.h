@@ -13,10 +13,10 @@
  *                         not confirmed
  *
  * While the partner is unknown or disabled, or ingress is switched off for all, nothing is
- * consumed. What another switch holds waits like what has no room. At most half of the messages in memory may
- * be held so; the oldest of these go to the end of penstock.intake, at most INTAKE_PREFETCH in a
- * second, so that the events behind them are read. If the connection is lost, unacked
- * messages are delivered again. Those that became durable meanwhile are duplicates then.
+ * consumed. What another switch holds waits like what has no room. At most half of the messages in
+ * memory may be held so. The oldest of these are sent to the end of penstock.intake, at most
+ * INTAKE_PREFETCH in a second, so that the events behind them are read. If the connection is lost,
+ * unacked messages are delivered again. Those that became durable meanwhile are duplicates then.
  *
  * Limits: INTAKE_PREFETCH messages at a time. Owned by ingress thread 0.
  */

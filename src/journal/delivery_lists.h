@@ -56,9 +56,9 @@ void delivery_list_done(struct delivery_list *list);
 enum err delivery_rows_list_load(struct delivery_rows *rows, const struct journal_load *load,
     struct delivery_list *list) MUST_CHECK;
 /* The candidates for a probe (struct journal_load): the oldest rows behind `after_probe_id` that
- * are pending or wait because of the endpoint, as far as there is room. If there is none, and this is
- * the beginning: those that wait for another cause, else replays. The part LOAD_RECOVERED says how
- * far the search has come, and whether there are more. */
+ * are pending or wait because of the endpoint, as far as there is room. If there is none, and this
+ * is the beginning: those that wait for another cause, else replays. The part LOAD_RECOVERED says
+ * how far the search has come, and whether there are more. */
 enum err delivery_rows_list_oldest(struct delivery_rows *rows, const struct journal_load *load,
     struct delivery_list *list) MUST_CHECK;
 
