@@ -39,7 +39,7 @@ struct notice_board {
 
 void notice_board_init(struct notice_board *board, int64_t gap_us_min, int64_t gap_us_max);
 
-/* The event stands for `event->count` of them. */
+/* `event->count`: how many it reports. */
 void notice_board_add(
     struct notice_board *board, const struct operator_event *event, int64_t now_us);
 

@@ -167,7 +167,7 @@ static unsigned choose_endpoints(struct operator_events *events, const struct op
             slice_from_string(operator_event_kind_name(event->kind)), chosen);
     for (unsigned i = 0; i < count; i++) {
         const struct endpoint *endpoint = directory_endpoint(directory, chosen[i]);
-        if (endpoint && endpoint->enabled) /* else it would be parked, perhaps for ever */
+        if (endpoint && endpoint->enabled) /* else it would be parked */
             ret_endpoints[enabled++] = chosen[i];
     }
     rcu_go_offline();

@@ -12,8 +12,8 @@
  *
  * Once a second the thread also looks at the levels (model/operator_levels.h).
  *
- * Bounds. OPERATOR_EVENTS_WAITING_MAX may wait for the thread; more are dropped and counted. Of each
- * severity, at most 1000 are stored at once, and then one in 30 s. So endpoints that fail and
+ * Bounds. OPERATOR_EVENTS_WAITING_MAX may wait for the thread; more are dropped and counted. Of
+ * each severity, at most 1000 are stored at once, and then one in 30 s. So endpoints that fail and
  * recover all the time leave room for errors, and for the recoveries. An operator's endpoint that
  * is down for days leaves some thousand waiting; one that is disabled leaves none. What is not
  * stored is logged, counted and listed.
