@@ -77,6 +77,7 @@ static void add_replay(struct replay *sum, const struct replay *more)
         sum->created_us = more->created_us;
     if (more->changed_us > sum->changed_us)
         sum->changed_us = more->changed_us;
+    sum->resting += more->resting;
     replay_progress_add(&sum->progress, &more->progress);
 }
 
@@ -118,9 +119,10 @@ static json_t *view_replay(const struct replay *replay)
         (int)order->guarded, "rate", (int)order->rate, "reason", order->reason, "created_at",
         admin_time(replay->created_us), "changed_at", admin_time(replay->changed_us));
     json_object_set_new(view, "progress",
-        json_pack("{s:o, s:I, s:I, s:I, s:o, s:o}", "total", total, "matched", (json_int_t)matched,
-            "moved", (json_int_t)progress->moved, "refused", (json_int_t)refused, "refused_by",
-            replay_view_refused(progress->refused), "time_left_s",
+        json_pack("{s:o, s:I, s:I, s:I, s:o, s:i, s:o}", "total", total, "matched",
+            (json_int_t)matched, "moved", (json_int_t)progress->moved, "refused",
+            (json_int_t)refused, "refused_by", replay_view_refused(progress->refused),
+            "endpoints_resting", (int)replay->resting, "time_left_s",
             view_time_left(replay, matched)));
     return view;
 }

@@ -122,6 +122,10 @@ static void print_progress(const json_t *replay)
     if (json_is_integer(left))
         printf("; %lld s left", (long long)json_integer_value(left));
     putchar('\n');
+    if (show_number(progress, "endpoints_resting") > 0)
+        printf("  resting    %lld endpoints fail: each gets one delivery at a time until one "
+               "succeeds\n",
+            show_number(progress, "endpoints_resting"));
 }
 
 void show_replay(const json_t *replay)

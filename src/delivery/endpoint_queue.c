@@ -81,7 +81,7 @@ static unsigned lanes_with_work(struct endpoint_queue *queue)
     if (classes_with_work(queue, QUEUE_UNSENT) ||
         (classes_with_work(queue, QUEUE_RETRY) && flow_may_retry(queue)))
         mask |= 1u << 1;
-    if (classes_with_work(queue, QUEUE_REPLAY))
+    if (classes_with_work(queue, QUEUE_REPLAY) && replay_brake_allows(queue))
         mask |= 1u << 2;
     return mask;
 }

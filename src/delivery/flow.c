@@ -17,7 +17,10 @@
  * breaker, because it has few events. Then one of them is sent every 10 s (LOOK_US), so that its
  * recovery is noticed as well.
  *
- * The attempts of replays leave all of this as it is, except for what they prove (note_replay).
+ * The first attempt of a replayed delivery leaves all of this as it is, except for what it proves
+ * (note_replay). The replay lane has a brake of its own (replay_brake.h). When the attempt has
+ * failed, the delivery waits like any other one, and its later attempts count. There are few of
+ * them, because the brake lets few attempts fail.
  *
  * Only what the client does counts. What this machine lacks, and what was cut short by a stop, says
  * nothing about it.
@@ -133,6 +136,7 @@ void flow_rest(struct endpoint_queue *queue, int64_t rest_us)
 static void set_recovered(struct endpoint_queue *queue)
 {
     queue->flow.has_recovered = true;
+    replay_brake_reset(queue);
     shard_touch(queue);
 }
 
@@ -246,6 +250,7 @@ void flow_init(struct endpoint_queue *queue)
     token_bucket_init(&flow->bucket);
     learned_rate_init(&flow->learned);
     retry_budget_init(&flow->budget);
+    replay_brake_init(queue);
     timer_init(&queue->rest_timer, on_rested);
     timer_init(&flow->rate_timer, on_rate_timer);
     timer_init(&flow->budget_timer, on_budget_timer);
@@ -260,6 +265,7 @@ void flow_done(struct endpoint_queue *queue)
     struct loop *loop = &queue->shard->loop;
     if (flow_is_open(queue))
         metrics_add(METRIC_BREAKERS_OPEN, -1);
+    replay_brake_done(queue);
     timer_disarm(loop, &queue->rest_timer);
     timer_disarm(loop, &flow->rate_timer);
     timer_disarm(loop, &flow->budget_timer);
@@ -284,6 +290,7 @@ void flow_on_sent(struct job *job)
     int64_t now_us = now_of(queue);
     if (counts(job))
         retry_budget_on_sent(&flow->budget, job->delivery.attempts > 0, now_us);
+    replay_brake_on_sent(job);
     if (flow->bucket.rate > 0)
         token_bucket_take(&flow->bucket, now_us);
     if (!timer_is_armed(&flow->late_timer))
@@ -301,6 +308,7 @@ void flow_on_probe(struct job *job)
 
 void flow_on_probe_lost(struct job *job)
 {
+    replay_brake_on_lost(job);
     if (!job->is_probe)
         return;
     job->is_probe = false;
@@ -436,6 +444,10 @@ static void note_replay(const struct attempt_run *run, enum flow_result result)
 
 void flow_on_end(const struct attempt_run *run, enum flow_result result)
 {
+    if (result == FLOW_THROTTLED)
+        replay_brake_on_lost(run->job);
+    else
+        replay_brake_on_end(run->job, result == FLOW_FAILED);
     if (!counts(run->job)) {
         note_replay(run, result);
         return;
@@ -479,6 +491,7 @@ void flow_reset(struct endpoint_queue *queue)
     if (flow->breaker.run > 0)
         flow->failed_before = true;
     breaker_reset(&flow->breaker, now_of(queue));
+    replay_brake_reset(queue);
     probe_doubt_end(queue);
     flow_await_probe(queue);
     if (!was_open)

@@ -3,6 +3,7 @@
 #ifndef PENSTOCK_DELIVERY_FLOW_H
 #define PENSTOCK_DELIVERY_FLOW_H
 
+#include "delivery/replay_brake.h"
 #include "model/breaker.h"
 #include "model/concurrency.h"
 #include "model/failing_notice.h"
@@ -38,6 +39,7 @@ struct flow {
     struct timer late_timer;   /* armed: looks whether an attempt in flight is late */
     struct timer probe_timer;  /* armed: sends a probe, or looks whether one is needed */
     struct timer notice_timer; /* armed: looks whether a recovery is to be reported */
+    struct replay_brake brake; /* of the replay lane */
     bool is_late;              /* an attempt in flight is late, and not stuck */
     /* For the end of the turn: the endpoint has recovered; its breaker has opened, so that what
      * waits leaves memory; a probe is due. */

@@ -34,6 +34,7 @@ struct job {
     enum job_place place;
     enum queue_lane lane;    /* of a queued one */
     bool is_probe;           /* STARTING, SENDING: it tests whether the endpoint is back */
+    bool tries_brake;        /* the same, while the replay lane rests (replay_brake.h) */
     bool is_stuck;           /* SENDING: it takes no part of the endpoint's limit (flow.c) */
     int64_t made_mono_us;    /* when it was handed over or loaded */
     int64_t started_mono_us; /* STARTING, SENDING: since when */

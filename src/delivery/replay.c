@@ -16,6 +16,8 @@
  *              leaves little behind, and an endpoint that is down holds up only itself: the others
  *              have their turns
  *   requests   a replay has one request in flight
+ *   brake      an endpoint that fails gets one replayed delivery at a time (replay_brake.h). Then
+ *              it is soon full, and moves no more
  *
  * Bounds: REPLAYS_OPEN_MAX replays of a shard, each with REPLAY_WINDOW endpoints. More endpoints
  * follow when these are finished.
@@ -571,10 +573,25 @@ void delivery_shard_change_replay(
     request_submit(&change->ask, &shard->mailbox, on_change);
 }
 
+/* Of the endpoints that the replay works on. */
+static unsigned count_resting(const struct replay_run *run)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < run->window_count; i++) {
+        const struct endpoint_queue *queue =
+            queues_find(run->shard, run->window[i].cursor.endpoint);
+        count += queue && replay_brake_is_on(queue);
+    }
+    return count;
+}
+
 static void on_listed(struct request *request, void *receiver)
 {
     struct journal_replay_list *list = CONTAINER_OF(request, struct journal_replay_list, request);
-    (void)receiver;
+    for (unsigned i = 0; request->result == OK && i < list->ret_count; i++) {
+        const struct replay_run *run = find_run(receiver, &list->ret_replays[i].order.id);
+        list->ret_replays[i].resting = run ? count_resting(run) : 0;
+    }
     request_answer(&list->ask, request->result);
 }
 

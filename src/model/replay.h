@@ -85,6 +85,7 @@ struct replay {
     enum replay_state state;
     int64_t created_us, changed_us; /* wall time */
     struct replay_progress progress;
+    unsigned resting; /* endpoints that get one at a time, since they fail. Not stored */
 };
 
 void replay_id_format(const struct event_id *id, char ret_text[REPLAY_ID_TEXT_BYTES]);

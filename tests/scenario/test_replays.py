@@ -155,6 +155,19 @@ def test_an_endpoint_that_is_down_holds_up_only_itself(make_gateway, sink):
     assert other
 
 
+def test_a_replay_rests_at_a_client_that_leaves_payouts_in_doubt(gateway, sink):
+    payouts = make_dead(gateway, sink, 60, type="payout")
+    sink.behave(status=502)
+    replay = create(gateway, rate=10)
+    wait_for(lambda: progress(gateway, replay)["endpoints_resting"] == 1, "it rests")
+    shown = gateway.tool("replay", "show", replay["id"]).stdout
+    sink.behave()
+    wait_for(lambda: all(gateway.states(payout) in (["parked"], ["delivered"]) for payout in payouts), "all are sent", 60)
+    assert sum(gateway.states(payout) == ["parked"] for payout in payouts) <= 15
+    assert set(times_sent(sink, payouts).values()) == {2}, "each was sent once more"
+    assert "resting    1 endpoints fail" in shown, shown
+
+
 def test_delivered_ones_are_sent_again_by_force_only(gateway, sink):
     events = [post(gateway, n) for n in range(5)]
     for event in events:
