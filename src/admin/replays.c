@@ -13,7 +13,11 @@
  * short time: the total is for the progress, and each shard gets the part of the rate that belongs
  * to its part of the deliveries. If there are too many to count, the shards get equal parts.
  *
- * If a shard refuses a new replay, the replay is cancelled in the others, and the answer says why.
+ * A replay is created in two steps, so that nothing moves before all shards have it: each shard
+ * stores it as paused, and then each makes it run. If a shard refuses the first step, the others
+ * cancel it, and the answer says why. If the gateway is killed between the steps, the replay is
+ * listed as paused, or becomes paused when the shards that run it are done. To resume it makes it
+ * run in all of them.
  */
 #include "admin/replay_question.h"
 
@@ -49,6 +53,7 @@ struct replay_question {
     unsigned count;
     unsigned waits_for;
     unsigned done;        /* shards that have made the change */
+    unsigned failed;      /* shards that could not make it, and may have the replay */
     enum err error;       /* of a shard; OK: none failed */
     unsigned found;       /* shards that have the replay */
     struct replay replay; /* of all of them */
@@ -228,6 +233,32 @@ static void on_change_answered(struct request *request, void *receiver)
 
 /* Creating. */
 
+#define PARTLY_CREATED_BYTES 320
+
+/* Shards that refused a step of the creation may still have the replay: its id is in the answer. */
+static void answer_partly_created(const struct replay_question *question, bool all_have_it)
+{
+    char id[REPLAY_ID_TEXT_BYTES], detail[PARTLY_CREATED_BYTES];
+    replay_id_format(&question->replay.order.id, id);
+    if (all_have_it)
+        snprintf(detail, sizeof detail,
+            "The replay %s was created, but a journal could not make it run. It is paused there: "
+            "resume it (penstock replay resume %s).",
+            id, id);
+    else
+        snprintf(detail, sizeof detail,
+            "A journal refused the replay %s, and another one could not take it back. It is paused "
+            "there and has moved nothing: cancel it (penstock replay cancel %s).",
+            id, id);
+    http_answer_problem(question->exchange, question->error, detail, NULL);
+}
+
+static void note_step(struct replay_question *question, enum err result)
+{
+    bool is_known = result == OK || result == ERR_MOVED_ON || result == ERR_NOT_FOUND;
+    question->failed += !is_known;
+}
+
 /* A shard refused it: the others cancel it. */
 static void on_taken_back(struct request *request, void *receiver)
 {
@@ -235,13 +266,39 @@ static void on_taken_back(struct request *request, void *receiver)
     struct replay_question *question =
         CONTAINER_OF(change, struct shard_question, change)->question;
     (void)receiver;
+    note_step(question, request->result);
     if (--question->waits_for > 0)
         return;
-    http_answer_problem(question->exchange, question->error,
-        question->error == ERR_OVERLOADED
-            ? "16 replays have not ended yet: wait for one of them, or cancel it."
-            : "The replay was not created, since a journal refused it. Try again later.",
-        NULL);
+    if (question->failed > 0 && question->found > 0)
+        answer_partly_created(question, false);
+    else
+        http_answer_problem(question->exchange, question->error,
+            question->error == ERR_OVERLOADED
+                ? "16 replays have not ended yet: wait for one of them, or cancel it."
+                : "The replay was not created, since a journal refused it. Try again later.",
+            NULL);
+    free(question);
+}
+
+/* All shards have it, and it runs in those that have made the change. */
+static void on_run(struct request *request, void *receiver)
+{
+    struct journal_replay_change *change = CONTAINER_OF(request, struct journal_replay_change, ask);
+    struct replay_question *question =
+        CONTAINER_OF(change, struct shard_question, change)->question;
+    (void)receiver;
+    note_step(question, request->result);
+    if (request->result == OK || request->result == ERR_MOVED_ON) {
+        if (question->done++ == 0)
+            question->found = 0; /* what the first step has answered is out of date */
+        found(question, &change->ret_replay);
+    }
+    if (!answered(question, request->result))
+        return;
+    if (question->failed > 0)
+        answer_partly_created(question, true);
+    else
+        admin_answer_json(question->exchange, 201, view_replay(&question->replay));
     free(question);
 }
 
@@ -255,15 +312,11 @@ static void on_create_answered(struct request *request, void *receiver)
         found(question, &create->ret_replay);
     if (!answered(question, request->result))
         return;
-    if (!question->error) {
-        admin_answer_json(question->exchange, 201, view_replay(&question->replay));
-        free(question);
-        return;
-    }
-    const struct journal_replay_change cancel = {
-        .id = question->shards[0].create.order.id, .has_state = true, .state = REPLAY_CANCELLED};
+    const struct journal_replay_change next = {.id = question->shards[0].create.order.id,
+        .has_state = true,
+        .state = question->error ? REPLAY_CANCELLED : REPLAY_RUNNING};
     question->waits_for = question->count;
-    submit_change(question, &cancel, on_taken_back);
+    submit_change(question, &next, question->error ? on_taken_back : on_run);
 }
 
 /* The shard of the only account that the filter can select; -1: any. */
@@ -327,6 +380,7 @@ static void create(struct admin *admin, struct http_exchange *exchange,
         part.total = total < 0 ? -1 : count == 0 ? total : 0;
         part.share_ppm = shares[shard];
         create->order = part;
+        create->paused = true;
         question->shards[count++].shard = shard;
         prepare(question, &create->ask, on_create_answered);
     }
@@ -351,6 +405,9 @@ static void on_estimated(const struct replay_estimate *estimate, enum err result
         http_answer_problem(draft->exchange, result, ADMIN_JOURNALS_UNREADABLE, NULL);
     else if (draft->dry_run)
         admin_answer_json(draft->exchange, 200, replay_estimate_view(estimate));
+    else if (draft->admin->draining)
+        http_answer_problem(draft->exchange, ERR_SHUTTING_DOWN,
+            "The gateway stops, so the replay was not created. Try again when it runs.", NULL);
     else
         create(draft->admin, draft->exchange, &draft->order, estimate);
     free(draft);

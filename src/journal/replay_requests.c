@@ -28,7 +28,7 @@ static enum err add_replay(struct store *store, struct journal_replay_create *cr
         return OK;
     }
     const struct replay_row row = {.replay = {.order = create->order,
-                                       .state = REPLAY_RUNNING,
+                                       .state = create->paused ? REPLAY_PAUSED : REPLAY_RUNNING,
                                        .created_us = store->now_us,
                                        .changed_us = store->now_us},
         .found_endpoint = -1};

@@ -20,7 +20,7 @@
  * A LOOK takes at most LOOK_US_MAX and REPLAY_ROWS_MAX rows, so that the writer is never held. The
  * states of an endpoint are read one after the other: dead, parked, waiting, delivered. Dead,
  * parked and waiting ones come out of the indexes of their states. Delivered ones come from the
- * rows of the events since the filter's time; they have no index by endpoint.
+ * rows of the events of the filter's time; they have no index by endpoint.
  */
 #ifndef PENSTOCK_JOURNAL_REPLAYS_H
 #define PENSTOCK_JOURNAL_REPLAYS_H
@@ -39,7 +39,8 @@
 struct replay_cursor {
     uint64_t endpoint;
     enum delivery_state place; /* the state whose deliveries are read */
-    int64_t key, id;           /* the last row: its place in the index, and its number */
+    int64_t key,
+        id; /* the last row: its place in the index (delivered: where it ends), its number */
 };
 
 /* What an operator asks of the owner, which passes it to the journal (delivery_shard_replay). The
@@ -49,6 +50,7 @@ struct replay_cursor {
 struct journal_replay_create {
     struct request request, ask;
     struct replay_order order;
+    bool paused; /* it moves nothing before JOURNAL_REPLAY_CHANGE makes it run */
     struct replay ret_replay;
 };
 
