@@ -32,7 +32,8 @@ bool replay_id_parse(struct slice text, struct event_id *ret_id)
 static const char *const actions[REPLAY_ACTIONS] = {"retry", "discard", "resolve"};
 static const char *const states[REPLAY_STATES] = {"running", "paused", "cancelled", "done"};
 static const char *const refusals[REPLAY_REFUSALS] = {"none", "in_doubt", "guarded_delivered",
-    "body_expired", "endpoint_gone", "endpoint_disabled", "unrouted", "damaged", "moved_on"};
+    "body_expired", "endpoint_gone", "endpoint_disabled", "unrouted", "damaged", "moved_on",
+    "reason_needed"};
 
 static bool find(const char *const *names, unsigned count, const char *name, unsigned *ret_index)
 {
@@ -103,6 +104,22 @@ unsigned replay_states(enum replay_action action, bool force)
     return bits;
 }
 
+/*
+ * What is parked for different reasons must not get one action by accident. A conflict or a mismatch
+ * is sent only after somebody has looked at it: a second payout would be made. And only what is in
+ * doubt can have reached the client, so that nothing else is resolved as delivered. The filter may
+ * name the reason: then the operator means it.
+ */
+static bool needs_reason(const struct replay_order *order, const struct replay_candidate *candidate)
+{
+    enum park_reason reason = candidate->reason;
+    if (candidate->state != DELIVERY_PARKED || order->filter.park_reason == reason)
+        return false;
+    if (order->action == REPLAY_ACTION_RETRY)
+        return reason == PARK_CONFLICT || reason == PARK_MISMATCH;
+    return order->action == REPLAY_ACTION_RESOLVE && !park_reason_is_doubt(reason);
+}
+
 static enum replay_refusal judge_retry(
     const struct replay_order *order, const struct replay_candidate *candidate)
 {
@@ -122,6 +139,8 @@ enum replay_refusal replay_judge(
     /* To resolve what is in doubt is what the action is for. */
     if (in_doubt && !order->guarded && order->action != REPLAY_ACTION_RESOLVE)
         return REPLAY_IN_DOUBT;
+    if (needs_reason(order, candidate))
+        return REPLAY_REASON_NEEDED;
     return order->action == REPLAY_ACTION_RETRY ? judge_retry(order, candidate)
                                                 : REPLAY_NOT_REFUSED;
 }

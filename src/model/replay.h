@@ -56,6 +56,7 @@ enum replay_refusal {
     REPLAY_UNROUTED,          /* there is no endpoint to send it to */
     REPLAY_DAMAGED,           /* the row or its event is damaged */
     REPLAY_MOVED_ON,          /* it was being sent, or another request changed it */
+    REPLAY_REASON_NEEDED,     /* parked for a reason that the filter must name for this action */
     REPLAY_REFUSALS
 };
 
