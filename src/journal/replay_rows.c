@@ -51,8 +51,9 @@ static const char *const texts[REPLAYS_STATEMENTS] = {
         LOOK("deliveries_parked", "state = 3") "AND reason = ?2 AND id > ?3 ORDER BY id",
     [REPLAYS_LOOK_WAITING] = LOOK("deliveries_waiting",
         "state = 2") "AND due_us >= ?2 AND (due_us, id) > (?2, ?3) ORDER BY due_us, id",
-    [REPLAYS_LOOK_DELIVERED] = "SELECT " DELIVERY_COLUMNS
-                               " FROM deliveries WHERE ?1 = ?1 AND ?2 = ?2 AND id > ?3 ORDER BY id",
+    [REPLAYS_LOOK_DELIVERED] =
+        "SELECT " DELIVERY_COLUMNS
+        " FROM deliveries WHERE ?1 = ?1 AND id > ?3 AND id <= ?2 ORDER BY id",
     [REPLAYS_COUNT_LEAD] = "SELECT count(*) FROM (SELECT 1 FROM deliveries INDEXED BY "
                            "deliveries_replay WHERE state = 0 AND broker_owned = 0 AND lane = 2 "
                            "AND endpoint = ? LIMIT ?)",

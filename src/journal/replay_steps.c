@@ -41,15 +41,18 @@ unsigned replay_states_of(const struct replay_order *order)
 
 /* Cursors. */
 
-/* The number before the first row of an event that the filter may select. */
-static enum err first_delivered(
-    struct store *store, const struct delivery_filter *filter, int64_t *ret_id)
+/* Puts the cursor before the first row of an event that the filter may select. Its key is the last
+ * such row. */
+static enum err enter_delivered(
+    struct store *store, const struct delivery_filter *filter, struct replay_cursor *cursor)
 {
-    int64_t after = 0, last;
-    enum err result = filter->since_us
-                          ? event_range_find(store->db, filter->since_us, INT64_MAX, &after, &last)
+    int64_t until_us = filter->until_us ? filter->until_us : INT64_MAX;
+    int64_t after = 0, last = INT64_MAX;
+    enum err result = filter->since_us || filter->until_us
+                          ? event_range_find(store->db, filter->since_us, until_us, &after, &last)
                           : OK;
-    *ret_id = placement_last_delivery(after);
+    cursor->id = placement_last_delivery(after);
+    cursor->key = last == INT64_MAX ? INT64_MAX : placement_last_delivery(last);
     return result;
 }
 
@@ -70,7 +73,7 @@ static enum err enter_place(struct store *store, const struct replay_order *orde
                   : cursor->place == DELIVERY_WAITING ? INT64_MIN
                                                       : 0;
     cursor->id = -1;
-    return cursor->place == DELIVERY_DELIVERED ? first_delivered(store, &order->filter, &cursor->id)
+    return cursor->place == DELIVERY_DELIVERED ? enter_delivered(store, &order->filter, cursor)
                                                : OK;
 }
 
