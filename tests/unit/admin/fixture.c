@@ -2,6 +2,7 @@
 #include "unit/admin/fixture.h"
 
 #include "base/clock.h"
+#include "journal/store.h"
 #include "runtime/log.h"
 #include "runtime/thread.h"
 #include "support/at_end.h"
@@ -97,6 +98,16 @@ void fixture_end(void)
     snprintf(command, sizeof command, "rm -rf %s", directory);
     assert_at_end(system(command) == 0);
     thread_leave_main();
+}
+
+void fixture_make_journal(void)
+{
+    static struct store store;
+    char detail[256];
+    const struct store_options options = {
+        .directory = directory, .expiry = {7 * US_PER_DAY, 90 * US_PER_DAY}};
+    cr_assert_eq(store_open(&store, &options, detail), OK, "%s", detail);
+    store_close(&store, false);
 }
 
 char answer_body[ANSWER_BYTES];

@@ -32,6 +32,8 @@ extern struct admin_options fixture_options;
 void fixture_begin(
     void); /* everything runs, in a directory of its own; only https URLs are allowed */
 void fixture_end(void);
+/* From now on there is a journal without events. */
+void fixture_make_journal(void);
 
 /* Headers of the next requests. */
 extern const char *fixture_host, *fixture_origin; /* fixture_origin NULL: none */
