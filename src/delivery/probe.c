@@ -47,8 +47,10 @@ static struct job *job_of(struct endpoint_queue *queue, const struct delivery *c
 {
     struct job *job = job_find(queue->shard, candidate->id);
     if (!job && !shard_decides(queue->shard, candidate->id))
-        return job_new(
-            queue, candidate, candidate->state == DELIVERY_WAITING ? QUEUE_RETRY : QUEUE_UNSENT);
+        return job_new(queue, candidate,
+            candidate->state == DELIVERY_WAITING ? QUEUE_RETRY
+            : candidate->lane == LANE_REPLAY     ? QUEUE_REPLAY
+                                                 : QUEUE_UNSENT);
     event_unref(candidate->event);
     return job && job->place == JOB_QUEUED ? job : NULL;
 }

@@ -184,7 +184,7 @@ static void leave_job(const struct job *job)
         if (delivery->wait_cause == WAIT_ENDPOINT &&
             delivery_wait_began_us(delivery->due_us, delivery->wait_us) <= refill->recovered_us)
             leave(&refill->recovered, delivery->id);
-    } else if (job->lane == QUEUE_REPLAY) {
+    } else if (delivery->lane == LANE_REPLAY) { /* a probe may have made a job of it */
         leave(&refill->replays, delivery->id);
     } else {
         leave(&refill->unsent, delivery->id);
