@@ -14,13 +14,15 @@
  *   rate       a token bucket lets so many deliveries move each second
  *   lead       an endpoint gets no more while it has REPLAY_LEAD_MAX pending replays. So a cancel
  *              leaves little behind, and an endpoint that is down holds up only itself: the others
- *              have their turns
- *   requests   a replay has one request in flight
+ *              have their turns. While it is full, it is looked at more and more seldom
+ *   requests   a replay has one request in flight. The replays of a shard look in turn, with rests,
+ *              so that the journal's writer has time for other requests
  *   brake      an endpoint that fails gets one replayed delivery at a time (replay_brake.h). Then
  *              it is soon full, and moves no more
  *
  * Bounds: REPLAYS_OPEN_MAX replays of a shard, each with REPLAY_WINDOW endpoints. More endpoints
- * follow when these are finished.
+ * follow when less than WINDOW_LOW of these are at work. If REPLAY_WINDOW endpoints are full at the
+ * same time, the rest waits until one of them takes something.
  *
  * Failure: a step that the journal refuses is made again after a second, from the stored cursor.
  */
@@ -42,7 +44,14 @@
 #include <stdlib.h>
 
 #define STEP_AGAIN_US US_PER_SECOND
-#define FULL_REST_US (100 * US_PER_MS) /* until a full endpoint is looked at again */
+/* Until a full endpoint is looked at again: twice as long each time. */
+#define FULL_REST_US (100 * US_PER_MS)
+#define FULL_REST_US_MAX (5 * US_PER_SECOND)
+/* Between two looks of a shard: of the time that the first one took. And while one is in flight. */
+#define LOOK_REST_FACTOR 3
+#define LOOK_TURN_US (5 * US_PER_MS)
+/* A walk that selects nothing stores its cursor so often. */
+#define STORE_US US_PER_SECOND
 /* Of the rate: what may be moved at once. */
 #define BURST_US (250 * US_PER_MS)
 #define WINDOW_LOW (REPLAY_WINDOW / 2) /* with fewer endpoints, more are looked for */
@@ -51,6 +60,8 @@
 struct replay_place {
     struct replay_cursor cursor;
     int64_t rests_until_us; /* monotonic */
+    int64_t rest_us;        /* the last rest since something was moved; 0: it was not full */
+    int64_t stored_us;      /* monotonic: when the cursor was stored */
 };
 
 /* A replay that has not ended. */
@@ -208,7 +219,8 @@ static void on_found(struct request *request, void *receiver)
         return;
     }
     for (unsigned i = 0; i < find->ret_count; i++)
-        run->window[run->window_count++] = (struct replay_place){.cursor = find->ret_cursors[i]};
+        run->window[run->window_count++] =
+            (struct replay_place){.cursor = find->ret_cursors[i], .stored_us = now_of(run)};
     run->from_start = false;
     run->found_all = find->ret_all;
     end_request(run);
@@ -252,13 +264,16 @@ static void tell_queue(struct replay_run *run, bool is_moved)
 {
     const struct journal_replay_move *move = &run->move;
     bool retries = run->replay.order.action == REPLAY_ACTION_RETRY;
-    struct endpoint_queue *queue =
-        move->cursor.endpoint ? queues_get(run->shard, move->cursor.endpoint) : NULL;
-    for (unsigned i = 0; i < move->count && queue; i++) {
+    struct endpoint_queue *queue = NULL;
+    for (unsigned i = 0; i < move->count && move->cursor.endpoint; i++) {
         const struct replay_item *item = &move->items[i];
-        if (is_moved && item->ret_moved && retries)
+        bool has_moved = is_moved && item->ret_moved;
+        bool is_left = has_moved ? retries : item->state == DELIVERY_WAITING;
+        if (is_left && !queue)
+            queue = queues_get(run->shard, move->cursor.endpoint);
+        if (is_left && has_moved)
             refill_leave_replay_in_journal(queue, item->delivery);
-        else if (!(is_moved && item->ret_moved) && item->state == DELIVERY_WAITING)
+        else if (is_left)
             refill_expect_again(queue, item->delivery);
     }
     if (queue)
@@ -286,7 +301,8 @@ static void on_moved(struct request *request, void *receiver)
     if (run->move.over)
         remove_place(run, run->turn);
     else
-        run->window[run->turn++].cursor = run->move.cursor;
+        run->window[run->turn++] =
+            (struct replay_place){.cursor = run->move.cursor, .stored_us = now_of(run)};
     end_request(run);
 }
 
@@ -324,6 +340,19 @@ static bool take_out(struct replay_run *run, unsigned at)
     return true;
 }
 
+/* The look has found nothing, and is not at the end. Its cursor need not be stored each time: a
+ * crash repeats a walk that has selected nothing. */
+static bool walk_on(struct replay_run *run)
+{
+    struct replay_place *place = &run->window[run->turn];
+    if (run->look.ret_count > 0 || run->look.ret_over || now_of(run) - place->stored_us >= STORE_US)
+        return false;
+    place->cursor = run->look.cursor;
+    place->rest_us = 0;
+    run->turn++;
+    return true;
+}
+
 /* Moves what the look has found. */
 static void move(struct replay_run *run)
 {
@@ -350,16 +379,46 @@ static void move(struct replay_run *run)
 
 /* Looking. */
 
+/* The endpoint cannot get more now. */
+static void rest_place(struct replay_run *run)
+{
+    struct replay_place *place = &run->window[run->turn++];
+    int64_t rest_us = place->rest_us ? 2 * place->rest_us : FULL_REST_US;
+    place->rest_us = rest_us < FULL_REST_US_MAX ? rest_us : FULL_REST_US_MAX;
+    place->rests_until_us = now_of(run) + place->rest_us;
+}
+
+/* The replays of a shard look one after the other, with pauses: the writer is for other requests as
+ * well. */
+static bool may_look(struct replay_run *run)
+{
+    const struct replay_runs *runs = &run->shard->replays;
+    int64_t wait_us = runs->looking ? LOOK_TURN_US : runs->look_from_us - now_of(run);
+    if (wait_us > 0)
+        rest(run, wait_us);
+    return wait_us <= 0;
+}
+
+static void note_looked(struct replay_run *run)
+{
+    struct replay_runs *runs = &run->shard->replays;
+    runs->looking = false;
+    runs->look_from_us = now_of(run) + LOOK_REST_FACTOR * run->look.ret_took_us;
+}
+
 static void on_looked(struct request *request, void *receiver)
 {
     struct replay_run *run = CONTAINER_OF(request, struct replay_run, look.request);
     (void)receiver;
+    note_looked(run);
     if (request->result != OK) {
         end_failed(run, request->result);
     } else if (run->replay.state != REPLAY_RUNNING || run->shard->taker.stopping) {
         end_request(run);
     } else if (run->look.ret_is_full) {
-        run->window[run->turn++].rests_until_us = now_of(run) + FULL_REST_US;
+        rest_place(run);
+        end_request(run);
+    } else if (walk_on(run)) {
         end_request(run);
     } else {
         move(run);
@@ -388,6 +447,8 @@ static void look(struct replay_run *run, unsigned count_max)
     run->look.replay = &run->replay;
     run->look.cursor = *cursor;
     run->look.count_max = count_max;
+    run->look.ret_took_us = 0;
+    run->shard->replays.looking = true;
     shard_ask(run->shard, &run->look.request, JOURNAL_REPLAY_LOOK, on_looked);
 }
 
@@ -408,6 +469,17 @@ static bool take_turn(struct replay_run *run)
     return false;
 }
 
+/* Endpoints that are full may stay so for long, so others are looked for beside them. */
+static bool wants_endpoints(const struct replay_run *run)
+{
+    unsigned at_work = 0;
+    if (run->from_start)
+        return true;
+    for (unsigned i = 0; i < run->window_count; i++)
+        at_work += run->window[i].rest_us == 0;
+    return !run->found_all && run->window_count < REPLAY_WINDOW && at_work < WINDOW_LOW;
+}
+
 /* Makes the next step, if there is none under way. */
 static void go_on(struct replay_run *run)
 {
@@ -421,7 +493,7 @@ static void go_on(struct replay_run *run)
     if (run->shard->taker.stopping || !run->shard->replays.loaded ||
         run->replay.state != REPLAY_RUNNING)
         return;
-    if (run->from_start || (!run->found_all && run->window_count < WINDOW_LOW)) {
+    if (wants_endpoints(run)) {
         find_endpoints(run);
         return;
     }
@@ -433,7 +505,7 @@ static void go_on(struct replay_run *run)
     int64_t wait_us = token_bucket_wait_us(&run->bucket, now_of(run));
     if (wait_us > 0)
         rest(run, wait_us > BURST_US / 4 ? wait_us : BURST_US / 4);
-    else if (take_turn(run))
+    else if (may_look(run) && take_turn(run))
         look(run, tokens < REPLAY_STEP_MAX ? (unsigned)tokens : REPLAY_STEP_MAX);
 }
 

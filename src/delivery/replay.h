@@ -15,6 +15,9 @@ struct replay_runs {
     bool loading;       /* the journal is asked for them */
     bool loaded;        /* nothing is moved before */
     struct timer timer; /* asks again */
+    /* One LOOK at a time, and none before this time (monotonic). */
+    bool looking;
+    int64_t look_from_us;
 };
 
 void replay_init(struct delivery_shard *shard);

@@ -110,11 +110,13 @@ struct journal_replay_look {
     /* It has REPLAY_LEAD_MAX pending replays: nothing was looked at. */
     bool ret_is_full;
     bool ret_over; /* the endpoint has no more */
+    int64_t ret_took_us;
     unsigned ret_count;
     struct replay_item ret_items[REPLAY_STEP_MAX];
 };
 
-/* ERR_MOVED_ON: the replay is not running. Nothing has been changed then. */
+/* ERR_MOVED_ON: the replay is not running. ERR_DISK_FULL also while the disk takes no new events.
+ * Nothing has been changed then. */
 struct journal_replay_move {
     struct request request;
     struct event_id id;
