@@ -254,6 +254,7 @@ enum err store_replay_look(struct store *store, struct request *request)
         if (!end || must_stop(look, &effort))
             break;
     }
+    look->ret_took_us = clock_mono_us() - (effort.until_us - LOOK_US_MAX);
     return result;
 }
 
@@ -318,6 +319,10 @@ enum err store_replay_move(struct store *store, struct request *request)
 {
     struct journal_replay_move *move = CONTAINER_OF(request, struct journal_replay_move, request);
     struct replay_row row;
+    if (!store_admits(store, CLASS_CRITICAL)) { /* the reserve is for the outcomes of attempts */
+        request->result = ERR_DISK_FULL;
+        return OK;
+    }
     enum err result = replay_rows_read(&store->replays, &move->id, &row);
     if (!result && row.replay.state != REPLAY_RUNNING)
         result = ERR_MOVED_ON;

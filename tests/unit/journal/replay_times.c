@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a replay begins, and where its walk over delivered ones ends. */
+/* When a replay moves something, and where its walk over delivered ones begins and ends. */
 #include "journal/replay_steps.h"
 #include "model/placement.h"
 #include "unit/journal/shelf.h"
@@ -46,5 +46,20 @@ Test(replay_times, one_that_is_created_as_paused_moves_nothing_before_it_runs)
     cr_assert_eq(shelf_call(shelf, store_replay_change, &run.request), OK);
     cr_expect_eq(run.ret_replay.state, REPLAY_RUNNING);
     cr_expect_eq(shelf_call(shelf, store_replay_find, &find.request), OK);
+    shelf_free(shelf);
+}
+
+Test(replay_times, nothing_is_moved_while_the_disk_takes_no_events)
+{
+    struct shelf *shelf = shelf_new();
+    struct journal_replay_create create = {
+        .order = {.filter.states = 1u << DELIVERY_DEAD, .rate = 1, .share_ppm = 1, .reason = "r"}};
+    static struct journal_replay_move move;
+    move = (struct journal_replay_move){.cursor.endpoint = 1, .over = true};
+    cr_assert_eq(shelf_call(shelf, store_replay_create, &create.request), OK);
+    shelf->store.reserve.space = SPACE_NONE;
+    cr_expect_eq(shelf_call(shelf, store_replay_move, &move.request), ERR_DISK_FULL);
+    shelf->store.reserve.space = SPACE_SCARCE;
+    cr_expect_eq(shelf_call(shelf, store_replay_move, &move.request), OK);
     shelf_free(shelf);
 }
