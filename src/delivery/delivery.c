@@ -73,6 +73,8 @@ static void send_what_may_be_sent(struct delivery_shard *shard)
         if (!flow)
             return;
         struct endpoint_queue *queue = CONTAINER_OF(flow, struct endpoint_queue, fair);
+        if (!queue->off.is_of_endpoint) /* it may have been added again since */
+            switches_look_at_queue(queue);
         struct job *job = endpoint_queue_next(queue);
         if (job)
             attempt_begin(job);

@@ -62,6 +62,7 @@ static void read_switches(const struct endpoint_queue *queue, struct queue_switc
     const struct directory *directory = queue->shard->taker.directory;
     const struct endpoint *endpoint = directory_endpoint(directory, queue->endpoint);
     struct slice account = slice_from_string(endpoint ? endpoint->account : "");
+    ret_off->is_of_endpoint = endpoint != NULL;
     ret_off->deliveries = is_off(queue, SWITCH_DELIVERIES, account);
     ret_off->retries = is_off(queue, SWITCH_RETRIES, account);
     ret_off->optional = is_off(queue, SWITCH_OPTIONAL, account);
@@ -76,6 +77,7 @@ void switches_look_at_queue(struct endpoint_queue *queue)
     bool is_less = (off->deliveries && !now.deliveries) || (off->retries && !now.retries) ||
                    (off->optional && !now.optional);
     bool may_ask = off->deliveries && !now.deliveries;
+    off->is_of_endpoint = now.is_of_endpoint;
     off->deliveries = now.deliveries;
     off->retries = now.retries;
     off->optional = now.optional;

@@ -32,6 +32,7 @@ struct endpoint_queue;
 
 /* Of one queue: what is off. */
 struct queue_switches {
+    bool is_of_endpoint; /* the endpoint existed: the switches of its account are known */
     bool deliveries, retries, optional;
     struct timer timer; /* armed: looks again for what can leave memory */
 };
