@@ -361,7 +361,7 @@ static void move(struct replay_run *run)
     enum replay_refusal refusal = judge_endpoint(run, look->cursor.endpoint);
     unsigned taken = 0;
     *move = (struct journal_replay_move){.id = run->replay.order.id,
-        .cursor = look->cursor,
+        .cursor = look->ret_cursor,
         .over = look->ret_over,
         .count = look->ret_count};
     memcpy(move->items, look->ret_items, look->ret_count * sizeof move->items[0]);
@@ -444,7 +444,7 @@ static void look(struct replay_run *run, unsigned count_max)
         return;
     }
     run->look.id = run->replay.order.id;
-    run->look.replay = &run->replay;
+    run->look.replay = run->replay;
     run->look.cursor = *cursor;
     run->look.count_max = count_max;
     run->look.ret_took_us = 0;

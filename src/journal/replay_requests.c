@@ -5,6 +5,7 @@
  */
 #include "journal/replay_steps.h"
 #include "journal/store.h"
+#include "model/placement.h"
 
 #include <assert.h>
 
@@ -27,10 +28,17 @@ static enum err add_replay(struct store *store, struct journal_replay_create *cr
         create->request.result = ERR_OVERLOADED;
         return OK;
     }
+    /* Not next_seq: it may count events that were rolled back, whose numbers come again. */
+    int64_t last_event = 0;
+    if (!result) {
+        use = sql_use(store->replays.statements[REPLAYS_LAST_EVENT]);
+        result = sql_execute_int(&use, &last_event);
+    }
     const struct replay_row row = {.replay = {.order = create->order,
                                        .state = create->paused ? REPLAY_PAUSED : REPLAY_RUNNING,
                                        .created_us = store->now_us,
-                                       .changed_us = store->now_us},
+                                       .changed_us = store->now_us,
+                                       .last_delivery = placement_last_delivery(last_event)},
         .found_endpoint = -1};
     if (!result)
         result = replay_rows_write(&store->replays, &row);

@@ -10,10 +10,10 @@
 
 #define REPLAY_COLUMNS                                                                           \
     "id, filter, action, flags, rate, share_ppm, total, reason, state, created_us, changed_us, " \
-    "found_endpoint, found_all, counts, crc"
+    "last_delivery, found_endpoint, found_all, counts, crc"
 #define FLAG_FORCE 1
 #define FLAG_GUARDED 2
-#define NUMBERS 10 /* of a row: its columns with integers */
+#define NUMBERS 11 /* of a row: its columns with integers */
 #define COUNTS_BYTES (REPLAY_REFUSALS * 21 + 1)
 
 #define NEXT_ENDPOINT(index, condition)                                     \
@@ -26,8 +26,8 @@
 /* States are written out, since a partial index serves only a query that says its condition
  * literally. Every LOOK has the parameters endpoint, key, id. */
 static const char *const texts[REPLAYS_STATEMENTS] = {
-    [REPLAYS_WRITE] =
-        "INSERT OR REPLACE INTO replays(" REPLAY_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [REPLAYS_WRITE] = "INSERT OR REPLACE INTO replays(" REPLAY_COLUMNS
+                      ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [REPLAYS_READ] = "SELECT " REPLAY_COLUMNS " FROM replays WHERE id = ?",
     [REPLAYS_LIST] = "SELECT " REPLAY_COLUMNS " FROM replays WHERE id < ? ORDER BY id DESC LIMIT ?",
     [REPLAYS_LIST_OPEN] = "SELECT " REPLAY_COLUMNS " FROM replays INDEXED BY replays_open WHERE "
@@ -54,6 +54,9 @@ static const char *const texts[REPLAYS_STATEMENTS] = {
     [REPLAYS_LOOK_DELIVERED] =
         "SELECT " DELIVERY_COLUMNS
         " FROM deliveries WHERE ?1 = ?1 AND id > ?3 AND id <= ?2 ORDER BY id",
+    [REPLAYS_LAST_EVENT] = "SELECT coalesce(max(seq), 0) FROM events",
+    [REPLAYS_FIND_MOVE] = "SELECT 1 FROM operator_actions INDEXED BY operator_actions_by_delivery "
+                          "WHERE delivery = ? AND substr(note, -length(?2)) = ?2 LIMIT 1",
     [REPLAYS_COUNT_LEAD] = "SELECT count(*) FROM (SELECT 1 FROM deliveries INDEXED BY "
                            "deliveries_replay WHERE state = 0 AND broker_owned = 0 AND lane = 2 "
                            "AND endpoint = ? LIMIT ?)",
@@ -121,7 +124,7 @@ enum err replay_rows_write(struct replay_rows *rows, const struct replay_row *ro
         const int64_t numbers[NUMBERS] = {order->action,
             (order->force ? FLAG_FORCE : 0) | (order->guarded ? FLAG_GUARDED : 0), order->rate,
             order->share_ppm, order->total, replay->state, replay->created_us, replay->changed_us,
-            row->found_endpoint, row->found_all};
+            replay->last_delivery, row->found_endpoint, row->found_all};
         struct sql_use use = sql_use(rows->statements[REPLAYS_WRITE]);
         sql_bind_blob(&use, id_slice(&order->id));
         sql_bind_text(&use, buffer_slice(&filter));
@@ -141,18 +144,18 @@ enum err replay_rows_write(struct replay_rows *rows, const struct replay_row *ro
 
 bool replay_row_take(const struct sql_use *use, struct replay_row *ret_row)
 {
-    static const int columns[NUMBERS] = {2, 3, 4, 5, 6, 8, 9, 10, 11, 12};
+    static const int columns[NUMBERS] = {2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13};
     int64_t numbers[NUMBERS];
     struct slice id = sql_column_slice(use, 0), filter = sql_column_slice(use, 1),
-                 reason = sql_column_slice(use, 7), counts = sql_column_slice(use, 13);
+                 reason = sql_column_slice(use, 7), counts = sql_column_slice(use, 14);
     for (unsigned i = 0; i < NUMBERS; i++)
         numbers[i] = sql_column_int(use, columns[i]);
-    *ret_row = (struct replay_row){.found_endpoint = numbers[8], .found_all = numbers[9] != 0};
+    *ret_row = (struct replay_row){.found_endpoint = numbers[9], .found_all = numbers[10] != 0};
     struct replay *replay = &ret_row->replay;
     struct replay_order *order = &replay->order;
     if (id.len != sizeof order->id.bytes || reason.len >= sizeof order->reason ||
         counts.len >= COUNTS_BYTES ||
-        checksum(numbers, id, filter, reason, counts) != sql_column_int(use, 14) ||
+        checksum(numbers, id, filter, reason, counts) != sql_column_int(use, 15) ||
         delivery_filter_from_json(filter, &order->filter))
         return false;
     memcpy(order->id.bytes, id.data, id.len);
@@ -166,6 +169,7 @@ bool replay_row_take(const struct sql_use *use, struct replay_row *ret_row)
     replay->state = (enum replay_state)numbers[5];
     replay->created_us = numbers[6];
     replay->changed_us = numbers[7];
+    replay->last_delivery = numbers[8];
     read_counts(counts, &replay->progress);
     return true;
 }
@@ -181,6 +185,28 @@ enum err replay_rows_read(
         result = ERR_NOT_FOUND;
     if (!result && !replay_row_take(&use, ret_row))
         result = ERR_DAMAGED;
+    sql_finish(&use);
+    return result;
+}
+
+/* Moves. */
+
+void replay_mark_format(const struct event_id *id, char ret_text[REPLAY_MARK_BYTES])
+{
+    char text[REPLAY_ID_TEXT_BYTES];
+    replay_id_format(id, text);
+    snprintf(ret_text, REPLAY_MARK_BYTES, "(%s)", text);
+}
+
+enum err replay_rows_find_move(
+    struct replay_rows *rows, const struct event_id *id, int64_t delivery, bool *ret_moved)
+{
+    char mark[REPLAY_MARK_BYTES];
+    struct sql_use use = sql_use(rows->statements[REPLAYS_FIND_MOVE]);
+    replay_mark_format(id, mark);
+    sql_bind_int(&use, delivery);
+    sql_bind_string(&use, mark);
+    enum err result = sql_step(&use, ret_moved);
     sql_finish(&use);
     return result;
 }

@@ -27,6 +27,8 @@ enum replay_statement {
     REPLAYS_LOOK_PARKED,
     REPLAYS_LOOK_WAITING,
     REPLAYS_LOOK_DELIVERED,
+    REPLAYS_LAST_EVENT,
+    REPLAYS_FIND_MOVE,
     REPLAYS_COUNT_LEAD,
     REPLAYS_STATEMENTS
 };
@@ -53,6 +55,14 @@ enum err replay_rows_read(
 enum err replay_rows_write(struct replay_rows *rows, const struct replay_row *row) MUST_CHECK;
 /* Reads the row from a step of REPLAYS_LIST or REPLAYS_LIST_OPEN. False: it is damaged. */
 bool replay_row_take(const struct sql_use *use, struct replay_row *ret_row);
+
+/* Whether the replay has moved this delivery, by the note of its action. */
+enum err replay_rows_find_move(struct replay_rows *rows, const struct event_id *id,
+    int64_t delivery, bool *ret_moved) MUST_CHECK;
+
+/* The end of the note of an action that a replay makes. */
+#define REPLAY_MARK_BYTES (REPLAY_ID_TEXT_BYTES + 2)
+void replay_mark_format(const struct event_id *id, char ret_text[REPLAY_MARK_BYTES]);
 
 enum err replay_rows_write_cursor(struct replay_rows *rows, const struct event_id *id,
     const struct replay_cursor *cursor) MUST_CHECK;

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "journal/event_range.h"
+#include "journal/replay_rows.h"
 #include "journal/store.h"
 #include "model/placement.h"
 
@@ -99,7 +100,7 @@ static size_t place_of(const struct replay_cursor *cursor)
 static enum err leave_place(
     struct store *store, const struct replay_order *order, struct journal_replay_look *look)
 {
-    struct replay_cursor *cursor = &look->cursor;
+    struct replay_cursor *cursor = &look->ret_cursor;
     if (cursor->place == DELIVERY_PARKED && !order->filter.park_reason &&
         cursor->key < PARK_DOUBTFUL) {
         cursor->key++;
@@ -120,15 +121,16 @@ struct looked {
     bool damaged;
 };
 
-static bool row_fits(
-    const struct replay *replay, const struct replay_cursor *cursor, const struct looked *looked)
+static bool row_fits(const struct replay *replay, const struct replay_cursor *cursor,
+    const struct looked *looked, int64_t now_us)
 {
     const struct delivery_row *row = &looked->row;
     const struct delivery_filter_row parts = {
         .endpoint = row->endpoint, .state = row->state, .reason = row->reason};
     if (row->endpoint != cursor->endpoint || row->state != cursor->place)
         return false;
-    if (row->changed_us > replay->created_us) /* it is another one's, or moved by this one */
+    if (row->id > replay->last_delivery ||
+        (row->changed_us > replay->created_us && row->changed_us <= now_us))
         return false;
     return delivery_filter_matches_row(&replay->order.filter, &parts);
 }
@@ -165,27 +167,36 @@ static enum err offer(
     struct store *store, struct journal_replay_look *look, const struct looked *looked)
 {
     struct replay_item *item = &look->ret_items[look->ret_count];
-    bool fits;
-    if (!row_fits(look->replay, &look->cursor, looked))
+    bool fits, moved = false;
+    if (!row_fits(&look->replay, &look->ret_cursor, looked, store->now_us))
         return OK;
+    /* It has been moved by somebody: by this replay, if the clock was set back since. */
+    if (looked->row.generation > 0) {
+        enum err failed = replay_rows_find_move(&store->replays, &look->id, looked->row.id, &moved);
+        if (failed || moved)
+            return failed;
+    }
     *item = (struct replay_item){.delivery = looked->row.id,
         .generation = looked->row.generation,
         .state = looked->row.state};
-    enum err result = judge(store, look->replay, looked, &fits, &item->refusal);
+    enum err result = judge(store, &look->replay, looked, &fits, &item->refusal);
+    /* It changed at a time ahead of the clock, which was set back. It is unknown what was first. */
+    if (!result && looked->row.changed_us > look->replay.created_us)
+        item->refusal = REPLAY_MOVED_ON;
     look->ret_count += !result && fits;
     return result;
 }
 
 /* How far a look has come. */
 struct look_effort {
-    unsigned rows;
+    unsigned rows, count_max;
     int64_t until_us; /* monotonic */
 };
 
 static bool must_stop(const struct journal_replay_look *look, struct look_effort *effort)
 {
     effort->rows++;
-    return look->ret_count == look->count_max || effort->rows >= REPLAY_ROWS_MAX ||
+    return look->ret_count == effort->count_max || effort->rows >= REPLAY_ROWS_MAX ||
            (effort->rows % ROWS_PER_CLOCK == 0 && clock_mono_us() >= effort->until_us);
 }
 
@@ -193,7 +204,7 @@ static bool must_stop(const struct journal_replay_look *look, struct look_effort
 static enum err look_in_place(struct store *store, struct journal_replay_look *look,
     struct look_effort *effort, bool *ret_end)
 {
-    struct replay_cursor *cursor = &look->cursor;
+    struct replay_cursor *cursor = &look->ret_cursor;
     struct sql_use use = sql_use(store->replays.statements[places[place_of(cursor)].statement]);
     bool there = false, stop = false;
     enum err result = OK;
@@ -203,6 +214,10 @@ static enum err look_in_place(struct store *store, struct journal_replay_look *l
     while (!result && !stop && !(result = sql_step(&use, &there)) && there) {
         struct looked looked;
         looked.damaged = !delivery_row_take(&use, 0, &looked.row);
+        if (cursor->place != DELIVERY_WAITING && looked.row.id > look->replay.last_delivery) {
+            there = false; /* so have all behind it */
+            break;
+        }
         result = offer(store, look, &looked);
         if (result)
             break;
@@ -221,7 +236,7 @@ static enum err count_room(
     struct store *store, const struct journal_replay_look *look, unsigned *ret_room)
 {
     int64_t lead = 0;
-    if (look->replay->order.action != REPLAY_ACTION_RETRY) {
+    if (look->replay.order.action != REPLAY_ACTION_RETRY) {
         *ret_room = look->count_max;
         return OK;
     }
@@ -241,16 +256,17 @@ enum err store_replay_look(struct store *store, struct request *request)
     look->ret_count = 0;
     look->ret_over = look->ret_is_full = false;
     assert(look->count_max > 0 && look->count_max <= REPLAY_STEP_MAX);
-    enum err result = count_room(store, look, &look->count_max);
-    look->ret_is_full = !result && look->count_max == 0;
+    look->ret_cursor = look->cursor;
+    enum err result = count_room(store, look, &effort.count_max);
+    look->ret_is_full = !result && effort.count_max == 0;
     if (result || look->ret_is_full)
         return result;
-    look->ret_over = place_of(&look->cursor) == PLACES;
+    look->ret_over = place_of(&look->ret_cursor) == PLACES;
     while (!result && !look->ret_over) {
         bool end;
         result = look_in_place(store, look, &effort, &end);
         if (!result && end)
-            result = leave_place(store, &look->replay->order, look);
+            result = leave_place(store, &look->replay.order, look);
         if (!end || must_stop(look, &effort))
             break;
     }
@@ -298,10 +314,10 @@ static enum err move_item(struct store *store, const struct replay_order *order,
 static enum err move_items(
     struct store *store, struct replay *replay, struct journal_replay_move *move)
 {
-    char id[REPLAY_ID_TEXT_BYTES], note[NOTE_BYTES];
+    char mark[REPLAY_MARK_BYTES], note[NOTE_BYTES];
     enum err result = OK;
-    replay_id_format(&move->id, id);
-    snprintf(note, sizeof note, "%s (%s)", replay->order.reason, id);
+    replay_mark_format(&move->id, mark);
+    snprintf(note, sizeof note, "%s %s", replay->order.reason, mark);
     for (unsigned i = 0; i < move->count && !result; i++) {
         struct replay_item *item = &move->items[i];
         item->ret_moved = false;

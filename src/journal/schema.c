@@ -105,7 +105,7 @@ static const char tables[] =
     " flags INTEGER NOT NULL, rate INTEGER NOT NULL, share_ppm INTEGER NOT NULL, total INTEGER NOT "
     "NULL, reason TEXT NOT NULL,"
     " state INTEGER NOT NULL, created_us INTEGER NOT NULL, changed_us INTEGER NOT NULL,"
-    " found_endpoint INTEGER NOT NULL, found_all INTEGER NOT NULL, counts TEXT NOT NULL,"
+    " last_delivery INTEGER NOT NULL, found_endpoint INTEGER NOT NULL, found_all INTEGER NOT NULL, counts TEXT NOT NULL,"
     " crc INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX replays_open ON replays(id) WHERE state < 2;"
     "CREATE TABLE replay_cursors(replay BLOB, endpoint INTEGER, place INTEGER NOT NULL,"

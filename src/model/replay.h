@@ -12,7 +12,8 @@
  *                '--> cancelled <'
  *
  * A replay concerns what was in its state when the replay was created, and has not changed since.
- * So a delivery that fails again is not sent again by the same replay.
+ * So a delivery that fails again is not sent again by the same replay, and events that are accepted
+ * while it runs are not touched.
  *
  * Some deliveries are refused. replay_judge has the rules, for the replay itself and for a dry run.
  */
@@ -85,6 +86,7 @@ struct replay {
     struct replay_order order;
     enum replay_state state;
     int64_t created_us, changed_us; /* wall time */
+    int64_t last_delivery;          /* later ones came after it was created */
     struct replay_progress progress;
     unsigned resting; /* endpoints that get one at a time, since they fail. Not stored */
 };
