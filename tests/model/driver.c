@@ -9,8 +9,10 @@
 #include "fake_client.h"
 #include "fake_disk_reserve.h"
 #include "model_flow.h"
+#include "model_replays.h"
 #include "outage.h"
 #include "publication.h"
+#include "replays.h"
 #include "sim.h"
 #include "tally.h"
 #include "trace.h"
@@ -158,6 +160,7 @@ static void step(void)
             drawn -= possible[chosen] ? weights[chosen] : 0;
         actions[chosen].run();
     }
+    replays_step();
     bury();
     fake_client_work();
     world_check();
@@ -226,9 +229,11 @@ static void wait_for_all(void)
             world_check();
             continue;
         }
+        replays_resume_all();
         unsigned of_broker =
             fake_broker_messages() + model_broker_owned() + fake_broker_unconsumed();
-        count = model_unfinished(unfinished, sizeof unfinished) + model_in_flight() + of_broker;
+        count = model_unfinished(unfinished, sizeof unfinished) + model_in_flight() +
+                model_replays_open() + of_broker;
         if (count == 0)
             return;
         if (count != count_before)
@@ -256,13 +261,17 @@ static void drain(void)
     driver_bring_up();
     actions_mend();
     wait_for_all();
+    fail_unless(world_deciding() == 0, BROKEN_CREDIT,
+        "%u deliveries are kept out of memory, but nothing is decided about them",
+        world_deciding());
     model_check_promises();
     world_stop(US_PER_SECOND);
     wait_for_stop();
     fail_unless(world_state() == WORLD_DOWN, BROKEN_LIVENESS, "the gateway does not stop");
 }
 
-void driver_run(uint64_t seed, unsigned steps, bool with_broker, bool outage, bool doubt)
+void driver_run(
+    uint64_t seed, unsigned steps, bool with_broker, bool outage, bool doubt, bool has_replays)
 {
     sim_init(seed);
     has_outage = sim_chance(STREAM_CLIENTS, OUTAGES_PER_MILLE) || outage;
@@ -271,6 +280,7 @@ void driver_run(uint64_t seed, unsigned steps, bool with_broker, bool outage, bo
     actions_begin();
     partner_begin(history_expires);
     deployment_begin();
+    replays_begin(has_replays);
     world_start();
     if (with_broker)
         steps *= STEPS_WITH_BROKER;

@@ -17,6 +17,7 @@
 
 /* Runs one seed. A failure ends the process. `outage`, `doubt`: with an outage, or a time of doubt,
  * in any case, and not only by chance. */
-void driver_run(uint64_t seed, unsigned steps, bool with_broker, bool outage, bool doubt);
+void driver_run(
+    uint64_t seed, unsigned steps, bool with_broker, bool outage, bool doubt, bool has_replays);
 
 #endif

@@ -7,6 +7,7 @@
 #include "fake_client.h"
 #include "fake_disk_reserve.h"
 #include "fake_switches.h"
+#include "model_replays.h"
 #include "publication.h"
 #include "sim.h"
 #include "tally.h"
@@ -96,6 +97,8 @@ static void set_clock(void)
         return;
     wall_off_us += jump_us;
     sim_set_wall(jump_us);
+    if (jump_us < 0)
+        model_replays_clock_went_back();
     tally(TALLY_CLOCK_SET);
     trace("the wall clock is set by %lld s", (long long)(jump_us / US_PER_SECOND));
 }

@@ -80,7 +80,7 @@ static struct {
     unsigned long first, last;
     unsigned steps, jobs;
     bool loud, quiet;
-    bool direct, rabbitmq, outages, doubts;
+    bool direct, rabbitmq, outages, doubts, replays;
 } options = {.first = 1, .last = 100, .steps = 300, .jobs = 1, .direct = true, .rabbitmq = true};
 
 static uint64_t *hashes; /* of the first seed, which runs twice; shared with the children */
@@ -90,7 +90,7 @@ static void run_seed(unsigned long seed, uint64_t *ret_hash)
     alarm(SECONDS_PER_SEED_MAX);
     trace_begin(seed, options.loud);
     bool with_broker = options.rabbitmq && (!options.direct || seed % 2 == 0);
-    driver_run(seed, options.steps, with_broker, options.outages, options.doubts);
+    driver_run(seed, options.steps, with_broker, options.outages, options.doubts, options.replays);
     if (ret_hash)
         *ret_hash = trace_hash();
 }
@@ -189,7 +189,8 @@ static bool read_options(int argc, char **argv)
         {"seeds", required_argument, NULL, 'r'}, {"steps", required_argument, NULL, 'n'},
         {"jobs", required_argument, NULL, 'j'}, {"queue", required_argument, NULL, 'k'},
         {"trace", no_argument, NULL, 't'}, {"quiet", no_argument, NULL, 'q'},
-        {"outages", no_argument, NULL, 'o'}, {"doubts", no_argument, NULL, 'd'}, {0}};
+        {"outages", no_argument, NULL, 'o'}, {"replays", no_argument, NULL, 'p'},
+        {"doubts", no_argument, NULL, 'd'}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         int used = 0;
         bool good = true;
@@ -209,6 +210,8 @@ static bool read_options(int argc, char **argv)
             options.loud = true;
         } else if (c == 'o') {
             options.outages = true;
+        } else if (c == 'p') {
+            options.replays = true;
         } else if (c == 'd') {
             options.doubts = true;
         } else if (c == 'q') {
@@ -227,7 +230,7 @@ int main(int argc, char **argv)
     if (!read_options(argc, argv)) {
         fprintf(stderr, "usage: model [--seed N | --seeds A..B] [--steps N] [--jobs N] [--queue "
                         "direct|rabbitmq|both] "
-                        "[--outages] [--doubts] [--trace] [--quiet]\n");
+                        "[--outages] [--doubts] [--replays] [--trace] [--quiet]\n");
         return EXIT_USAGE;
     }
     hear_warning();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model_internal.h"
+#include "model_replays.h"
 
 #include "base/clock.h"
 #include "disk.h"
@@ -214,7 +215,7 @@ void model_answered(struct model_post *post, enum err result, const struct event
 
 unsigned model_in_flight(void)
 {
-    unsigned count = model_actions_in_flight();
+    unsigned count = model_actions_in_flight() + model_replay_orders();
     for (unsigned i = 0; i < posts_count; i++)
         count += posts[i]->awaits_answer;
     return count;
@@ -317,6 +318,7 @@ void model_crashed(void)
         }
     }
     model_actions_crashed();
+    model_replays_crashed();
     model_look_end(true, false);
     model_sends_ended();
     model_flow_restarted();

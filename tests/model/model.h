@@ -108,6 +108,7 @@ struct model_delivery {
     uint64_t endpoint;
     enum delivery_state state;
     enum park_reason reason;
+    enum delivery_lane lane;
     int64_t generation, attempts, failures, due_us;
     int64_t started_us, delivered_us;
     int64_t seen_us;        /* monotonic: when a look found it first */
@@ -130,6 +131,7 @@ struct model_delivery {
     int64_t ends_seen;
     int64_t sent_us;  /* the last one, monotonic */
     bool was_waiting; /* when it was sent */
+    bool was_replay;  /* the same: it says nothing about its endpoint, unless it was a probe */
     /* The last attempt that ended: its number, and whether it ended before it was due. */
     int64_t ended_number, ended_us, ended_wall_us;
     bool ended_early;

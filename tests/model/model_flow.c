@@ -327,6 +327,7 @@ void model_flow_sent(struct model_delivery *delivery, bool guarded, const char *
     struct flow *flow = flow_of(delivery->endpoint);
     delivery->sent_us = sim_mono_us();
     delivery->was_waiting = delivery->wait.is_known;
+    delivery->was_replay = delivery->lane == LANE_REPLAY && !flow->may_be_open;
     if (delivery->wait.is_known && delivery->wait.due_us > model_run_us() + US_PER_MS)
         check_early(flow, delivery, name);
     if (flow->open)
@@ -379,7 +380,7 @@ static void on_failure(struct flow *flow, const struct model_delivery *delivery)
 {
     add_result(flow, true);
     flow->failed_us = sim_mono_us();
-    if (delivery->sent_us > flow->edge_us)
+    if (delivery->sent_us > flow->edge_us && !delivery->was_replay)
         flow->run++;
     bool may_have_been_open = flow->may_be_open;
     if (failures_in_a_row(flow) >= RUN_OPENS || share_opens(flow))
@@ -394,6 +395,15 @@ static void on_failure(struct flow *flow, const struct model_delivery *delivery)
     flow->opened_before = may_have_been_open;
     tally(TALLY_BREAKERS);
     trace("%s: its breaker is open", name_of(flow));
+}
+
+/* It may or may not end what the failures before it began. */
+static void on_success_of_replay(struct flow *flow)
+{
+    flow->may_be_recovered_us = sim_mono_us();
+    flow->has_succeeded = true;
+    flow->run = 0;
+    flow->edge_us = sim_mono_us();
 }
 
 static void on_success(struct flow *flow)
@@ -437,6 +447,8 @@ void model_flow_ended(struct model_delivery *delivery, const struct model_end *h
     } else if (how->success != SUCCESS_YES &&
                (end->http_status == 0 || status_is_temporary(end->http_status) || end->error)) {
         on_failure(flow, delivery);
+    } else if (delivery->was_replay) {
+        on_success_of_replay(flow);
     } else {
         on_success(flow);
     }

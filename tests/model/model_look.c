@@ -11,6 +11,7 @@
 #include "fake_accounts.h"
 #include "fake_broker.h"
 #include "model/placement.h"
+#include "model_replays.h"
 #include "sim.h"
 #include "tally.h"
 #include "trace.h"
@@ -25,13 +26,13 @@ enum statement { VERSION, ACTIONS, EVENTS, DELIVERIES, ALIASES, CONFLICTS, ROW, 
 
 #define DELIVERY_COLUMNS                                                                      \
     "id, endpoint, state, reason, generation, attempts, failures, broker_owned, started_us, " \
-    "delivered_us, due_us, duration_us FROM"                                                  \
+    "delivered_us, due_us, duration_us, lane FROM"                                            \
     " deliveries"
 
 static const char *const texts[STATEMENTS] = {
     [VERSION] = "PRAGMA data_version",
     [ACTIONS] = "SELECT delivery, from_state, to_state, from_endpoint, to_endpoint, "
-                "actor = 1 FROM operator_actions ORDER BY seq",
+                "actor = 1, note FROM operator_actions ORDER BY seq",
     [EVENTS] = "SELECT e.seq, e.id, e.amount, e.currency, e.guarded, b.seq IS NOT NULL, "
                "e.deliveries, d.state, d.reason"
                " FROM events e LEFT JOIN bodies b ON b.seq = e.seq LEFT JOIN deliveries d ON d.id "
@@ -282,7 +283,8 @@ static void read_actions(void)
             .look = look.number};
         if (sqlite3_column_int(row, 5))
             model_resolution_found(delivery, &found);
-        else
+        else if (!model_replay_moved(
+                     delivery, found.from, found.to, (const char *)sqlite3_column_text(row, 6)))
             model_action_found(delivery, &found);
     }
 }
@@ -301,6 +303,7 @@ static void read_row(sqlite3_stmt *statement, struct model_delivery *ret_row)
         .started_us = sqlite3_column_int64(statement, 8),
         .delivered_us = sqlite3_column_int64(statement, 9),
         .due_us = sqlite3_column_int64(statement, 10),
+        .lane = (enum delivery_lane)sqlite3_column_int(statement, 12),
     };
     if (ret_row->state == DELIVERY_WAITING) /* the column of the reason has the cause */
         ret_row->wait = (struct model_wait){.is_known = true,
@@ -363,10 +366,12 @@ void model_look(void)
         if (has_changed()) {
             read_events();
             read_aliases();
+            model_replays_look();
             read_actions();
             check_posts();
             read_deliveries();
             model_actions_read(look.first_after_start);
+            model_replays_read(look.db, look.first_after_start);
             model_check_totals(look.db);
             model_check_backlog(look.db);
             check_conflicts();

@@ -7,6 +7,7 @@
 #include "model_internal.h"
 
 #include "fake_accounts.h"
+#include "model_replays.h"
 #include "sim.h"
 #include "tally.h"
 #include "trace.h"
@@ -62,6 +63,7 @@ static bool may_step(const struct model_delivery *delivery, unsigned from, unsig
         return false;
     if (delivery->ordered[from_state][to_state] > 0 ||
         (unseen_actions_count && (model_action_is_open(delivery, from_state, to_state) ||
+                                     model_replay_is_open(delivery, from_state, to_state) ||
                                      model_resolution_is_open(delivery, from_state, to_state))))
         return true;
     switch (from_state) {
@@ -324,6 +326,8 @@ void model_check_way(
         delivery_state_name(state_of(before)), park_reason_name(delivery->reason),
         delivery_state_name(row->state), park_reason_name(row->reason),
         new_round ? " in a new round" : "");
+    if (before != now || new_round || row->attempts != delivery->attempts)
+        model_replay_touched(delivery);
     if (!delivery->on_disk || before != now || new_round) {
         trace("%s is %s %s", name, delivery_state_name(row->state),
             row->state == DELIVERY_PARKED ? park_reason_name(row->reason) : "");
@@ -342,6 +346,7 @@ void model_check_way(
     delivery->id = row->id;
     delivery->state = row->state;
     delivery->reason = row->reason;
+    delivery->lane = row->lane;
     delivery->generation = row->generation;
     delivery->attempts = row->attempts;
     delivery->failures = row->failures;

@@ -12,7 +12,8 @@ changed, all seeds are searched as for the other bugs, and the last line says wh
 table are too old.
 
 Bugs in what an endpoint gets (FLOW_BUGS) are searched for in seeds with outages, and those in how
-answers and doubts are judged (ANSWER_BUGS) in seeds with a time of doubt.
+answers and doubts are judged (ANSWER_BUGS) in seeds with a time of doubt. Those in replays
+(REPLAY_BUGS) are searched for in seeds with replays.
 
 Fails when no seed finds a bug, or when its code does not occur exactly once in the file: the table
 below must follow the sources.
@@ -453,10 +454,55 @@ ANSWER_BUGS = {
         "src/delivery/backlog.c",
         ("        status_probe_begin(queue);\n", "")),
 }
-ALL_BUGS = BUGS | FLOW_BUGS | ANSWER_BUGS
+
+# What operators do to many deliveries. These need replays.
+REPLAYS = ["--replays", "--steps", "150"]
+REPLAY_BUGS = {
+    "replay-over-a-decision": (
+        "a replay takes a delivery about which somebody else decides, or which is being sent",
+        "src/delivery/replay.c",
+        ("if (shard_decides(shard, delivery) || (job && job->place != JOB_QUEUED))\n        return false;\n    if (job) {",
+         "if (shard_decides(shard, delivery))\n        return false;\n    if (job && job->place == JOB_QUEUED) {")),
+    "replay-beside-a-job": (
+        "a waiting delivery that a replay moves stays in memory, and is sent as well",
+        "src/delivery/replay.c",
+        ("        refill_unload_job(job);", "")),
+    "replay-keeps-deciding": (
+        "what a replay has moved is kept out of memory for ever",
+        "src/delivery/replay.c",
+        ("            id_map_remove(&run->shard->deciding, &run->deciding[i]);", "            continue;")),
+    "replay-forgets-its-place": (
+        "the cursor of a replay is not stored together with what it moved",
+        "src/journal/replay_steps.c",
+        (": replay_rows_write_cursor(&store->replays, &move->id, &move->cursor);", ": OK;")),
+    "pause-is-not-stored": (
+        "a replay that was paused or cancelled runs on after a restart",
+        "src/journal/replay_requests.c",
+        ("enum err result = replay_rows_write(&store->replays, row);",
+         "enum err result = change->has_state ? OK : replay_rows_write(&store->replays, row);")),
+    "replay-of-doubts": (
+        "a replay sends payouts in doubt again, although nobody said so",
+        "src/model/replay.c",
+        ("if (in_doubt && !order->guarded && order->action != REPLAY_ACTION_RESOLVE)", "if (false && in_doubt)")),
+    "replay-takes-later-ones": (
+        "a replay moves events that were accepted after it was created",
+        "src/journal/replay_requests.c",
+        ("placement_last_delivery(last_event)", "INT64_MAX")),
+    "replay-moves-again": (
+        "a replay moves what it has moved before, when it waits again",
+        "src/journal/replay_steps.c",
+        ("(row->changed_us > replay->created_us && row->changed_us <= now_us)", "(now_us < 0)"),
+        ("if (looked->row.generation > 0) {", "if (looked->row.generation > 1000000) {")),
+    "replay-leaves-what-waits": (
+        "a waiting delivery is never sent after the disk has refused a step of a replay",
+        "src/delivery/replay.c",
+        ("            refill_expect_again(queue, item->delivery);", "            continue;")),
+}
+ALL_BUGS = BUGS | FLOW_BUGS | ANSWER_BUGS | REPLAY_BUGS
 
 # Only of bugs whose first seed is beyond 10: without an entry a bug is found as well, but later.
 FOUND_AT = {
+    "replay-forgets-its-place": 89, "replay-over-a-decision": 88, "replay-beside-a-job": 19, "replay-keeps-deciding": 13,
     "refused-decision-forgets": 260, "loads-what-is-decided": 84, "decides-over-an-outcome": 81,
     "decides-beside-a-job": 54, "mark-for-ever": 381, "rate-is-not-asked": 323, "restart-forgets-started": 66,
     "failed-replay-is-dead": 39, "replays-are-left": 39, "probe-is-lost": 36,
@@ -518,7 +564,8 @@ def plant(name, build, compile_of, link):
 def find(name, program, seeds):
     """Returns the seed that found the bug and what was broken; None when no seed found it.
     `seeds`: FIRST..LAST."""
-    options = OUTAGES if name in FLOW_BUGS else DOUBTS if name in ANSWER_BUGS else []
+    options = OUTAGES if name in FLOW_BUGS else DOUBTS if name in ANSWER_BUGS else \
+        REPLAYS if name in REPLAY_BUGS else []
     run = subprocess.run([program, "--quiet", "--seeds", seeds, *options],
                          capture_output=True, text=True)
     failures = re.findall(r"^FAILED seed=(\d+) broken=(\S+): (.*)$", run.stderr, re.M)

@@ -31,6 +31,7 @@ enum sim_stream {
     STREAM_CLIENTS,
     STREAM_RULES,
     STREAM_SWITCHES,
+    STREAM_REPLAYS,
     SIM_STREAMS
 };
 

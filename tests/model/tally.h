@@ -73,6 +73,12 @@
     X(TALLY_ACTIONS_CLOSED, "  refused: the endpoint is not open")              \
     X(TALLY_ACTIONS_MOVED, "  to send to another endpoint")                     \
     X(TALLY_ACTIONS_FORCED, "  to send again after it was delivered")           \
+    X(TALLY_REPLAYS, "replays")                                                 \
+    X(TALLY_REPLAYS_CHANGED, "  changed while they run")                        \
+    X(TALLY_REPLAYS_DONE, "  done, and judged")                                 \
+    X(TALLY_REPLAYS_MOVED, "  moved: parked or dead")                           \
+    X(TALLY_REPLAYS_WAITING, "  moved: waiting")                                \
+    X(TALLY_REPLAYS_FORCED, "  moved: delivered")                               \
     X(TALLY_POLICIES, "endpoints with their own policy")                        \
     X(TALLY_DOUBTS, "times of doubt")                                           \
     X(TALLY_RULES, "rules about answers")                                       \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "world.h"
 
+#include "delivery/shard.h"
 #include "fake_accounts.h"
 #include "fake_broker.h"
 #include "fake_client.h"
@@ -54,6 +55,16 @@ struct posting {
 struct acting {
     struct journal_operator_action action;
     struct model_action *model_action;
+};
+
+struct creating {
+    struct journal_replay_create create;
+    struct model_replay *model_replay;
+};
+
+struct changing {
+    struct journal_replay_change change;
+    struct model_replay *model_replay;
 };
 
 const struct hash_seed world_seed = {{7}};
@@ -184,6 +195,55 @@ void world_action(struct model_delivery *delivery, enum delivery_state from, enu
     action->ask.reply_to = &gateway->ingress.mailbox;
     action->ask.on_done = on_acted;
     delivery_shard_operator_action(gateway->shard, action);
+}
+
+/* Replays. */
+
+static void on_replay_created(struct request *request, void *receiver)
+{
+    struct creating *creating = CONTAINER_OF(request, struct creating, create.ask);
+    (void)receiver;
+    model_replay_created(creating->model_replay, request->result);
+    free(creating);
+}
+
+void world_create_replay(const struct replay_order *order, struct model_replay *model_replay)
+{
+    struct creating *creating = calloc(1, sizeof *creating);
+    assert(creating);
+    creating->model_replay = model_replay;
+    creating->create.order = *order;
+    creating->create.ask.reply_to = &gateway->ingress.mailbox;
+    creating->create.ask.on_done = on_replay_created;
+    delivery_shard_create_replay(gateway->shard, &creating->create);
+}
+
+static void on_replay_changed(struct request *request, void *receiver)
+{
+    struct changing *changing = CONTAINER_OF(request, struct changing, change.ask);
+    (void)receiver;
+    model_replay_changed(
+        changing->model_replay, request->result, changing->change.ret_replay.state);
+    free(changing);
+}
+
+void world_change_replay(
+    struct model_replay *model_replay, const struct journal_replay_change *wanted)
+{
+    struct changing *changing = calloc(1, sizeof *changing);
+    assert(changing);
+    model_replay_change_ordered(model_replay);
+    changing->model_replay = model_replay;
+    changing->change = *wanted;
+    changing->change.id = model_replay_order(model_replay)->id;
+    changing->change.ask.reply_to = &gateway->ingress.mailbox;
+    changing->change.ask.on_done = on_replay_changed;
+    delivery_shard_change_replay(gateway->shard, &changing->change);
+}
+
+unsigned world_deciding(void)
+{
+    return gateway && gateway->shard ? (unsigned)gateway->shard->deciding.count : 0;
 }
 
 /* The gateway's parts, in the order of main/gateway.c. */

@@ -13,6 +13,7 @@
 #include "delivery/delivery.h"
 #include "disk.h"
 #include "model.h"
+#include "model_replays.h"
 
 #define WORLD_DIRECTORY "sim"
 #define WORLD_JOURNAL_NAME "/journal-0.db"
@@ -56,6 +57,12 @@ bool world_append(const struct event_parts *parts, struct model_post *post,
 /* Orders an operator action; the gateway must be up. `endpoint`: where to send it, or 0. */
 void world_action(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to,
     uint64_t endpoint);
+/* Orders a replay, or a change of one; the gateway must be up. */
+void world_create_replay(const struct replay_order *order, struct model_replay *model_replay);
+void world_change_replay(
+    struct model_replay *model_replay, const struct journal_replay_change *wanted);
+/* How many deliveries are kept out of memory until something about them has been decided. */
+unsigned world_deciding(void);
 void world_set_policy(const struct delivery_policy *policy);
 const struct delivery_policy *world_policy(void);
 struct accounts *world_accounts(void); /* NULL while it is down */
