@@ -493,16 +493,12 @@ REPLAY_BUGS = {
         "src/journal/replay_steps.c",
         ("(row->changed_us > replay->created_us && row->changed_us <= now_us)", "(now_us < 0)"),
         ("if (looked->row.generation > 0) {", "if (looked->row.generation > 1000000) {")),
-    "replay-leaves-what-waits": (
-        "a waiting delivery is never sent after the disk has refused a step of a replay",
-        "src/delivery/replay.c",
-        ("            refill_expect_again(queue, item->delivery);", "            continue;")),
 }
 ALL_BUGS = BUGS | FLOW_BUGS | ANSWER_BUGS | REPLAY_BUGS
 
 # Only of bugs whose first seed is beyond 10: without an entry a bug is found as well, but later.
 FOUND_AT = {
-    "replay-forgets-its-place": 89, "replay-over-a-decision": 88, "replay-beside-a-job": 19, "replay-keeps-deciding": 13,
+    "replay-forgets-its-place": 89, "replay-over-a-decision": 88, "replay-of-doubts": 35, "replay-beside-a-job": 19, "replay-keeps-deciding": 13,
     "refused-decision-forgets": 260, "loads-what-is-decided": 84, "decides-over-an-outcome": 81,
     "decides-beside-a-job": 54, "mark-for-ever": 381, "rate-is-not-asked": 323, "restart-forgets-started": 66,
     "failed-replay-is-dead": 39, "replays-are-left": 39, "probe-is-lost": 36,
