@@ -155,8 +155,8 @@ BUGS = {
     "loads-what-is-decided": (
         "a load makes a job of a waiting delivery while an operator's decision is in the journal",
         "src/delivery/refill.c",
-        ("if (job_find(queue->shard, delivery->id) || shard_decides(queue->shard, delivery->id))",
-         "if (job_find(queue->shard, delivery->id))")),
+        ("if (job_find(queue->shard, delivery->id) || shard_decides(queue->shard, delivery->id) ||",
+         "if (job_find(queue->shard, delivery->id) ||")),
     "refused-decision-forgets": (
         "a waiting delivery is never sent after the disk has refused an operator's decision about it",
         "src/delivery/decision.c",
