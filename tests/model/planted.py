@@ -300,7 +300,7 @@ FLOW_BUGS = {
     "probe-is-lost": (
         "after a probe without a free slot, no probe is sent any more",
         "src/delivery/probe.c",
-        ("        look_again_after(queue, flow_is_open(queue) ? LOOK_AGAIN_US : NOTHING_WAITS_US);\n        return;", "        return;")),
+        (": may ? NOTHING_WAITS_US : LOOK_AGAIN_US);", ": may ? NOTHING_WAITS_US : INT64_MAX / 4);")),
     "one-probe-only": (
         "when a probe is lost, it counts as in flight for ever",
         "src/model/breaker.c",
@@ -334,7 +334,7 @@ FLOW_BUGS = {
     "reset-forgets": (
         "when an operator changes an endpoint with an open breaker, what waits is not made due",
         "src/delivery/flow.c",
-        ("was changed\");\n    set_recovered(queue);", "was changed\");")),
+        ("    failing_notice_on_reset(&flow->failing);\n    set_recovered(queue);", "    failing_notice_on_reset(&flow->failing);")),
     "class-caps-are-ignored": (
         "a class may have more in flight than its endpoint's settings permit",
         "src/delivery/endpoint_queue.c",
