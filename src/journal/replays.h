@@ -115,7 +115,6 @@ struct journal_replay_look {
     bool ret_is_full;
     bool ret_over; /* the endpoint has no more */
     int64_t ret_took_us;
-    bool ret_over;                   /* the endpoint has no more */
     struct replay_cursor ret_cursor; /* behind what was looked at */
     unsigned ret_count;
     struct replay_item ret_items[REPLAY_STEP_MAX];
