@@ -347,7 +347,7 @@ static bool walk_on(struct replay_run *run)
     struct replay_place *place = &run->window[run->turn];
     if (run->look.ret_count > 0 || run->look.ret_over || now_of(run) - place->stored_us >= STORE_US)
         return false;
-    place->cursor = run->look.cursor;
+    place->cursor = run->look.ret_cursor;
     place->rest_us = 0;
     run->turn++;
     return true;

@@ -17,9 +17,9 @@
  * memory. MOVE passes over a delivery whose state or generation is no longer the one that LOOK
  * found, and does nothing when the replay is not running any more.
  *
- * What has changed since the replay was created is not moved (model/replay.h). Times tell it, and a
- * clock that is set back makes them doubtful. Two facts do not depend on the clock: events that were
- * accepted later have higher numbers, and the actions show what the replay has moved before.
+ * What has changed since the replay was created is not moved (model/replay.h). Times tell it, and
+ * a clock that is set back makes them doubtful. Two facts do not depend on the clock: events that
+ * were accepted later have higher numbers, and the actions show what the replay has moved before.
  *
  * A LOOK takes at most LOOK_US_MAX and REPLAY_ROWS_MAX rows, so that the writer is never held. The
  * states of an endpoint are read one after the other: dead, parked, waiting, delivered. Dead,
@@ -113,9 +113,9 @@ struct journal_replay_look {
     unsigned count_max; /* REPLAY_STEP_MAX or less */
     /* It has REPLAY_LEAD_MAX pending replays: nothing was looked at. */
     bool ret_is_full;
-    bool ret_over; /* the endpoint has no more */
-    int64_t ret_took_us;
+    bool ret_over;                   /* the endpoint has no more */
     struct replay_cursor ret_cursor; /* behind what was looked at */
+    int64_t ret_took_us;
     unsigned ret_count;
     struct replay_item ret_items[REPLAY_STEP_MAX];
 };

@@ -105,10 +105,10 @@ unsigned replay_states(enum replay_action action, bool force)
 }
 
 /*
- * What is parked for different reasons must not get one action by accident. A conflict or a mismatch
- * is sent only after somebody has looked at it: a second payout would be made. And only what is in
- * doubt can have reached the client, so that nothing else is resolved as delivered. The filter may
- * name the reason: then the operator means it.
+ * What is parked for different reasons must not get one action by accident. A conflict or a
+ * mismatch is sent only after somebody has looked at it: a second payout would be made. And only
+ * what is in doubt can have reached the client, so that nothing else is resolved as delivered. The
+ * filter may name the reason: then the operator means it.
  */
 static bool needs_reason(const struct replay_order *order, const struct replay_candidate *candidate)
 {

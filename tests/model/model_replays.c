@@ -9,8 +9,8 @@
  *   the end    a replay that is done has moved or refused whatever it selected when it was created
  *              and has not changed since. For each one that it left there is a reason
  *
- * While the wall clock goes forward, "changed since" is exact. After it was set back, the journal
- * cannot know it; then only the rules about moves and progress count.
+ * "Changed since" is exact while the wall clock is not set back. After that the journal cannot know
+ * it, and only the rules about moves and progress count.
  */
 #include "model_replays.h"
 
@@ -30,7 +30,7 @@
 
 enum order_state { ORDER_IN_FLIGHT, ORDER_IN_DOUBT, ORDER_DONE, ORDER_REFUSED };
 
-/* What the model knows of a delivery and a replay. */
+/* What the model has of a delivery and a replay. */
 enum place { PLACE_OTHER, PLACE_SELECTED, PLACE_CHANGED, PLACE_MOVED };
 
 struct model_replay {
@@ -341,6 +341,11 @@ static bool may_be_refused(const struct model_replay *replay, const struct model
     bool in_doubt = delivery->state == DELIVERY_PARKED && park_reason_is_doubt(delivery->reason);
     if (in_doubt && !order->guarded && order->action != REPLAY_ACTION_RESOLVE)
         return true;
+    bool is_named = order->filter.park_reason == delivery->reason;
+    if (delivery->state == DELIVERY_PARKED && !is_named && !in_doubt &&
+        (order->action == REPLAY_ACTION_RESOLVE || delivery->reason == PARK_CONFLICT ||
+            delivery->reason == PARK_MISMATCH))
+        return true;
     if (order->action != REPLAY_ACTION_RETRY)
         return false;
     return delivery->endpoint == 0 || !delivery->post->has_body ||
@@ -382,7 +387,7 @@ static void check_end(const struct model_replay *replay, const char *id)
 
 /* The table of replays. */
 
-/* What came behind `last` came later, in the same transaction. */
+/* The rows behind `last` were written later, in the same transaction. */
 static void note_selected(struct model_replay *replay, int64_t last)
 {
     for (unsigned i = 0; i < FAKE_ENDPOINTS; i++) {
