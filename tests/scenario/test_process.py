@@ -139,7 +139,7 @@ def test_output_that_cannot_be_written_is_an_error_of_every_command(gateway, sin
     [partner] = [line.split()[0] for line in gateway.tool("partner", "list").stdout.splitlines()]
     key = json.loads(gateway.tool("partner", "key", partner, "--json").stdout)["id"]
     secret = json.loads(gateway.tool("endpoint", "secret", account, endpoint, "--json").stdout)["id"]
-    words = {"event show": [event], "event find": [event], "delivery show": [delivery], "data accept-loss": None, "delivery resolve": None, "delivery discard": None,
+    words = {"switch": ["deliveries", "on", "--reason", "a test"], "event show": [event], "event find": [event], "delivery show": [delivery], "data accept-loss": None, "delivery resolve": None, "delivery discard": None,
              "delivery retry": [delivery, "--force", "--reason", "a test"], "replay create": ["--reason", "a test"], "replay show": None, "replay pause": None,
              "replay resume": None, "replay cancel": None, "partner add": ["p2"], "partner show": [partner],
              "partner change": ["p2", "--enabled", "false"], "partner key": ["p2"], "partner key-change": [partner, key, "--label", "old"],

@@ -139,7 +139,7 @@ def test_a_partner_finds_its_own_events_by_its_own_id(gateway):
         [event] = partner.get("/v1/events", params={"key": "a b/c", "type": "purchase"}).json()["events"]
         assert event == partner.get(f"/v1/events/{first}").json(), "it is shown as by its id"
         assert partner.get("/v1/events", params={"key": "nothing"}).status_code == 404
-        for query, name in (("", "key"), ("key=", "key"), ("key=a&partner=other", "partner"), ("key=a&account=-", "account"), ("key=%zz", "key")):
+        for query, name in (("", "key"), ("key=", "key"), ("key=a&partner=other", "partner"), ("key=a&account=-", "account")):
             answer = partner.get(f"/v1/events?{query}")
             assert answer.status_code == 422 and answer.json()["errors"][0]["pointer"] == f"/{name}", (query, answer.text)
         assert partner.get("/v1/events", params={"key": "a b/c"}, headers={"authorization": f"Bearer {other}"}).status_code == 404
