@@ -67,10 +67,6 @@ BUGS = {
         "a payout is sent although deliveries were switched off while its `sending` was committed",
         "src/delivery/attempt.c",
         ("return job->queue->off.deliveries || (job->queue->off.retries && job->lane == QUEUE_RETRY);", "return false;")),
-    "probe-after-the-switch": (
-        "a probe is sent while deliveries are off",
-        "src/delivery/probe.c",
-        ("    if (queue->off.deliveries)\n        return false;\n", "")),
     "held-is-forgotten": (
         "what a load has dropped while it was switched off is not loaded again",
         "src/delivery/refill.c",
@@ -147,20 +143,11 @@ BUGS = {
         "a waiting delivery that an operator retries or discards stays in memory, and is sent as well",
         "src/delivery/decision.c",
         ("        refill_unload_job(job);", "")),
-    "decides-over-an-outcome": (
-        "a delivery is retried or discarded while its outcome is recorded",
-        "src/delivery/decision.c",
-        ("if (job && job->place != JOB_QUEUED) {", "if (job && job->place != JOB_QUEUED && job->place != JOB_RECORDING) {"),
-        ("    if (job) {\n        shard_touch", "    if (job && job->place == JOB_QUEUED) {\n        shard_touch")),
     "loads-what-is-decided": (
         "a load makes a job of a waiting delivery while an operator's decision is in the journal",
         "src/delivery/refill.c",
         ("if (job_find(queue->shard, delivery->id) || shard_decides(queue->shard, delivery->id) ||",
          "if (job_find(queue->shard, delivery->id) ||")),
-    "refused-decision-forgets": (
-        "a waiting delivery is never sent after the disk has refused an operator's decision about it",
-        "src/delivery/decision.c",
-        ("    if (action->request.result != OK)\n        refill_expect_again(\n            queues_get(shard, action->expected_endpoint), (int64_t)action->in_deciding.id);", "")),
     "sends-to-nowhere": (
         "a delivery without an endpoint is sent, and parked again",
         "src/delivery/decision.c",
@@ -458,11 +445,6 @@ ANSWER_BUGS = {
 # What operators do to many deliveries. These need replays.
 REPLAYS = ["--replays", "--steps", "150"]
 REPLAY_BUGS = {
-    "replay-over-a-decision": (
-        "a replay takes a delivery about which somebody else decides, or which is being sent",
-        "src/delivery/replay.c",
-        ("if (shard_decides(shard, delivery) || (job && job->place != JOB_QUEUED))\n        return false;\n    if (job) {",
-         "if (shard_decides(shard, delivery))\n        return false;\n    if (job && job->place == JOB_QUEUED) {")),
     "replay-beside-a-job": (
         "a waiting delivery that a replay moves stays in memory, and is sent as well",
         "src/delivery/replay.c",
@@ -471,10 +453,6 @@ REPLAY_BUGS = {
         "what a replay has moved is kept out of memory for ever",
         "src/delivery/replay.c",
         ("            id_map_remove(&run->shard->deciding, &run->deciding[i]);", "            continue;")),
-    "replay-forgets-its-place": (
-        "the cursor of a replay is not stored together with what it moved",
-        "src/journal/replay_steps.c",
-        (": replay_rows_write_cursor(&store->replays, &move->id, &move->cursor);", ": OK;")),
     "pause-is-not-stored": (
         "a replay that was paused or cancelled runs on after a restart",
         "src/journal/replay_requests.c",
@@ -499,8 +477,7 @@ ALL_BUGS = BUGS | FLOW_BUGS | ANSWER_BUGS | REPLAY_BUGS
 # Only of bugs whose first seed is beyond 10: without an entry a bug is found as well, but later.
 FOUND_AT = {
     "payout-after-the-switch": 34,
-    "replay-forgets-its-place": 24, "replay-over-a-decision": 24, "replay-of-doubts": 24, "replay-beside-a-job": 19, "replay-keeps-deciding": 14,
-    "refused-decision-forgets": 260, "decides-over-an-outcome": 81,
+    "replay-of-doubts": 55, "replay-beside-a-job": 19, "replay-keeps-deciding": 14,
     "decides-beside-a-job": 76, "rate-is-not-asked": 323, "restart-forgets-started": 66,
     "failed-replay-is-dead": 11, "replays-are-left": 16, "probe-is-lost": 46,
     "sends-to-nowhere": 31, "final-is-retried": 28, "started-is-suspended": 28,

@@ -102,7 +102,7 @@ FIGURES = {"accuracy": "ours and h2load's", "ceilings": "gateway/commit_two_file
            "versus": "| delivered |", "hung": "1 of 50 hang, first 30 s",
            "failing": "the name of 1 of 50 has no answer, whole fault", "recovery": "requests hang, the other build", "cost": "| fsyncs |",
            "waiting": "Memory of a waiting delivery", "queues": "fresh p99 behind the backlog", "peak": "6000 events/s for 5 minutes",
-           "search": "find a key that no event has"}
+           "search": "find a key that no event has", "replay": "a replay beside fresh events"}
 
 
 @pytest.mark.xdist_group("figures")

@@ -214,7 +214,7 @@ def test_unknown_paths_and_methods(partner):
         check_problem(partner.get(path), 404)
     for path in ("/v1/events/evt_1", "/v1/events/evt_01890a5d-ac96-774b-bcce-b302099a8057"):
         check_problem(partner.get(path), 404)
-    check_problem(partner.get("/v1/events"), 422)
+    check_problem(partner.get("/v1/events"), 422, ["/key"])
     for method in ("PUT", "DELETE", "PATCH"):
         answer = partner.request(method, "/v1/events")
         check_problem(answer, 405)
