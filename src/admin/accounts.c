@@ -238,17 +238,18 @@ static bool take_name(
     return taken != ADMIN_MEMBER_ANSWERED;
 }
 
-/* The reason of an operator who does not send a note. */
+/* The reason of an operator who does not send a reason. */
 #define DISABLED_BY_OPERATOR "an operator disabled it"
 
 /* Reads why it is disabled. False after an answer. */
 static bool take_reason(struct http_exchange *exchange, const json_t *body, unsigned changes,
     struct endpoint *ret_endpoint)
 {
-    enum admin_member taken = admin_take_note(exchange, body, ret_endpoint->disabled_reason);
+    enum admin_member taken =
+        admin_take_reason(exchange, body, false, ret_endpoint->disabled_reason);
     bool disables = (changes & ENDPOINT_CHANGE_ENABLED) && !ret_endpoint->enabled;
     if (taken == ADMIN_MEMBER_TAKEN && !disables) {
-        admin_refuse_member(exchange, "note",
+        admin_refuse_member(exchange, "reason",
             "says why an endpoint is disabled: send it with \"enabled\": false, or remove it");
         return false;
     }
@@ -290,7 +291,7 @@ static bool take_endpoint(struct admin *admin, struct http_exchange *exchange, c
 void admin_add_endpoint(struct http_exchange *exchange, void *context)
 {
     static const char *const known[] = {
-        "name", "url", "enabled", "note", "idempotent", "final_4xx", "types", "policy", NULL};
+        "name", "url", "enabled", "reason", "idempotent", "final_4xx", "types", "policy", NULL};
     struct admin *admin = context;
     const struct account *account =
         admin_authenticate(admin, exchange) ? admin_find_account(admin, exchange) : NULL;
@@ -318,7 +319,7 @@ void admin_add_endpoint(struct http_exchange *exchange, void *context)
 void admin_change_endpoint(struct http_exchange *exchange, void *context)
 {
     static const char *const known[] = {
-        "url", "enabled", "note", "idempotent", "final_4xx", "types", "policy", NULL};
+        "url", "enabled", "reason", "idempotent", "final_4xx", "types", "policy", NULL};
     struct admin *admin = context;
     const struct endpoint *present =
         admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;

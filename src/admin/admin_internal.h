@@ -80,9 +80,6 @@ enum admin_member admin_take_text(struct http_exchange *exchange, const json_t *
     const char *name, bool required, char *ret_text, size_t size);
 enum admin_member admin_take_flag(
     struct http_exchange *exchange, const json_t *object, const char *name, bool *ret_flag);
-/* The member `note`: why an operator does it. */
-enum admin_member admin_take_note(
-    struct http_exchange *exchange, const json_t *object, char ret_note[ACTION_NOTE_BYTES_MAX + 1]);
 /* The member `reason`: the reason for an operator action. */
 enum admin_member admin_take_reason(struct http_exchange *exchange, const json_t *object,
     bool required, char ret_reason[ACTION_NOTE_BYTES_MAX + 1]);

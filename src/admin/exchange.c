@@ -160,12 +160,6 @@ static enum admin_member take_line(struct http_exchange *exchange, const json_t 
     return ADMIN_MEMBER_ANSWERED;
 }
 
-enum admin_member admin_take_note(
-    struct http_exchange *exchange, const json_t *object, char ret_note[ACTION_NOTE_BYTES_MAX + 1])
-{
-    return take_line(exchange, object, "note", false, ret_note);
-}
-
 enum admin_member admin_take_reason(struct http_exchange *exchange, const json_t *object,
     bool required, char ret_reason[ACTION_NOTE_BYTES_MAX + 1])
 {

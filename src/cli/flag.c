@@ -90,7 +90,6 @@ const struct flag flag_rows[FLAGS] = {
         "the result to record for the delivery: delivered or discarded"},
     [FLAG_EXPECT] = {"--expect", NULL, FLAG_KIND_TEXT, "STATE", "expect",
         "the state that you expect. If the delivery has another state, nothing changes"},
-    [FLAG_NOTE] = {"--note", NULL, FLAG_KIND_TEXT, "TEXT", "note", "your reason; it is stored"},
     [FLAG_FORCE] = {"--force", NULL, FLAG_KIND_SWITCH, NULL, "force",
         "send a delivered delivery again: the client receives it once more. Needs --reason"},
     [FLAG_GUARDED] = {"--guarded", NULL, FLAG_KIND_SWITCH, NULL, "guarded",

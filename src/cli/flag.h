@@ -47,7 +47,6 @@ enum command_flag {
     FLAG_BODIES,
     FLAG_AS,
     FLAG_EXPECT,
-    FLAG_NOTE,
     FLAG_FORCE,
     FLAG_GUARDED,
     FLAG_TAKE_OVER,

@@ -14,11 +14,11 @@
 
 int command_accept_loss(const struct invocation *call)
 {
-    const char *file = call->words[0], *note = call->flags[FLAG_NOTE], *problem = NULL;
+    const char *file = call->words[0], *note = call->flags[FLAG_REASON], *problem = NULL;
     char directory[4001];
     if (!*note || strlen(note) > ACTION_NOTE_BYTES_MAX)
         return command_fail(ERR_USAGE,
-            "data accept-loss: --note has %zu bytes: give the reason in 1 to %d bytes, for the "
+            "data accept-loss: --reason has %zu bytes: give the reason in 1 to %d bytes, for the "
             "readers of the audit",
             strlen(note), ACTION_NOTE_BYTES_MAX);
     enum err err = remote_directory(call, directory, sizeof directory);

@@ -244,7 +244,7 @@ void data_files_complain(
 {
     buffer_add_format(complaints,
         "%s/%s: %s. Restore the right file. If it is lost and cannot be restored, accept the loss "
-        "with: penstock data accept-loss %s --data %s --note WHY\n",
+        "with: penstock data accept-loss %s --data %s --reason WHY\n",
         directory, file, what, file, directory);
 }
 

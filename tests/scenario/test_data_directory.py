@@ -46,7 +46,7 @@ def assert_refused(gateway, file):
 
 
 def accept(gateway, file, note="the disk died"):
-    done = gateway.tool("data", "accept-loss", file, "--note", note)
+    done = gateway.tool("data", "accept-loss", file, "--reason", note)
     assert done.returncode == 0, done.stderr
 
 
@@ -256,14 +256,14 @@ def test_nothing_is_refused_after_kills_and_stops_at_any_time(gateway):
 
 
 def test_only_what_is_wrong_can_be_given_up_and_only_with_a_reason(gateway):
-    running = gateway.tool("data", "accept-loss", "journal-0.db", "--note", "why")
+    running = gateway.tool("data", "accept-loss", "journal-0.db", "--reason", "why")
     assert running.returncode == 75, running.stderr
     assert gateway.terminate() == 0
     (gateway.data / "journal-1.db").rename(gateway.directory / "kept")
-    sound = gateway.tool("data", "accept-loss", "journal-0.db", "--note", "why")
+    sound = gateway.tool("data", "accept-loss", "journal-0.db", "--reason", "why")
     assert sound.returncode == 64 and "nothing is wrong with journal-0.db" in sound.stderr and "journal-1.db" in sound.stderr, sound.stderr
     silent = gateway.tool("data", "accept-loss", "journal-1.db")
-    assert silent.returncode == 64 and "--note" in silent.stderr, silent.stderr
+    assert silent.returncode == 64 and "--reason" in silent.stderr, silent.stderr
     (gateway.directory / "kept").replace(gateway.data / "journal-1.db")
     gateway.start()
     assert lost_files(gateway) == []

@@ -166,10 +166,10 @@ def test_command_says_what_is_wrong(gateway, tmp_path, text, code, said):
 def test_disabled_endpoint_says_since_when_and_why(gateway):
     assert (show(gateway)["disabled_since"], show(gateway)["disabled_because"]) == (None, None)
     assert "disabled 0" in gateway.tool("status").stdout
-    done = command(gateway, "change", "--enabled", "false", "--note", "the client asked, ticket 4711")
+    done = command(gateway, "change", "--enabled", "false", "--reason", "the client asked, ticket 4711")
     assert done.returncode == 0, done.stderr
     since = show(gateway)["disabled_since"]
-    change(gateway, enabled=False, note="again")
+    change(gateway, enabled=False, reason="again")
     gateway.restart()
     assert (show(gateway)["disabled_since"], show(gateway)["disabled_because"]) == (since, "the client asked, ticket 4711")
     assert gateway.metric("penstock_endpoints_disabled") == 1
@@ -180,4 +180,4 @@ def test_disabled_endpoint_says_since_when_and_why(gateway):
         assert operator.get("/api/v1/status").json()["endpoints_disabled"] == 1
     assert change(gateway, enabled=True)["disabled_since"] is None
     assert gateway.metric("penstock_endpoints_disabled") == 0
-    assert change(gateway, 422, note="x")["errors"][0]["pointer"] == "/note"
+    assert change(gateway, 422, reason="x")["errors"][0]["pointer"] == "/reason"

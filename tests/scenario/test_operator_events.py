@@ -212,7 +212,7 @@ def test_disabled_endpoint_is_reported_once_with_its_cause(make_gateway, sink):
     [enabled] = operators.wait("endpoint.enabled")
     assert enabled["cause"] == "operator" and "detail" not in enabled
     deployment.change(enabled=True)  # as it is already
-    deployment.change(enabled=False, note="they asked for it")
+    deployment.change(enabled=False, reason="they asked for it")
     by_operator = operators.wait("endpoint.disabled", 2)[1]
     assert by_operator["cause"] == "operator" and by_operator["detail"] == "they asked for it"
     assert {kind: told(gateway, kind) for kind in ("endpoint.disabled", "endpoint.enabled")} == {"endpoint.disabled": 2, "endpoint.enabled": 1}
@@ -330,7 +330,7 @@ def test_command_lists_the_last_ones(make_gateway, sink):
     gateway = make_gateway()
     assert gateway.tool("operator-event", "list").stderr == "none since the start of this gateway\n"
     deployment = Deployment(gateway, sink.url("/in"))
-    deployment.change(enabled=False, note="maintenance")
+    deployment.change(enabled=False, reason="maintenance")
     wait_for(lambda: told(gateway, "endpoint.disabled") == 1, "it is reported without an endpoint of operators")
     [event] = listed(gateway)
     assert (event["kind"], event["severity"], event["endpoint"]) == ("endpoint.disabled", "error", deployment.endpoint)

@@ -138,7 +138,7 @@ def test_policy_and_its_secrets_stay_at_the_leader(leader, follower):
     policy = {"headers": {"X-Api-Key": "k-4711"}, "authorization": {"bearer": "t-4711"}}
     made = ask(leader, "POST", "/api/v1/accounts/acc_1/endpoints", {"url": "https://client.example/", "policy": policy})
     path = f"/api/v1/accounts/acc_1/endpoints/{made['id']}"
-    ask(leader, "PATCH", path, {"enabled": False, "note": "the client asked"})
+    ask(leader, "PATCH", path, {"enabled": False, "reason": "the client asked"})
     shown = wait_for(lambda: (found := ask(follower, "GET", path, status=(200, 404))).get("disabled_since") and found, "the follower has it")
     leaders = ask(leader, "GET", path)
     assert leaders["policy"] == {"headers": {"X-Api-Key": "***"}, "authorization": {"bearer": "***"}}

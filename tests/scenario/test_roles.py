@@ -149,7 +149,7 @@ def take_place(brokered):
     for path in brokered.data.glob("journal-*.db*"):
         path.unlink()
     for name in journals:
-        done = brokered.tool("data", "accept-loss", name, "--note", "another machine")
+        done = brokered.tool("data", "accept-loss", name, "--reason", "another machine")
         assert done.returncode == 0, done.stderr
     (brokered.data / "delivery.json").unlink()
 

@@ -204,16 +204,17 @@ Test(endpoints, a_disabled_endpoint_says_since_when_and_why)
     const char *path = make_endpoint("{\"url\":\"https://a.example/\"}");
     cr_assert(strstr(answer_body, "\"disabled_since\":null,\"disabled_because\":null"), "%s",
         answer_body);
-    cr_assert_eq(operate("PATCH", path, "{\"enabled\":false,\"note\":\"the client asked\"}"), 200);
+    cr_assert_eq(
+        operate("PATCH", path, "{\"enabled\":false,\"reason\":\"the client asked\"}"), 200);
     cr_assert_str_eq(member("disabled_because"), "the client asked");
     cr_assert_eq(strlen(member("disabled_since")), 27);
     cr_assert_eq(operate("GET", path, ""), 200);
     cr_assert_str_eq(member("disabled_because"), "the client asked");
-    static const char *const wrong[] = {"{\"note\":\"x\"}", "{\"enabled\":true,\"note\":\"x\"}",
-        "{\"enabled\":false,\"note\":\"a\\nb\"}", "{\"enabled\":false,\"note\":7}"};
+    static const char *const wrong[] = {"{\"reason\":\"x\"}", "{\"enabled\":true,\"reason\":\"x\"}",
+        "{\"enabled\":false,\"reason\":\"a\\nb\"}", "{\"enabled\":false,\"reason\":7}"};
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
         cr_assert_eq(operate("PATCH", path, wrong[i]), 422, "%s", answer_body);
-        cr_assert(names_fields("/note"), "%s", answer_body);
+        cr_assert(names_fields("/reason"), "%s", answer_body);
     }
     cr_assert_eq(operate("PATCH", path, "{\"enabled\":true}"), 200);
     cr_assert(strstr(answer_body, "\"disabled_since\":null,\"disabled_because\":null"), "%s",

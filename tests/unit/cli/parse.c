@@ -32,11 +32,11 @@ Test(parse, flags_are_given_to_the_command_in_every_form)
 
 Test(parse, arguments_and_flags_may_be_mixed)
 {
-    RUN(&run, "data", "accept-loss", "--note", "disk gone", "journal-0.db", "--data", "d");
+    RUN(&run, "data", "accept-loss", "--reason", "disk gone", "journal-0.db", "--data", "d");
     cr_assert_str_eq(run.ran, "data accept-loss", "%s", run.err);
     cr_expect_eq(run.call.words_count, 1);
     cr_expect_str_eq(run.call.words[0], "journal-0.db");
-    cr_expect_str_eq(run.call.flags[FLAG_NOTE], "disk gone");
+    cr_expect_str_eq(run.call.flags[FLAG_REASON], "disk gone");
     cr_expect_str_eq(run.call.flags[FLAG_DATA], "d");
 }
 
