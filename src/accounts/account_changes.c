@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Changes of accounts and endpoints: URLs, type filters, policies, and the secrets that sign
  * events. */
+#include "accounts/account_endpoints.h"
 #include "accounts/change.h"
 
 #include "base/cleanup.h"

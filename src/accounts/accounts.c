@@ -16,6 +16,7 @@
  * again (accounts_trouble). The directory keeps serving what it has.
  */
 #include "accounts/accounts.h"
+#include "accounts/account_endpoints.h"
 
 #include "accounts/apply.h"
 #include "accounts/change.h"

@@ -11,6 +11,7 @@
  *              endpoints last, when no reader holds an account that names them
  */
 #include "accounts/apply.h"
+#include "accounts/account_endpoints.h"
 
 #include "runtime/rcu.h"
 

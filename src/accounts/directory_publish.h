@@ -57,15 +57,4 @@ void directory_keep_uses(struct directory *directory);
 /* Waits for the readers once and frees everything retired; returns at once when nothing is. */
 void directory_free_retired(struct directory *directory);
 
-/* An account's array of endpoints, with the bits that say which of them have a filter. In a copy:
- * what is published is never changed. */
-
-/* Adds the endpoint, for which there must be room, or brings its bit up to date. False when nothing
- * had to change. */
-bool account_endpoints_put(struct account *account, const struct endpoint *endpoint);
-
-/* Takes it out; those behind it move up, and their bits with them. Nothing happens when it is not
- * there. */
-void account_endpoints_remove(struct account *account, uint64_t endpoint);
-
 #endif

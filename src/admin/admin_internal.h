@@ -127,6 +127,16 @@ bool admin_take_filter(const struct admin *admin, struct http_exchange *exchange
  * exist; NULL: none. */
 const struct admin_parameter *admin_filter_unknown(
     const struct admin *admin, const struct admin_parameter *parameters, size_t count);
+#define ADMIN_CURSOR_RULE "must be the value of `next` in an answer to the same request"
+/*
+ * Answers a page of a list: {NAME: items, "next": next}. Takes over `items` (NULL: no memory) and
+ * `next`. `unknown` is the filter for something that does not exist, or NULL. Then a list that is
+ * `complete` with this page and empty is a 404; other pages have the member `unknown`.
+ */
+void admin_answer_page(struct http_exchange *exchange, const char *name, json_t *items,
+    json_t *next, const struct admin_parameter *unknown, bool complete);
+/* Answers that the reader of the journals has failed. ERR_INVALID: the cursor is wrong. */
+void admin_answer_unread(struct http_exchange *exchange, enum err error);
 /* The shard of an account. False if `account` is empty, or the shards are not known here. */
 bool admin_shard_of(const struct admin *admin, const char *account, unsigned *ret_shard);
 /* Leaves *ret_limit if the parameter is not given. False after a 422. */

@@ -20,7 +20,6 @@
 #include <stdlib.h>
 
 #define LIMIT_DEFAULT 100
-#define CURSOR_RULE "must be the value of `next` in an answer to the same request"
 #define CURSOR_BYTES (2 + SHARDS_MAX * 17 + 1)
 
 static_assert(CURSOR_BYTES <= ADMIN_PARAMETER_BYTES, "the cursor fits into a parameter");
@@ -110,20 +109,12 @@ static json_t *event_view(const struct admin *admin, const struct found_event *f
 static void answer_page(const struct question *question)
 {
     const struct journal_search *search = &question->search;
-    const struct admin_parameter *unknown =
-        admin_filter_unknown(question->admin, question->parameters, FILTERS);
-    if (unknown && question->from_start && search->ret_count == 0 && !search->ret_more) {
-        admin_answer_unknown(question->exchange, unknown->name, unknown->value);
-        return;
-    }
     json_t *events = json_array();
     for (unsigned i = 0; i < search->ret_count; i++)
         json_array_append_new(events, event_view(question->admin, &search->ret_events[i]));
-    json_t *answer = json_pack("{s:o, s:o}", "events", events, "next", next_of(search));
-    if (unknown)
-        json_object_set_new(answer, "unknown",
-            json_pack("{s:s, s:s}", "what", unknown->name, "id", unknown->value));
-    admin_answer_json(question->exchange, 200, answer);
+    admin_answer_page(question->exchange, "events", events, next_of(search),
+        admin_filter_unknown(question->admin, question->parameters, FILTERS),
+        question->from_start && !search->ret_more);
 }
 
 static void on_searched(struct request *request, void *receiver)
@@ -131,10 +122,8 @@ static void on_searched(struct request *request, void *receiver)
     struct question *question = CONTAINER_OF(request, struct question, search.request);
     if (request->result == OK)
         answer_page(question);
-    else if (request->result == ERR_INVALID)
-        admin_refuse_member(question->exchange, "cursor", CURSOR_RULE);
     else
-        http_answer_problem(question->exchange, request->result, ADMIN_JOURNALS_UNREADABLE, NULL);
+        admin_answer_unread(question->exchange, request->result);
     journal_search_done(&question->search);
     free(question);
 }
@@ -154,7 +143,7 @@ static bool take_question(struct question *question)
         return false;
     if (!cursor->given || parse_cursor(cursor->value, &search->cursor))
         return true;
-    admin_refuse_member(question->exchange, cursor->name, CURSOR_RULE);
+    admin_refuse_member(question->exchange, cursor->name, ADMIN_CURSOR_RULE);
     return false;
 }
 

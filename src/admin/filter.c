@@ -155,3 +155,27 @@ bool admin_take_limit(struct http_exchange *exchange, const struct admin_paramet
     *ret_limit = (unsigned)limit;
     return true;
 }
+
+void admin_answer_page(struct http_exchange *exchange, const char *name, json_t *items,
+    json_t *next, const struct admin_parameter *unknown, bool complete)
+{
+    if (unknown && complete && json_array_size(items) == 0) {
+        json_decref(items);
+        json_decref(next);
+        admin_answer_unknown(exchange, unknown->name, unknown->value);
+        return;
+    }
+    json_t *answer = json_pack("{s:o, s:o}", name, items, "next", next);
+    if (unknown)
+        json_object_set_new(answer, "unknown",
+            json_pack("{s:s, s:s}", "what", unknown->name, "id", unknown->value));
+    admin_answer_json(exchange, 200, answer);
+}
+
+void admin_answer_unread(struct http_exchange *exchange, enum err error)
+{
+    if (error == ERR_INVALID)
+        admin_refuse_member(exchange, "cursor", ADMIN_CURSOR_RULE);
+    else
+        http_answer_problem(exchange, error, ADMIN_JOURNALS_UNREADABLE, NULL);
+}

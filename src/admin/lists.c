@@ -26,7 +26,6 @@
 
 #define LIMIT_DEFAULT 100
 #define FILTERS_MAX 15 /* with the end of the array */
-#define CURSOR_RULE "must be the value of `next` in an answer to the same request"
 
 struct list_kind;
 
@@ -272,7 +271,7 @@ static bool take_cursor(struct http_exchange *exchange, const struct admin_param
 {
     if (!parameter->given || parse_cursor(parameter->value, ret_cursor))
         return true;
-    admin_refuse_member(exchange, parameter->name, CURSOR_RULE);
+    admin_refuse_member(exchange, parameter->name, ADMIN_CURSOR_RULE);
     return false;
 }
 
@@ -313,18 +312,9 @@ static json_t *items_view(const struct list_question *question)
 static void answer_page(const struct list_question *question)
 {
     const struct journal_page *page = &question->page;
-    const struct admin_parameter *unknown =
-        admin_filter_unknown(question->admin, question->parameters, count_filters(question->list));
-    if (unknown && question->from_start && page->ret_count == 0 && !page->ret_more) {
-        admin_answer_unknown(question->exchange, unknown->name, unknown->value);
-        return;
-    }
-    json_t *answer =
-        json_pack("{s:o, s:o}", question->list->name, items_view(question), "next", next_of(page));
-    if (unknown)
-        json_object_set_new(answer, "unknown",
-            json_pack("{s:s, s:s}", "what", unknown->name, "id", unknown->value));
-    admin_answer_json(question->exchange, 200, answer);
+    admin_answer_page(question->exchange, question->list->name, items_view(question), next_of(page),
+        admin_filter_unknown(question->admin, question->parameters, count_filters(question->list)),
+        question->from_start && !page->ret_more);
 }
 
 static void on_listed(struct request *request, void *receiver)
@@ -332,10 +322,8 @@ static void on_listed(struct request *request, void *receiver)
     struct list_question *question = CONTAINER_OF(request, struct list_question, page.request);
     if (request->result == OK)
         answer_page(question);
-    else if (request->result == ERR_INVALID)
-        admin_refuse_member(question->exchange, "cursor", CURSOR_RULE);
     else
-        http_answer_problem(question->exchange, request->result, ADMIN_JOURNALS_UNREADABLE, NULL);
+        admin_answer_unread(question->exchange, request->result);
     question->list->done(question);
     free(question);
 }

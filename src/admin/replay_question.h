@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the handlers of replays share: the body of a request, and the dry run. */
+/* What the handlers of replays share: questions to the shards, the body of a request, dry runs. */
 #ifndef PENSTOCK_ADMIN_REPLAY_QUESTION_H
 #define PENSTOCK_ADMIN_REPLAY_QUESTION_H
 
@@ -7,6 +7,48 @@
 #include "journal/replays.h"
 
 #include <jansson.h>
+
+struct replay_question;
+
+/* What one shard is asked. */
+struct replay_shard_question {
+    struct replay_question *question;
+    unsigned shard;
+    union {
+        struct journal_replay_create create;
+        struct journal_replay_change change;
+        struct journal_replay_list list;
+    };
+};
+
+/* A question to some shards, on its way and back. */
+struct replay_question {
+    struct admin *admin;
+    struct http_exchange *exchange;
+    unsigned count;
+    unsigned waits_for;
+    unsigned done;        /* shards that have made the change */
+    unsigned failed;      /* shards that could not make it, and may have the replay */
+    enum err error;       /* of a shard; OK: none failed */
+    unsigned found;       /* shards that have the replay */
+    struct replay replay; /* of all of them */
+    unsigned limit;       /* of a list */
+    struct replay_shard_question shards[];
+};
+
+/* A question to all shards. */
+struct replay_question *replay_question_new(struct admin *admin, struct http_exchange *exchange);
+/* Sets where the answer of a shard arrives. */
+void replay_question_prepare(struct replay_question *question, struct request *ask,
+    void (*on_done)(struct request *request, void *receiver));
+/* A shard has this part of the replay: adds it to the whole. */
+void replay_question_found(struct replay_question *question, const struct replay *replay);
+/* A shard has answered. True: it is the last one. */
+bool replay_question_answered(struct replay_question *question, enum err result);
+/* Asks the shards of the question to make the change. */
+void replay_submit_change(struct replay_question *question, const struct journal_replay_change *to,
+    void (*on_done)(struct request *request, void *receiver));
+json_t *replay_view(const struct replay *replay);
 
 /* Reads the order of a replay from a body, all but its id. Its rate is the one over all shards.
  * False after an answer. */

@@ -9,15 +9,7 @@
  *   PATCH /api/v1/replays/{id}  {"state": "running" | "paused" | "cancelled", "rate"}
  *
  * Each shard that has such deliveries has a part of the replay. A request goes to the shards at
- * once, and the answers are added up. Before a replay is created, its deliveries are counted for a
- * short time: the total is for the progress, and each shard gets the part of the rate that belongs
- * to its part of the deliveries. If there are too many to count, the shards get equal parts.
- *
- * A replay is created in two steps, so that nothing moves before all shards have it: each shard
- * stores it as paused, and then each makes it run. If a shard refuses the first step, the others
- * cancel it, and the answer says why. If the gateway is killed between the steps, the replay is
- * listed as paused, or becomes paused when the shards that run it are done. To resume it makes it
- * run in all of them.
+ * once, and the answers are added up. replay_create.c creates replays.
  */
 #include "admin/replay_question.h"
 
@@ -29,37 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DRY_RUN_US (20 * US_PER_SECOND)
-#define COUNT_US (2 * US_PER_SECOND) /* of the deliveries of a new replay */
 #define LIMIT_DEFAULT 20
-
-struct replay_question;
-
-/* What one shard is asked. */
-struct shard_question {
-    struct replay_question *question;
-    unsigned shard;
-    union {
-        struct journal_replay_create create;
-        struct journal_replay_change change;
-        struct journal_replay_list list;
-    };
-};
-
-/* A question to some shards, on its way and back. */
-struct replay_question {
-    struct admin *admin;
-    struct http_exchange *exchange;
-    unsigned count;
-    unsigned waits_for;
-    unsigned done;        /* shards that have made the change */
-    unsigned failed;      /* shards that could not make it, and may have the replay */
-    enum err error;       /* of a shard; OK: none failed */
-    unsigned found;       /* shards that have the replay */
-    struct replay replay; /* of all of them */
-    unsigned limit;       /* of a list */
-    struct shard_question shards[];
-};
 
 /* Adding up. */
 
@@ -86,7 +48,7 @@ static void add_replay(struct replay *sum, const struct replay *more)
     replay_progress_add(&sum->progress, &more->progress);
 }
 
-static void found(struct replay_question *question, const struct replay *replay)
+void replay_question_found(struct replay_question *question, const struct replay *replay)
 {
     if (question->found++ == 0)
         question->replay = *replay;
@@ -110,7 +72,7 @@ static json_t *view_time_left(const struct replay *replay, int64_t matched)
     return json_integer((json_int_t)((double)left / rate + 0.999));
 }
 
-static json_t *view_replay(const struct replay *replay)
+json_t *replay_view(const struct replay *replay)
 {
     const struct replay_order *order = &replay->order;
     const struct replay_progress *progress = &replay->progress;
@@ -135,7 +97,7 @@ static json_t *view_replay(const struct replay *replay)
 /* Asking the shards. */
 
 /* To all shards. */
-static struct replay_question *question_new(struct admin *admin, struct http_exchange *exchange)
+struct replay_question *replay_question_new(struct admin *admin, struct http_exchange *exchange)
 {
     unsigned count = admin->options.shards;
     struct replay_question *question =
@@ -144,11 +106,11 @@ static struct replay_question *question_new(struct admin *admin, struct http_exc
     question->exchange = exchange;
     question->count = question->waits_for = count;
     for (unsigned i = 0; i < count; i++)
-        question->shards[i] = (struct shard_question){.question = question, .shard = i};
+        question->shards[i] = (struct replay_shard_question){.question = question, .shard = i};
     return question;
 }
 
-static void prepare(struct replay_question *question, struct request *ask,
+void replay_question_prepare(struct replay_question *question, struct request *ask,
     void (*on_done)(struct request *request, void *receiver))
 {
     ask->reply_to = &question->admin->mailbox;
@@ -162,7 +124,7 @@ static int rank(enum err error)
 }
 
 /* One answer has come. True: it is the last one. */
-static bool answered(struct replay_question *question, enum err result)
+bool replay_question_answered(struct replay_question *question, enum err result)
 {
     if (rank(result) > rank(question->error))
         question->error = result;
@@ -183,14 +145,14 @@ static void answer_not_found(struct http_exchange *exchange)
 
 static void on_change_answered(struct request *request, void *receiver);
 
-static void submit_change(struct replay_question *question, const struct journal_replay_change *to,
+void replay_submit_change(struct replay_question *question, const struct journal_replay_change *to,
     void (*on_done)(struct request *request, void *receiver))
 {
     const struct admin_options *options = &question->admin->options;
     for (unsigned i = 0; i < question->count; i++) {
         struct journal_replay_change *change = &question->shards[i].change;
         *change = *to;
-        prepare(question, &change->ask, on_done);
+        replay_question_prepare(question, &change->ask, on_done);
     }
     for (unsigned i = question->count; i-- > 0;)
         options->change_replay(
@@ -212,7 +174,7 @@ static void answer_change(const struct replay_question *question)
     } else if (question->found == 0) {
         answer_not_found(question->exchange);
     } else {
-        admin_answer_json(question->exchange, 200, view_replay(&question->replay));
+        admin_answer_json(question->exchange, 200, replay_view(&question->replay));
     }
 }
 
@@ -220,225 +182,15 @@ static void on_change_answered(struct request *request, void *receiver)
 {
     struct journal_replay_change *change = CONTAINER_OF(request, struct journal_replay_change, ask);
     struct replay_question *question =
-        CONTAINER_OF(change, struct shard_question, change)->question;
+        CONTAINER_OF(change, struct replay_shard_question, change)->question;
     (void)receiver;
     question->done += request->result == OK;
     if (request->result == OK || request->result == ERR_MOVED_ON)
-        found(question, &change->ret_replay);
-    if (!answered(question, request->result))
+        replay_question_found(question, &change->ret_replay);
+    if (!replay_question_answered(question, request->result))
         return;
     answer_change(question);
     free(question);
-}
-
-/* Creating. */
-
-#define PARTLY_CREATED_BYTES 320
-
-/* Shards that refused a step of the creation may still have the replay: its id is in the answer. */
-static void answer_partly_created(const struct replay_question *question, bool all_have_it)
-{
-    char id[REPLAY_ID_TEXT_BYTES], detail[PARTLY_CREATED_BYTES];
-    replay_id_format(&question->replay.order.id, id);
-    if (all_have_it)
-        snprintf(detail, sizeof detail,
-            "The replay %s was created, but a journal could not make it run. It is paused there: "
-            "resume it (penstock replay resume %s).",
-            id, id);
-    else
-        snprintf(detail, sizeof detail,
-            "A journal refused the replay %s, and another one could not take it back. It is paused "
-            "there and has moved nothing: cancel it (penstock replay cancel %s).",
-            id, id);
-    http_answer_problem(question->exchange, question->error, detail, NULL);
-}
-
-static void note_step(struct replay_question *question, enum err result)
-{
-    bool is_known = result == OK || result == ERR_MOVED_ON || result == ERR_NOT_FOUND;
-    question->failed += !is_known;
-}
-
-/* A shard refused it: the others cancel it. */
-static void on_taken_back(struct request *request, void *receiver)
-{
-    struct journal_replay_change *change = CONTAINER_OF(request, struct journal_replay_change, ask);
-    struct replay_question *question =
-        CONTAINER_OF(change, struct shard_question, change)->question;
-    (void)receiver;
-    note_step(question, request->result);
-    if (--question->waits_for > 0)
-        return;
-    if (question->failed > 0 && question->found > 0)
-        answer_partly_created(question, false);
-    else
-        http_answer_problem(question->exchange, question->error,
-            question->error == ERR_OVERLOADED
-                ? "16 replays have not ended yet: wait for one of them, or cancel it."
-                : "The replay was not created, since a journal refused it. Try again later.",
-            NULL);
-    free(question);
-}
-
-/* All shards have it, and it runs in those that have made the change. */
-static void on_run(struct request *request, void *receiver)
-{
-    struct journal_replay_change *change = CONTAINER_OF(request, struct journal_replay_change, ask);
-    struct replay_question *question =
-        CONTAINER_OF(change, struct shard_question, change)->question;
-    (void)receiver;
-    note_step(question, request->result);
-    if (request->result == OK || request->result == ERR_MOVED_ON) {
-        if (question->done++ == 0)
-            question->found = 0; /* what the first step has answered is out of date */
-        found(question, &change->ret_replay);
-    }
-    if (!answered(question, request->result))
-        return;
-    if (question->failed > 0)
-        answer_partly_created(question, true);
-    else
-        admin_answer_json(question->exchange, 201, view_replay(&question->replay));
-    free(question);
-}
-
-static void on_create_answered(struct request *request, void *receiver)
-{
-    struct journal_replay_create *create = CONTAINER_OF(request, struct journal_replay_create, ask);
-    struct replay_question *question =
-        CONTAINER_OF(create, struct shard_question, create)->question;
-    (void)receiver;
-    if (request->result == OK)
-        found(question, &create->ret_replay);
-    if (!answered(question, request->result))
-        return;
-    const struct journal_replay_change next = {.id = question->shards[0].create.order.id,
-        .has_state = true,
-        .state = question->error ? REPLAY_CANCELLED : REPLAY_RUNNING};
-    question->waits_for = question->count;
-    submit_change(question, &next, question->error ? on_taken_back : on_run);
-}
-
-/* The shard of the only account that the filter can select; -1: any. */
-static int only_shard(const struct admin *admin, const struct delivery_filter *filter)
-{
-    const struct admin_installation *installation = &admin->options.installation;
-    const char *account = filter->account;
-    const struct endpoint *endpoint =
-        filter->has_endpoint
-            ? directory_endpoint(accounts_directory(admin->options.accounts), filter->endpoint)
-            : NULL;
-    if (!*account && endpoint)
-        account = endpoint->account;
-    if (!*account)
-        return -1;
-    return (int)placement_shard(placement_partition(&installation->seed, slice_from_string(account),
-                                    installation->partitions),
-        admin->options.shards);
-}
-
-/* Which shards have a part of the replay, and how large it is (of REPLAY_SHARE_ALL). Those that
- * have nothing are left out, so that the others get the whole rate. */
-static void divide(const struct admin *admin, const struct delivery_filter *filter,
-    const struct replay_estimate *estimate, unsigned ret_shares[SHARDS_MAX])
-{
-    int only = only_shard(admin, filter);
-    int64_t total = replay_estimate_total(estimate);
-    for (unsigned shard = 0; shard < admin->options.shards; shard++) {
-        int64_t count = replay_estimate_of_shard(estimate, shard);
-        if (only >= 0)
-            ret_shares[shard] = shard == (unsigned)only ? REPLAY_SHARE_ALL : 0;
-        else if (count < 0)
-            ret_shares[shard] = REPLAY_SHARE_ALL / admin->options.shards;
-        else if (total == 0) /* somebody must have it */
-            ret_shares[shard] = shard == 0 ? REPLAY_SHARE_ALL : 0;
-        else
-            ret_shares[shard] = (unsigned)((count * REPLAY_SHARE_ALL + total - 1) / total);
-    }
-}
-
-static void make_id(struct admin *admin, struct event_id *ret_id)
-{
-    unsigned char random[8];
-    crypto_random(random, sizeof random);
-    event_id_make(&admin->replay_ids, clock_wall_us(), 0, random, ret_id);
-}
-
-static void create(struct admin *admin, struct http_exchange *exchange,
-    const struct replay_order *order, const struct replay_estimate *estimate)
-{
-    unsigned shares[SHARDS_MAX], count = 0;
-    struct replay_order part = *order;
-    struct replay_question *question = question_new(admin, exchange);
-    int64_t total = replay_estimate_total(estimate);
-    divide(admin, &order->filter, estimate, shares);
-    make_id(admin, &part.id);
-    for (unsigned shard = 0; shard < admin->options.shards; shard++) {
-        struct journal_replay_create *create = &question->shards[count].create;
-        if (shares[shard] == 0)
-            continue;
-        part.total = total < 0 ? -1 : count == 0 ? total : 0;
-        part.share_ppm = shares[shard];
-        create->order = part;
-        create->paused = true;
-        question->shards[count++].shard = shard;
-        prepare(question, &create->ask, on_create_answered);
-    }
-    question->count = question->waits_for = count;
-    for (unsigned i = count; i-- > 0;)
-        admin->options.create_replay(
-            question->shards[i].shard, &question->shards[i].create, admin->options.context);
-}
-
-/* A body that has been read, while its deliveries are counted. */
-struct replay_draft {
-    struct admin *admin;
-    struct http_exchange *exchange;
-    struct replay_order order;
-    bool dry_run;
-};
-
-static void on_estimated(const struct replay_estimate *estimate, enum err result, void *context)
-{
-    struct replay_draft *draft = context;
-    if (result)
-        http_answer_problem(draft->exchange, result, ADMIN_JOURNALS_UNREADABLE, NULL);
-    else if (draft->dry_run)
-        admin_answer_json(draft->exchange, 200, replay_estimate_view(estimate));
-    else if (draft->admin->draining)
-        http_answer_problem(draft->exchange, ERR_SHUTTING_DOWN,
-            "The gateway stops, so the replay was not created. Try again when it runs.", NULL);
-    else
-        create(draft->admin, draft->exchange, &draft->order, estimate);
-    free(draft);
-}
-
-static json_t *read_body(struct http_exchange *exchange)
-{
-    static const char *const own[] = {"action", "reason", "rate", "force", "guarded", "dry_run"};
-    const char *known[32] = {NULL};
-    size_t count = 0;
-    for (; count < ARRAY_LENGTH(own); count++)
-        known[count] = own[count];
-    for (size_t i = 0; delivery_filter_names[i] && count + 1 < ARRAY_LENGTH(known); i++)
-        known[count++] = delivery_filter_names[i];
-    return admin_read_object(exchange, known);
-}
-
-void admin_create_replay(struct http_exchange *exchange, void *context)
-{
-    struct admin *admin = context;
-    struct replay_draft draft = {.admin = admin, .exchange = exchange};
-    json_t *body = admin_authenticate(admin, exchange) ? read_body(exchange) : NULL;
-    if (!body)
-        return;
-    bool taken = replay_take_order(admin, exchange, body, &draft.order, &draft.dry_run);
-    json_decref(body);
-    if (!taken || admin_refuse_as_follower(admin, exchange))
-        return;
-    struct replay_draft *copy = memory_new_raw(sizeof *copy);
-    *copy = draft;
-    replay_estimate(admin, &draft.order, draft.dry_run ? DRY_RUN_US : COUNT_US, on_estimated, copy);
 }
 
 /* PATCH. */
@@ -480,7 +232,7 @@ static void submit_list(struct replay_question *question, const struct journal_r
         struct journal_replay_list *list = &question->shards[i].list;
         *list = *of;
         list->ret_replays = memory_new_array(of->count_max, sizeof *list->ret_replays);
-        prepare(question, &list->ask, on_done);
+        replay_question_prepare(question, &list->ask, on_done);
     }
     for (unsigned i = question->count; i-- > 0;)
         options->list_replays(
@@ -490,7 +242,7 @@ static void submit_list(struct replay_question *question, const struct journal_r
 static struct replay_question *question_of(struct request *request)
 {
     struct journal_replay_list *list = CONTAINER_OF(request, struct journal_replay_list, ask);
-    return CONTAINER_OF(list, struct shard_question, list)->question;
+    return CONTAINER_OF(list, struct replay_shard_question, list)->question;
 }
 
 static void free_lists(struct replay_question *question)
@@ -513,8 +265,8 @@ void admin_change_replay(struct http_exchange *exchange, void *context)
     json_decref(body);
     if (!taken || admin_refuse_as_follower(admin, exchange))
         return;
-    struct replay_question *question = question_new(admin, exchange);
-    submit_change(question, &change, on_change_answered);
+    struct replay_question *question = replay_question_new(admin, exchange);
+    replay_submit_change(question, &change, on_change_answered);
 }
 
 /* Lists. */
@@ -525,15 +277,15 @@ static void on_shown(struct request *request, void *receiver)
     const struct journal_replay_list *list = CONTAINER_OF(request, struct journal_replay_list, ask);
     (void)receiver;
     if (request->result == OK && list->ret_count > 0)
-        found(question, &list->ret_replays[0]);
-    if (!answered(question, request->result))
+        replay_question_found(question, &list->ret_replays[0]);
+    if (!replay_question_answered(question, request->result))
         return;
     if (question->error && question->error != ERR_NOT_FOUND)
         http_answer_problem(question->exchange, question->error, ADMIN_JOURNALS_UNREADABLE, NULL);
     else if (question->found == 0)
         answer_not_found(question->exchange);
     else
-        admin_answer_json(question->exchange, 200, view_replay(&question->replay));
+        admin_answer_json(question->exchange, 200, replay_view(&question->replay));
     free_lists(question);
     free(question);
 }
@@ -545,7 +297,7 @@ void admin_get_replay(struct http_exchange *exchange, void *context)
     if (!admin_authenticate(admin, exchange) || !take_id(exchange, &list.id) ||
         admin_refuse_as_follower(admin, exchange))
         return;
-    submit_list(question_new(admin, exchange), &list, on_shown);
+    submit_list(replay_question_new(admin, exchange), &list, on_shown);
 }
 
 /* Takes the replay with the largest id out of the lists, added up over the shards. False: they are
@@ -583,7 +335,7 @@ static void answer_list(const struct replay_question *question)
     char id[REPLAY_ID_TEXT_BYTES] = "";
     json_t *replays = json_array();
     while (count < question->limit && take_newest(question, at, &replay)) {
-        json_array_append_new(replays, view_replay(&replay));
+        json_array_append_new(replays, replay_view(&replay));
         replay_id_format(&replay.order.id, id);
         count++;
     }
@@ -596,7 +348,7 @@ static void on_listed(struct request *request, void *receiver)
 {
     struct replay_question *question = question_of(request);
     (void)receiver;
-    if (!answered(question, request->result))
+    if (!replay_question_answered(question, request->result))
         return;
     if (question->error)
         http_answer_problem(question->exchange, question->error, ADMIN_JOURNALS_UNREADABLE, NULL);
@@ -611,16 +363,11 @@ void admin_list_replays(struct http_exchange *exchange, void *context)
     struct admin *admin = context;
     struct admin_parameter parameters[] = {{.name = "limit"}, {.name = "cursor"}};
     struct journal_replay_list list = {0};
-    long limit = LIMIT_DEFAULT;
+    unsigned limit = LIMIT_DEFAULT;
     if (!admin_authenticate(admin, exchange) ||
-        !admin_take_parameters(exchange, parameters, ARRAY_LENGTH(parameters)))
+        !admin_take_parameters(exchange, parameters, ARRAY_LENGTH(parameters)) ||
+        !admin_take_limit(exchange, &parameters[0], REPLAY_LIST_MAX - 1, &limit))
         return;
-    if (parameters[0].given)
-        limit = strtol(parameters[0].value, NULL, 10);
-    if (limit < 1 || limit >= REPLAY_LIST_MAX) {
-        admin_refuse_member(exchange, "limit", "must be a number from 1 to 99");
-        return;
-    }
     list.has_before = parameters[1].given;
     if (list.has_before && !replay_id_parse(slice_from_string(parameters[1].value), &list.before)) {
         admin_refuse_member(exchange, "cursor", "must be the value of `next` in an answer");
@@ -628,8 +375,8 @@ void admin_list_replays(struct http_exchange *exchange, void *context)
     }
     if (admin_refuse_as_follower(admin, exchange))
         return;
-    list.count_max = (unsigned)limit + 1; /* the last one shows that there are more */
-    struct replay_question *question = question_new(admin, exchange);
-    question->limit = (unsigned)limit;
+    list.count_max = limit + 1; /* the last one shows that there are more */
+    struct replay_question *question = replay_question_new(admin, exchange);
+    question->limit = limit;
     submit_list(question, &list, on_listed);
 }

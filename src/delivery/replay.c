@@ -26,7 +26,7 @@
  *
  * Failure: a step that the journal refuses is made again after a second, from the stored cursor.
  */
-#include "delivery/replay.h"
+#include "delivery/replay_run.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -36,8 +36,6 @@
 #include "delivery/queues.h"
 #include "delivery/refill.h"
 #include "delivery/shard.h"
-#include "journal/replays.h"
-#include "model/token_bucket.h"
 #include "runtime/log.h"
 
 #include <stdio.h>
@@ -56,36 +54,6 @@
 #define BURST_US (250 * US_PER_MS)
 #define WINDOW_LOW (REPLAY_WINDOW / 2) /* with fewer endpoints, more are looked for */
 
-/* An endpoint of a replay. */
-struct replay_place {
-    struct replay_cursor cursor;
-    int64_t rests_until_us; /* monotonic */
-    int64_t rest_us;        /* the last rest since something was moved; 0: it was not full */
-    int64_t stored_us;      /* monotonic: when the cursor was stored */
-};
-
-/* A replay that has not ended. */
-struct replay_run {
-    struct list in_open;
-    struct delivery_shard *shard;
-    struct replay replay;
-    struct replay_place window[REPLAY_WINDOW];
-    unsigned window_count;
-    unsigned turn; /* in the window: the endpoint of the present step */
-    bool from_start, found_all;
-    bool busy; /* a request is in flight */
-    struct token_bucket bucket;
-    struct timer timer;
-    struct journal_replay_find find;
-    struct journal_replay_look look;
-    struct journal_replay_move move;
-    struct journal_replay_change end;
-    bool is_deciding[REPLAY_STEP_MAX]; /* of the items of the move */
-    struct id_map_node deciding[REPLAY_STEP_MAX];
-};
-
-static void go_on(struct replay_run *run);
-
 static int64_t now_of(const struct replay_run *run)
 {
     return run->shard->loop.now_mono_us;
@@ -93,7 +61,7 @@ static int64_t now_of(const struct replay_run *run)
 
 static void on_timer(struct timer *timer)
 {
-    go_on(CONTAINER_OF(timer, struct replay_run, timer));
+    replay_run_go_on(CONTAINER_OF(timer, struct replay_run, timer));
 }
 
 static void rest(struct replay_run *run, int64_t rest_us)
@@ -104,7 +72,7 @@ static void rest(struct replay_run *run, int64_t rest_us)
 
 /* Runs. */
 
-static struct replay_run *find_run(struct delivery_shard *shard, const struct event_id *id)
+struct replay_run *replay_run_find(struct delivery_shard *shard, const struct event_id *id)
 {
     list_for_each (link, &shard->replays.open) {
         struct replay_run *run = CONTAINER_OF(link, struct replay_run, in_open);
@@ -114,15 +82,14 @@ static struct replay_run *find_run(struct delivery_shard *shard, const struct ev
     return NULL;
 }
 
-/* The shard gets its share. */
-static void set_rate(struct replay_run *run, unsigned rate)
+void replay_run_set_rate(struct replay_run *run, unsigned rate)
 {
     double own = (double)rate * run->replay.order.share_ppm / REPLAY_SHARE_ALL;
     run->replay.order.rate = rate;
     token_bucket_set(&run->bucket, own, own * BURST_US / US_PER_SECOND, now_of(run));
 }
 
-static struct replay_run *add_run(struct delivery_shard *shard, const struct replay *replay)
+struct replay_run *replay_run_add(struct delivery_shard *shard, const struct replay *replay)
 {
     struct replay_run *run;
     MEMORY_NEW(run);
@@ -131,7 +98,7 @@ static struct replay_run *add_run(struct delivery_shard *shard, const struct rep
     run->from_start = true;
     timer_init(&run->timer, on_timer);
     token_bucket_init(&run->bucket);
-    set_rate(run, replay->order.rate);
+    replay_run_set_rate(run, replay->order.rate);
     list_init(&run->in_open);
     list_add_tail(&shard->replays.open, &run->in_open);
     return run;
@@ -169,7 +136,7 @@ static void log_end(const struct replay_run *run)
 static void end_request(struct replay_run *run)
 {
     run->busy = false;
-    go_on(run);
+    replay_run_go_on(run);
 }
 
 /* The journal refused a step, or the replay does not run any more. */
@@ -177,7 +144,7 @@ static void end_failed(struct replay_run *run, enum err error)
 {
     run->busy = false;
     if (replay_state_is_end(run->replay.state)) {
-        go_on(run);
+        replay_run_go_on(run);
         return;
     }
     if (error != ERR_MOVED_ON && !run->shard->taker.stopping)
@@ -480,8 +447,7 @@ static bool wants_endpoints(const struct replay_run *run)
     return !run->found_all && run->window_count < REPLAY_WINDOW && at_work < WINDOW_LOW;
 }
 
-/* Makes the next step, if there is none under way. */
-static void go_on(struct replay_run *run)
+void replay_run_go_on(struct replay_run *run)
 {
     if (run->busy)
         return;
@@ -524,10 +490,10 @@ static void on_loaded(struct request *request, void *receiver)
     if (request->result == OK) {
         shard->replays.loaded = true;
         for (unsigned i = 0; i < loading->list.ret_count; i++)
-            if (!find_run(shard, &loading->replays[i].order.id))
-                (void)add_run(shard, &loading->replays[i]);
+            if (!replay_run_find(shard, &loading->replays[i].order.id))
+                (void)replay_run_add(shard, &loading->replays[i]);
         list_for_each_safe (link, next, &shard->replays.open)
-            go_on(CONTAINER_OF(link, struct replay_run, in_open));
+            replay_run_go_on(CONTAINER_OF(link, struct replay_run, in_open));
     } else if (!shard->taker.stopping) {
         shard_log_refused(shard, "replays could not be read", request->result);
         timer_arm(&shard->loop, &shard->replays.timer, STEP_AGAIN_US);
@@ -567,117 +533,4 @@ void replay_done(struct delivery_shard *shard)
         end_deciding(run);
         free_run(run);
     }
-}
-
-/* What operators ask for. */
-
-static void on_created(struct request *request, void *receiver)
-{
-    struct journal_replay_create *create =
-        CONTAINER_OF(request, struct journal_replay_create, request);
-    struct delivery_shard *shard = receiver;
-    const struct replay *replay = &create->ret_replay;
-    if (request->result == OK && !replay_state_is_end(replay->state) &&
-        !find_run(shard, &replay->order.id))
-        go_on(add_run(shard, replay));
-    request_answer(&create->ask, request->result);
-}
-
-static void on_create(struct mail *mail, void *receiver)
-{
-    struct journal_replay_create *create =
-        CONTAINER_OF(mail, struct journal_replay_create, ask.mail);
-    struct delivery_shard *shard = receiver;
-    if (shard->taker.stopping)
-        request_answer(&create->ask, ERR_SHUTTING_DOWN);
-    else
-        shard_ask(shard, &create->request, JOURNAL_REPLAY_CREATE, on_created);
-}
-
-void delivery_shard_create_replay(
-    struct delivery_shard *shard, struct journal_replay_create *create)
-{
-    request_submit(&create->ask, &shard->mailbox, on_create);
-}
-
-static void apply(struct replay_run *run, enum replay_state state, unsigned rate)
-{
-    run->replay.state = state;
-    set_rate(run, rate);
-    timer_disarm(&run->shard->loop, &run->timer);
-    go_on(run);
-}
-
-static void on_changed(struct request *request, void *receiver)
-{
-    struct journal_replay_change *change =
-        CONTAINER_OF(request, struct journal_replay_change, request);
-    struct replay_run *run = find_run(receiver, &change->id);
-    /* When the journal refused it, the replay continues as before. */
-    bool is_known = request->result == OK || request->result == ERR_MOVED_ON;
-    if (run && is_known)
-        apply(run, change->ret_replay.state, change->ret_replay.order.rate);
-    else if (run && run->replay.state == REPLAY_PAUSED)
-        apply(run, change->state_before, run->replay.order.rate);
-    request_answer(&change->ask, request->result);
-}
-
-static void on_change(struct mail *mail, void *receiver)
-{
-    struct journal_replay_change *change =
-        CONTAINER_OF(mail, struct journal_replay_change, ask.mail);
-    struct delivery_shard *shard = receiver;
-    if (shard->taker.stopping) {
-        request_answer(&change->ask, ERR_SHUTTING_DOWN);
-        return;
-    }
-    /* Nothing more is moved from now on. The commit follows. */
-    struct replay_run *run = find_run(shard, &change->id);
-    change->state_before = run ? run->replay.state : REPLAY_RUNNING;
-    if (run && change->has_state && change->state != REPLAY_RUNNING)
-        run->replay.state = REPLAY_PAUSED;
-    shard_ask(shard, &change->request, JOURNAL_REPLAY_CHANGE, on_changed);
-}
-
-void delivery_shard_change_replay(
-    struct delivery_shard *shard, struct journal_replay_change *change)
-{
-    request_submit(&change->ask, &shard->mailbox, on_change);
-}
-
-/* Of the endpoints that the replay works on. */
-static unsigned count_resting(const struct replay_run *run)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < run->window_count; i++) {
-        const struct endpoint_queue *queue =
-            queues_find(run->shard, run->window[i].cursor.endpoint);
-        count += queue && replay_brake_is_on(queue);
-    }
-    return count;
-}
-
-static void on_listed(struct request *request, void *receiver)
-{
-    struct journal_replay_list *list = CONTAINER_OF(request, struct journal_replay_list, request);
-    for (unsigned i = 0; request->result == OK && i < list->ret_count; i++) {
-        const struct replay_run *run = find_run(receiver, &list->ret_replays[i].order.id);
-        list->ret_replays[i].resting = run ? count_resting(run) : 0;
-    }
-    request_answer(&list->ask, request->result);
-}
-
-static void on_list(struct mail *mail, void *receiver)
-{
-    struct journal_replay_list *list = CONTAINER_OF(mail, struct journal_replay_list, ask.mail);
-    struct delivery_shard *shard = receiver;
-    if (shard->taker.stopping)
-        request_answer(&list->ask, ERR_SHUTTING_DOWN);
-    else
-        shard_ask(shard, &list->request, JOURNAL_REPLAY_LIST, on_listed);
-}
-
-void delivery_shard_list_replays(struct delivery_shard *shard, struct journal_replay_list *list)
-{
-    request_submit(&list->ask, &shard->mailbox, on_list);
 }

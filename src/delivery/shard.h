@@ -25,7 +25,8 @@
  *   unrouted.c         finds an endpoint for what is unrouted
  *   decision.c         moves one delivery as an operator or a status probe has decided
  *   operator_action.c  what operators do to one delivery
- *   replay.c           what operators do to many deliveries
+ *   replay.c           what operators do to many deliveries: the steps
+ *   replay_orders.c    ... and what they ask for
  *   queue_look.c       what the queues do at present, for operators
  *   endpoint_test.c    a marked event that an operator sends to test an endpoint
  */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "accounts/account_endpoints.h"
 #include "accounts/directory_publish.h"
 
 #include <criterion/criterion.h>
