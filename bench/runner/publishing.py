@@ -39,7 +39,7 @@ class Side:
         self.broker_usage.look()
         found["broker_cpu_us"] = (self.broker_usage.cpu_seconds() - before) * 1e6 / max(1, found["answered"])
         confirms_before = self.confirms()
-        paced = self.bench.load(self.url, "--accounts", f"acc_%d*{len(ACCOUNTS)}", "--timetable", f"constant:{RATE}:{self.bench.seconds}s",
+        paced = self.bench.load(self.url, "--accounts", f"acc_%d*{len(ACCOUNTS)}", "--timetable", f"constant:{RATE // 10 if self.bench.is_tiny else RATE}:{self.bench.seconds}s",
                                 "--warm-up", f"{self.bench.warm_up_ms}ms", *self.more)
         if set(paced["statuses"]) != {"200"}:
             raise RunFailed(f"{self.usage.name} did not answer everything with 200: {paced['statuses']}")

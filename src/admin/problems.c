@@ -146,7 +146,7 @@ static void add_rejecting(json_t *problems, const struct backlog_view *view,
         "endpoint %s of account %s (%s) fails often: %s (%lld of %lld)",
         endpoint ? endpoint->name : "-", endpoint ? endpoint->account : "-", id,
         attempt_cause_code(cause->cause), (long long)lately->failed,
-        (long long)(lately->failed + lately->delivered));
+        (long long)lately->failed + lately->delivered);
 }
 
 static void add_endpoints(json_t *problems, const struct backlog_view *view)

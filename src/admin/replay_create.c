@@ -159,7 +159,7 @@ static void make_id(struct admin *admin, struct event_id *ret_id)
 static void create(struct admin *admin, struct http_exchange *exchange,
     const struct replay_order *order, const struct replay_estimate *estimate)
 {
-    unsigned shares[SHARDS_MAX], count = 0;
+    unsigned shares[SHARDS_MAX] = {0}, count = 0;
     struct replay_order part = *order;
     struct replay_question *question = replay_question_new(admin, exchange);
     int64_t total = replay_estimate_total(estimate);

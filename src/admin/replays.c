@@ -305,27 +305,27 @@ void admin_get_replay(struct http_exchange *exchange, void *context)
 static bool take_newest(
     const struct replay_question *question, unsigned *at, struct replay *ret_replay)
 {
-    const struct event_id *newest = NULL;
+    struct event_id newest = {0};
     for (unsigned i = 0; i < question->count; i++) {
         const struct journal_replay_list *list = &question->shards[i].list;
         if (at[i] < list->ret_count &&
-            (!newest || memcmp(&list->ret_replays[at[i]].order.id, newest, sizeof *newest) > 0))
-            newest = &list->ret_replays[at[i]].order.id;
+            memcmp(&list->ret_replays[at[i]].order.id, &newest, sizeof newest) > 0)
+            newest = list->ret_replays[at[i]].order.id;
     }
-    bool is_first = true;
-    for (unsigned i = 0; newest && i < question->count; i++) {
+    bool found = false;
+    for (unsigned i = 0; i < question->count; i++) {
         const struct journal_replay_list *list = &question->shards[i].list;
         if (at[i] == list->ret_count ||
-            memcmp(&list->ret_replays[at[i]].order.id, newest, sizeof *newest) != 0)
+            memcmp(&list->ret_replays[at[i]].order.id, &newest, sizeof newest) != 0)
             continue;
-        if (is_first)
-            *ret_replay = list->ret_replays[at[i]];
-        else
+        if (found)
             add_replay(ret_replay, &list->ret_replays[at[i]]);
-        is_first = false;
+        else
+            *ret_replay = list->ret_replays[at[i]];
+        found = true;
         at[i]++;
     }
-    return newest != NULL;
+    return found;
 }
 
 static void answer_list(const struct replay_question *question)

@@ -63,8 +63,8 @@ static json_t *view_worst(const struct backlog_view *view)
 static json_t *view_gateway(const struct admin *admin, const struct backlog_view *view)
 {
     json_t *open = json_pack("{s:I, s:I, s:I, s:I}", "pending",
-        (json_int_t)(backlog_sum(&view->all, BACKLOG_PENDING) +
-                     backlog_sum(&view->all, BACKLOG_REPLAYS)),
+        (json_int_t)backlog_sum(&view->all, BACKLOG_PENDING) +
+            (json_int_t)backlog_sum(&view->all, BACKLOG_REPLAYS),
         "sending", (json_int_t)backlog_sum(&view->all, BACKLOG_SENDING), "waiting",
         (json_int_t)backlog_sum(&view->all, BACKLOG_WAITING), "parked",
         (json_int_t)backlog_parked(&view->all));

@@ -122,9 +122,9 @@ void outcome_init(struct delivery_shard *shard)
     timer_init(&shard->record_timer, on_record_timer);
 }
 
-static void record_outcome(struct attempt_run *run)
+static void record_outcome(struct job *job)
 {
-    struct job *job = run->job;
+    struct attempt_run *run = job->run;
     run->record.delivery = job->delivery.id;
     run->record.generation = job->delivery.generation;
     run->record.from = job->delivery.state;
@@ -385,7 +385,7 @@ static void withdraw(struct attempt_run *run, int64_t wait_us)
         .failures = delivery->failures,
         .due_us = early_us > due_us ? early_us : due_us,
         .wait_us = early ? delivery->wait_us : wait_us};
-    record_outcome(run);
+    record_outcome(run->job);
 }
 
 void outcome_cut_short(struct attempt_run *run)
@@ -541,7 +541,7 @@ void outcome_of_attempt(struct attempt_run *run)
         break;
     }
     report(run, verdict);
-    record_outcome(run);
+    record_outcome(job);
 }
 
 void outcome_park(struct job *job, enum park_reason reason)
@@ -561,5 +561,5 @@ void outcome_park(struct job *job, enum park_reason reason)
         .reason = reason,
         .lane = job->delivery.lane,
         .failures = job->delivery.failures};
-    record_outcome(run);
+    record_outcome(job);
 }

@@ -373,6 +373,17 @@ static void note_looked(struct replay_run *run)
     runs->look_from_us = now_of(run) + LOOK_REST_FACTOR * run->look.ret_took_us;
 }
 
+static bool is_not_moved(struct replay_run *run)
+{
+    if (run->replay.state != REPLAY_RUNNING || run->shard->taker.stopping)
+        return true;
+    if (run->look.ret_is_full) {
+        rest_place(run);
+        return true;
+    }
+    return walk_on(run);
+}
+
 static void on_looked(struct request *request, void *receiver)
 {
     struct replay_run *run = CONTAINER_OF(request, struct replay_run, look.request);
@@ -380,12 +391,7 @@ static void on_looked(struct request *request, void *receiver)
     note_looked(run);
     if (request->result != OK) {
         end_failed(run, request->result);
-    } else if (run->replay.state != REPLAY_RUNNING || run->shard->taker.stopping) {
-        end_request(run);
-    } else if (run->look.ret_is_full) {
-        rest_place(run);
-        end_request(run);
-    } else if (walk_on(run)) {
+    } else if (is_not_moved(run)) {
         end_request(run);
     } else {
         move(run);

@@ -57,7 +57,7 @@ Test(delivery_caps, an_endpoint_that_hangs_holds_no_other_one_up)
     hand_over_to(endpoint, 1, 20);
     hand_over_to(other_endpoint, 101, 108);
     for (unsigned i = 0; i < 8; i++) {
-        cr_assert_geq(journal_record_at(JOURNAL_RECORD_OUTCOME, i)->delivery, 101);
+        cr_assert_geq(journal_outcome_at(i)->delivery, 101);
         journal_answer(journal_request(JOURNAL_RECORD_OUTCOME, i), OK);
     }
     WAIT_UNTIL(sink_count() == 12);

@@ -101,8 +101,7 @@ Test(delivery, at_the_end_of_the_schedule_it_is_dead)
     policy.rules.schedule.steps = 1;
     begin_shard(&(struct journal_backlog){.endpoint = endpoint, .waiting = 1, .waiting_due_us = 0});
     hand_over(16, 16, "note");
-    cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->to, DELIVERY_WAITING,
-        "the schedule has one step");
+    cr_assert_eq(journal_outcome_at(0)->to, DELIVERY_WAITING, "the schedule has one step");
     answer_record(0, OK);
     accepted_before_us = US_PER_SECOND;
     journal_answer_load(journal_load_at(0), 32, 32, DELIVERY_WAITING, false);
@@ -159,7 +158,7 @@ Test(delivery, an_endpoint_that_is_enabled_again_gets_what_was_parked)
     struct journal_load *load = journal_load_at(0);
     cr_assert_eq(load->after_pending_id, 0);
     journal_answer_load(load, 16, 16, DELIVERY_PENDING, false);
-    cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->to, DELIVERY_DELIVERED);
+    cr_assert_eq(journal_outcome_at(0)->to, DELIVERY_DELIVERED);
     answer_record(0, OK);
 }
 
@@ -364,7 +363,7 @@ Test(delivery, while_an_outcome_is_not_recorded_nothing_new_is_sent)
     cr_assert_eq(again->delivery, 16);
     cr_assert_eq(sink_count(), 1, "a send started although an outcome was not recorded");
     journal_answer(&again->request, OK);
-    cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 2)->delivery, 32);
+    cr_assert_eq(journal_outcome_at(2)->delivery, 32);
     answer_record(2, OK);
 }
 

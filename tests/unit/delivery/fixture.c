@@ -43,6 +43,8 @@ static unsigned received_count[JOURNAL_KINDS], received_in_all, taken;
 static struct request *unanswered[REQUESTS_MAX];
 static unsigned unanswered_count;
 static bool at_once[JOURNAL_KINDS];
+/* A request is gone when it has been answered, so what tests read later is a copy. */
+static struct journal_record outcomes[REQUESTS_MAX];
 
 void journal_answer(struct request *request, enum err result)
 {
@@ -68,6 +70,9 @@ static void submit(struct journal *journal, struct request *request)
     pthread_mutex_lock(&lock);
     assert(received_in_all < REQUESTS_MAX);
     bool answer = at_once[request->kind];
+    if (request->kind == JOURNAL_RECORD_OUTCOME)
+        outcomes[received_count[request->kind]] =
+            *CONTAINER_OF(request, struct journal_record, request);
     received[request->kind][received_count[request->kind]++] = request;
     if (!answer)
         received_in_order[received_in_all++] = request;
@@ -107,6 +112,12 @@ struct request *journal_take(void)
 struct journal_record *journal_record_at(enum journal_kind kind, unsigned index)
 {
     return CONTAINER_OF(journal_request(kind, index), struct journal_record, request);
+}
+
+const struct journal_record *journal_outcome_at(unsigned index)
+{
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) > index);
+    return &outcomes[index];
 }
 
 struct journal_load *journal_load_at(unsigned index)

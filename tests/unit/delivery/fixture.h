@@ -39,8 +39,10 @@ bool endpoint_is_enabled(void);
 
 /* The journal's side: requests of one kind, counted from 0. */
 unsigned journal_count(enum journal_kind kind);
-struct request *journal_request(enum journal_kind kind, unsigned index); /* waits for it */
-struct journal_record *journal_record_at(enum journal_kind kind, unsigned index);
+struct request *journal_request(enum journal_kind kind, unsigned index);          /* waits for it */
+struct journal_record *journal_record_at(enum journal_kind kind, unsigned index); /* unanswered */
+/* A copy of a recorded outcome, also of one that has been answered. */
+const struct journal_record *journal_outcome_at(unsigned index);
 struct journal_load *journal_load_at(unsigned index);
 void journal_answer(struct request *request, enum err result);
 void journal_answer_scan(unsigned index, const struct journal_backlog *backlog);

@@ -78,7 +78,7 @@ Test(delivery_life, an_outcome_that_somebody_else_moved_on_from_is_forgotten)
     journal_answer(journal_request(JOURNAL_RECORD_OUTCOME, 0), ERR_MOVED_ON);
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 0);
     hand_over(32, 32, "note"); /* and nothing pauses */
-    cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 1)->delivery, 32);
+    cr_assert_eq(journal_outcome_at(1)->delivery, 32);
     journal_answer(journal_request(JOURNAL_RECORD_OUTCOME, 1), OK);
 }
 

@@ -104,7 +104,7 @@ Test(delivery_order, an_outcome_before_a_load_is_forgotten_before_its_answer)
     load = journal_load_at(1);
     journal_answer(&record->request, OK);
     journal_answer_load(load, 2, 2, DELIVERY_PENDING, false); /* so it does not see 1 any more */
-    cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 1)->delivery, 2);
+    cr_assert_eq(journal_outcome_at(1)->delivery, 2);
     journal_answer(journal_request(JOURNAL_RECORD_OUTCOME, 1), OK);
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 0);
     cr_assert_eq(sink_count(), 2);

@@ -42,8 +42,7 @@ Test(delivery_replay_brake, a_client_that_fails_gets_five_replays_and_then_one_a
     sink_set(SINK_ANSWER, 200);
     hand_over(100, 100, "note");
     WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == FAILED_MAX + 1);
-    cr_expect_eq(
-        journal_record_at(JOURNAL_RECORD_OUTCOME, FAILED_MAX)->delivery, 100, "fresh ones go on");
+    cr_expect_eq(journal_outcome_at(FAILED_MAX)->delivery, 100, "fresh ones go on");
     cr_expect_eq(metrics_read(METRIC_BREAKERS_OPEN), 0, "the breaker of the endpoint is untouched");
     WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == REPLAYS + 1);
     cr_expect_geq(clock_mono_us() - rests_from_us, 800 * US_PER_MS, "the rest is 1 s");
@@ -56,7 +55,7 @@ Test(delivery_replay_brake, payouts_that_end_in_doubt_stop_the_others)
     begin_with_replays("payout");
     WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == FAILED_MAX);
     for (unsigned i = 0; i < FAILED_MAX; i++)
-        cr_expect_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, i)->to, DELIVERY_PARKED);
+        cr_expect_eq(journal_outcome_at(i)->to, DELIVERY_PARKED);
     int64_t rests_from_us = clock_mono_us();
     WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == FAILED_MAX + 2);
     cr_expect_geq(clock_mono_us() - rests_from_us, 2500 * US_PER_MS, "rests of 1 s and 2 s");

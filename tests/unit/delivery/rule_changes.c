@@ -172,5 +172,5 @@ Test(delivery_rules, a_delivery_loaded_under_old_rules_gets_a_new_due_time_when_
     journal_answer(&load->request, OK);
     WAIT_UNTIL(sink_count() == 1);
     journal_answer(&step->request, OK);
-    cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->due_us, began_us + US_PER_DAY);
+    cr_assert_eq(journal_outcome_at(0)->due_us, began_us + US_PER_DAY);
 }

@@ -137,7 +137,7 @@ Test(delivery_switches, without_retries_a_failed_delivery_waits_and_fresh_ones_a
     sink_set(SINK_ANSWER, 500);
     set_switch(SWITCH_RETRIES, SWITCH_ALL, true);
     hand_over(1, 1, "note");
-    cr_expect_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->to, DELIVERY_WAITING);
+    cr_expect_eq(journal_outcome_at(0)->to, DELIVERY_WAITING);
     sink_set(SINK_ANSWER, 200);
     nanosleep(&(struct timespec){.tv_nsec = 200 * 1000 * 1000}, NULL); /* it was due after 50 ms */
     hand_over(2, 3, "note");
@@ -251,7 +251,7 @@ Test(delivery_switches, optional_events_wait_and_the_others_are_sent)
     hand_over(3, 4, "purchase");
     WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 2);
     for (unsigned i = 0; i < 2; i++)
-        cr_expect_geq(journal_record_at(JOURNAL_RECORD_OUTCOME, i)->delivery, 3);
+        cr_expect_geq(journal_outcome_at(i)->delivery, 3);
     wait_for_the_shard();
     cr_expect_eq(metrics_read(METRIC_ACTIVE), 0, "they do not use memory");
     journal_answer_by_hand(JOURNAL_LOAD);
@@ -282,6 +282,6 @@ Test(delivery_switches, optional_events_before_others_in_the_journal_are_passed_
     cr_expect_eq(load->after_pending_id, 2);
     journal_answer_load(load, 3, 3, DELIVERY_PENDING, false);
     WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 1);
-    cr_expect_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->delivery, 3);
+    cr_expect_eq(journal_outcome_at(0)->delivery, 3);
     cr_expect_eq(sink_count(), 1);
 }

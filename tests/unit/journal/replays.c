@@ -131,7 +131,6 @@ Test(replays, an_order_is_read_as_it_was_written_also_after_a_crash)
     snprintf(order->filter.account, sizeof order->filter.account, "acme");
     cr_assert_eq(shelf_call(shelf, store_replay_create, &create.request), OK);
     shelf_crash(shelf);
-    shelf_open(shelf);
     struct replay replay = read_replay(shelf, order->id);
     cr_expect_eq(memcmp(&replay.order.filter, &order->filter, sizeof order->filter), 0);
     cr_expect_eq(replay.order.action, REPLAY_ACTION_DISCARD);
@@ -220,7 +219,6 @@ Test(replays, a_restart_continues_from_the_cursor)
     cr_assert_eq(shelf_call(shelf, store_replay_move, &move.request), OK);
     cr_expect_eq(move.ret_progress.moved, 4);
     shelf_crash(shelf);
-    shelf_open(shelf);
     struct journal_replay_find found = find(shelf, id, true);
     cr_assert_eq(found.ret_count, 1);
     run(shelf, id, found.ret_cursors[0]);
@@ -340,13 +338,16 @@ Test(replays, an_endpoint_with_many_pending_replays_gets_no_more)
         append_dead(shelf);
     struct event_id id = create(shelf, 1);
     struct replay_cursor cursor = find(shelf, id, true).ret_cursors[0];
+    unsigned moved = 0;
     look(shelf, id, cursor, REPLAY_STEP_MAX, &looked);
-    cr_assert_eq(looked.ret_count, REPLAY_LEAD_MAX);
-    struct journal_replay_move move = move_of(&looked);
-    cr_assert_eq(shelf_call(shelf, store_replay_move, &move.request), OK);
-    cursor = looked.ret_cursor;
-    look(shelf, id, cursor, REPLAY_STEP_MAX, &looked);
+    while (looked.ret_count > 0) { /* a slow look ends with fewer */
+        struct journal_replay_move move = move_of(&looked);
+        cr_assert_eq(shelf_call(shelf, store_replay_move, &move.request), OK);
+        moved += looked.ret_count;
+        cursor = looked.ret_cursor;
+        look(shelf, id, cursor, REPLAY_STEP_MAX, &looked);
+    }
+    cr_expect_eq(moved, REPLAY_LEAD_MAX);
     cr_expect(looked.ret_is_full);
-    cr_expect_eq(looked.ret_count, 0);
     shelf_free(shelf);
 }
