@@ -216,7 +216,9 @@ static void print_parts(FILE *file)
         "  replay:FILE                  a recorded timetable: a line for each event, microseconds "
         "since the start\n"
         "  closed:COUNT:DURATION        keep COUNT requests in flight (a closed loop; only as the "
-        "last part)\n",
+        "last part)\n"
+        "  import:EVENTS:COUNT:DURATION the same until EVENTS events were sent, or until DURATION "
+        "ends\n",
         file);
 }
 

@@ -96,6 +96,16 @@ static enum err parse_closed(struct timetable *timetable, char *const words[])
     return add_part(timetable, &part);
 }
 
+static enum err parse_import(struct timetable *timetable, char *const words[])
+{
+    struct timetable_part part = {.kind = TIMETABLE_CLOSED};
+    if (!quantity_parse_count(words[0], &part.events_max) || part.events_max == 0 ||
+        !quantity_parse_count(words[1], &part.count) || part.count == 0 ||
+        !quantity_parse_duration(words[2], &part.duration_us))
+        return ERR_USAGE;
+    return add_part(timetable, &part);
+}
+
 static enum err read_times(FILE *file, struct timetable_part *part)
 {
     size_t capacity = 0;
@@ -146,6 +156,7 @@ static const struct kind {
     {"pause", 1, parse_pause, "pause:DURATION"},
     {"replay", 1, parse_replay, "replay:FILE (microseconds, a line for each event, ascending)"},
     {"closed", 2, parse_closed, "closed:COUNT:DURATION"},
+    {"import", 3, parse_import, "import:EVENTS:COUNT:DURATION"},
 };
 
 static enum err parse_part(struct timetable *timetable, char *text, char *ret_complaint)
@@ -169,7 +180,7 @@ static enum err parse_part(struct timetable *timetable, char *text, char *ret_co
         return result ? ERR_USAGE : OK;
     }
     snprintf(ret_complaint, TIMETABLE_COMPLAINT_BYTES,
-        "\"%s\" is none of constant, ramp, step, burst, pause, replay, closed", whole);
+        "\"%s\" is none of constant, ramp, step, burst, pause, replay, closed, import", whole);
     return ERR_USAGE;
 }
 

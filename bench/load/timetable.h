@@ -13,6 +13,8 @@
  *   closed:COUNT:DURATION        a closed loop: COUNT requests are kept in flight, to find the
  *                                server's maximum; only as the last part, because its number of
  *                                events is not known before
+ *   import:EVENTS:COUNT:DURATION a closed loop that ends after EVENTS events (whole batches), or
+ *                                after DURATION; only as the last part
  *
  * Events are numbered from 0 in the order of their times. Each thread walks through the whole
  * timetable and takes the numbers that are its own, so that nothing is shared.
@@ -43,6 +45,7 @@ struct timetable_part {
     double rate_from, rate_to;     /* events per second: STEADY */
     int64_t count;     /* STEADY, REPLAY: events; BURST: events at once; CLOSED: in flight */
     int64_t every_us;  /* BURST */
+    int64_t events_max; /* CLOSED: 0 without a limit */
     int64_t *times_us; /* REPLAY: malloc'd */
 };
 

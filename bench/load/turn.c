@@ -281,8 +281,12 @@ static void fill_closed(struct sender *sender, int64_t now_us)
     unsigned share = (unsigned)((part->count + sender->number) / threads);
     struct connection *connection;
     while (sender->in_flight + sender->to_resend < share && (connection = find_room(sender))) {
-        struct sending *sending = take_sending(sender);
         int64_t number = atomic_fetch_add(&sender->run->closed_next, sender->options->batch);
+        if (part->events_max && number - sender->walk.number >= part->events_max) {
+            sender->walk.part++;
+            return;
+        }
+        struct sending *sending = take_sending(sender);
         for (unsigned i = 0; i < sender->options->batch; i++) {
             make_record(sender, sending, (uint64_t)(number + i));
             sending->records[i].intended_us = now_us;

@@ -14,7 +14,7 @@ KEYS = ("cpu_us", "syncs", "writes", "answer_p99_us", "freshness_p99_us")
 
 def of_build(bench, build, name):
     timetable = "constant:100:2s" if bench.is_tiny else f"constant:{RATE}:{SECONDS}s"
-    plan = load_plan("steady", changes=[f"load.timetable={timetable}"])
+    plan = load_plan("sustained", changes=[f"load.timetable={timetable}"])
     scenario = Scenario(plan, bench.build, bench.place(f"cost-{name}"), gateway_build=build)
     _, _, details = scenario.run()
     scenario.gateway.remove_data()

@@ -64,7 +64,7 @@ class Bench:
 
 
 def measure_steady(bench):
-    plan = load_plan("steady")
+    plan = load_plan("sustained")
     if bench.is_tiny:
         plan.load = {**plan.load, "timetable": "constant:100:2s"}
     scenario = Scenario(plan, bench.build, bench.place("steady"))

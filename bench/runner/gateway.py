@@ -92,15 +92,20 @@ class Gateway:
         return json.loads(text)
 
     def add_accounts(self, accounts, urls):
-        """A partner that may post for all of them, and one endpoint for each account: {account: secret}."""
-        self.ask("POST", "/api/v1/partners", {"id": PARTNER})
-        self.api_key = self.ask("POST", f"/api/v1/partners/{PARTNER}/keys")["api_key"]
+        """One endpoint for each account, and a partner that may post for all of them: {account: secret}."""
         secrets = {}
         for account, url in zip(accounts, urls):
             self.ask("POST", "/api/v1/accounts", {"id": account})
-            self.ask("POST", f"/api/v1/partners/{PARTNER}/accounts", {"account": account})
             secrets[account] = self.ask("POST", f"/api/v1/accounts/{account}/endpoints", {"url": url})["secret"]
+        self.api_key = self.add_partner(PARTNER, accounts)
         return secrets
+
+    def add_partner(self, name, accounts):
+        """A partner that may post for these accounts; its key."""
+        self.ask("POST", "/api/v1/partners", {"id": name})
+        for account in accounts:
+            self.ask("POST", f"/api/v1/partners/{name}/accounts", {"account": account})
+        return self.ask("POST", f"/api/v1/partners/{name}/keys")["api_key"]
 
     def hold_deliveries(self):
         """Nothing is sent from now on: what is measured comes from the ingress alone."""

@@ -4,6 +4,12 @@ that a typing mistake cannot make a run easier without being seen.
 
 Beside the load, the gateway's options, the sink's words and the faults, a plan may have:
 
+  models           what happens in the business: this makes it a scenario, with the variants quick
+                   and full
+  [[act]]          what partners and operators do: partner (a new one connects; `load` is what it
+                   posts), switch, look (at the status), replay
+  [headroom]       the load ends when the gateway is at its limit, and rate_min is the level for the
+                   highest rate that it held (headroom.py)
   [group.NAME]     accounts that behave alike, in the order of the file
     accounts       how many; a group without it takes those that the others leave
     words          of the sink, at the start; without it the sink's own
@@ -29,16 +35,20 @@ PLANS = pathlib.Path(__file__).resolve().parents[1] / "plans"
 # Options of penstock-load that a plan may set, by the names that they have there.
 LOAD_KEYS = {"timetable", "types", "size", "duplicates", "conflicts", "invalid", "lag", "batch",
              "connections", "threads", "patience", "resend_pause", "resends", "linger", "seed"}
-TOP_KEYS = {"title", "load", "accounts", "queue", "gateway", "sink", "fault", "levels", "drain",
-            "group", "measure", "recovery"}
+TOP_KEYS = {"title", "models", "load", "accounts", "queue", "gateway", "sink", "fault", "act",
+            "levels", "drain", "group", "measure", "recovery", "headroom"}
 GROUP_KEYS = {"accounts", "words", "behave", "named"}
 MEASURE_KEYS = {"group", "accepted", "delivered", "freshness_p99_max"}
 RECOVERY_KEYS = {"takes", "starts_within", "share_min"}
+HEADROOM_KEYS = {"rate_min", "answer_p99_max", "error_share_max"}
 QUEUES = ("direct", "rabbitmq")
 # What each fault must have besides "at" and "do", and what it may have.
 FAULTS = {"kill": (set(), {"for", "what"}), "restart": (set(), set()), "stop": ({"for"}, {"what"}),
           "alarm": ({"what", "for"}, set()), "behave": ({"account", "words"}, {"for"}),
           "reload": ({"options"}, set()), "silence": ({"group"}, {"for"})}
+# What partners and operators do: the same.
+ACTS = {"partner": ({"load"}, {"text"}), "switch": ({"switch", "state"}, set()), "look": (set(), set()),
+        "replay": (set(), {"state", "rate"})}
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 MOMENTS = ("fault", "back", "gone")
 
@@ -112,13 +122,21 @@ class Plan:
         check_keys(f"{name}: sink", self.sink, {"default", *map(str, range(self.accounts))})
         self.groups = self._make_groups(data.get("group", {}))
         for fault in data.get("fault", []):
+            self._check_act("fault", FAULTS, fault)
             self._check_fault(fault)
+        for act in data.get("act", []):
+            self._check_act("act", ACTS, act)
+            check_keys(f"{self.name}: act {act['do']}: load", act.get("load", {}), LOAD_KEYS)
         changes = [{"at": at, "do": "behave", "group": group.name, "words": words}
                    for group in self.groups.values() for at, words in group.behave.items()]
         self.faults = sorted([*data.get("fault", []), *changes],
                              key=lambda fault: seconds(fault["at"]))
+        self.acts = sorted([*self.faults, *data.get("act", [])], key=lambda act: seconds(act["at"]))
         self.measures = data.get("measure", {})
         self.recovery = data.get("recovery")
+        self.models = data.get("models", "")
+        self.headroom = data.get("headroom")
+        check_keys(f"{self.name}: headroom", self.headroom or {}, HEADROOM_KEYS)
         self._check_measures()
 
     def _make_groups(self, found):
@@ -139,15 +157,21 @@ class Plan:
         if name not in self.groups:
             raise PlanWrong(f'{where}: there is no group "{name}"')
 
+    def _check_act(self, section, kinds, act):
+        where = f"{self.name}: {section}"
+        must, may = kinds.get(act.get("do"), (None, None))
+        if must is None:
+            raise PlanWrong(f'{where}: do = "{act.get("do")}" is none of {", ".join(kinds)}')
+        check_keys(f"{where} {act['do']}", act, {"at", "do"} | must | may)
+        for key in {"at"} | must:
+            if key not in act:
+                raise PlanWrong(f'{where} {act["do"]}: "{key}" is missing')
+        for key in ("at", "for"):
+            if key in act:
+                seconds(act[key])
+
     def _check_fault(self, fault):
         where = f"{self.name}: fault"
-        must, may = FAULTS.get(fault.get("do"), (None, None))
-        if must is None:
-            raise PlanWrong(f'{where}: do = "{fault.get("do")}" is none of {", ".join(FAULTS)}')
-        check_keys(f"{where} {fault['do']}", fault, {"at", "do"} | must | may)
-        for key in {"at"} | must:
-            if key not in fault:
-                raise PlanWrong(f'{where} {fault["do"]}: "{key}" is missing')
         what = fault.get("what", "gateway")
         if what not in ("gateway", "sink", "broker"):
             raise PlanWrong(f'{where} {fault["do"]}: what = "{what}" is none of gateway, sink, '
@@ -160,9 +184,6 @@ class Plan:
             self._check_group(where, fault["group"])
             if not self.groups[fault["group"]].is_named:
                 raise PlanWrong(f"{where} {fault['do']}: group {fault['group']} is not named")
-        for key in ("at", "for"):
-            if key in fault:
-                seconds(fault[key])
 
     def _check_measures(self):
         for name, measure in self.measures.items():
@@ -189,9 +210,10 @@ class Plan:
         words = group.words if group and group.words is not None else self.sink.get("default", "")
         return self.sink.get(str(number), words)
 
-    def load_arguments(self):
+    def load_arguments(self, load=None):
+        """`load`: of another generator than the plan's own."""
         arguments = ["--accounts", f"acc_%d*{self.accounts}"]
-        for key, value in self.load.items():
+        for key, value in (load or self.load).items():
             arguments += [f"--{key.replace('_', '-')}", str(value)]
         return arguments
 
@@ -225,7 +247,7 @@ class Plan:
     def without_faults(self):
         """The same run when nothing happens."""
         plan = copy.copy(self)
-        plan.faults = []
+        plan.faults = plan.acts = []
         return plan
 
 

@@ -117,23 +117,23 @@ def end_all():
 class Program:
     """One child process. Its stdout and stderr go to files in the run's directory."""
 
-    def __init__(self, usage, directory, arguments, environment=None):
-        self.usage = usage
+    def __init__(self, usage, directory, arguments, environment=None, name=None):
+        """`name`: of its files, when several programs have one usage."""
+        self.usage, self.name = usage, name or usage.name
         self.directory = pathlib.Path(directory)
         self.arguments = [str(argument) for argument in arguments]
         self.environment = environment
         self.process = None
 
     def start(self):
-        name = self.usage.name
-        with open(self.directory / f"{name}.stdout", "ab") as out, open(self.directory / f"{name}.stderr", "ab") as err:
+        with open(self.directory / f"{self.name}.stdout", "ab") as out, open(self.directory / f"{self.name}.stderr", "ab") as err:
             self.process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.environment)
         _started.append(self)
         self.usage.follow(self.process.pid)
         return self
 
     def errors(self):
-        path = self.directory / f"{self.usage.name}.stderr"
+        path = self.directory / f"{self.name}.stderr"
         return path.read_text(errors="replace")[-2000:] if path.exists() else ""
 
     def is_running(self):

@@ -7,9 +7,9 @@ import time
 
 
 class Progress:
-    def __init__(self, path, out=sys.stderr):
-        self.path, self.out = pathlib.Path(path), out
-        self.live = out.isatty()
+    def __init__(self, path, out=None):
+        self.path, self.out = pathlib.Path(path), out or sys.stderr
+        self.live = self.out.isatty()
         self.shown_at = 0
 
     def latest(self):
@@ -19,14 +19,17 @@ class Progress:
         except (FileNotFoundError, json.JSONDecodeError):
             return None
 
-    def show(self, backlog, note=""):
+    def show(self, backlog, note="", more=()):
+        """`more`: of other generators, whose rates are added."""
         now = time.monotonic()
         found = self.latest()
+        others = [each for each in (other.latest() for other in more) if each]
         if not found or now - self.shown_at < (1 if self.live else 5):
             return
         self.shown_at = now
         left = max(0, found["of"] - found["seconds"])
-        self.line(f"{found['rate']:7d}/s  p99 {found['p99_us'] / 1000:8.2f} ms  backlog {backlog:8d}  {found['events']:9d} events  "
+        rate, events = (sum(each[key] for each in [found, *others]) for key in ("rate", "events"))
+        self.line(f"{rate:7d}/s  p99 {found['p99_us'] / 1000:8.2f} ms  backlog {backlog:8d}  {events:9d} events  "
                   f"{int(left) // 60:3d}:{int(left) % 60:02d} left  {note}")
 
     def line(self, text):

@@ -91,7 +91,7 @@ class Replay(Scenario):
 
 
 def of_round(bench, number):
-    plan, dead = load_plan("steady"), DEAD // (TINY if bench.is_tiny else 1)
+    plan, dead = load_plan("sustained"), DEAD // (TINY if bench.is_tiny else 1)
     seconds = 4 if bench.is_tiny else bench.seconds
     rate = FRESH // 10 if bench.is_tiny else FRESH
     plan.load = {**plan.load, "timetable": f"constant:{rate}:{BEFORE + seconds + 2 * QUIET_SECONDS}s"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run of a plan: start the sink and the gateway, post on the timetable, do the faults at their times, wait until nothing is on
+"""One run of a plan: start the sink and the gateway, post on the timetable, do the acts at their times, wait until nothing is on
 its way, and let the verdict speak."""
 import json
 import signal
@@ -7,14 +7,16 @@ import struct
 import subprocess
 import time
 
-from runner import recovery
+from runner import headroom, recovery
+from runner.acts import Acts
 from runner.audit import compare_audit, print_audit
 from runner.between import Between
 from runner.gateway import Gateway
+from runner.headroom import Headroom
 from runner.names import DOMAIN, NameServer
-from runner.plan import seconds
 from runner.process import Program, RunFailed, Usage, cost_per_event
 from runner.progress import Progress
+from runner.sampler import Sampler
 from runner.sink import Sink
 
 POLL_SECONDS = 0.1
@@ -37,6 +39,39 @@ def first_due_seconds(logs):
     return min(times) / 1e6
 
 
+class Load:
+    """One generator: a partner that posts on a timetable."""
+
+    def __init__(self, run, name, api_key, arguments):
+        self.name, self.log = name, run.directory / f"{name}.log"
+        self.progress = Progress(run.directory / f"{name}.progress")
+        self.summary_file = run.directory / f"{name}.stdout"
+        command = [run.build / "bin/penstock-load", "--url", run.gateway.ingress, "--api-key", api_key, "--log", self.log,
+                   "--progress", self.progress.path, "--json", *arguments]
+        self.program = Program(run.load_usage, run.directory, command, name=name)
+
+    def start(self):
+        self.program.start()
+        return self
+
+    def is_running(self):
+        return self.program.is_running()
+
+    def end(self):
+        return self.program.end()
+
+    def logs(self):
+        """One for each thread."""
+        return [self.log, *sorted(self.log.parent.glob(f"{self.log.name}.*"))]
+
+    def summary(self):
+        return json.loads(self.summary_file.read_text())
+
+    def check(self):
+        if self.program.process.returncode != 0:
+            raise RunFailed(f"the generator {self.name} ended with {self.program.process.returncode}: {self.program.errors()}")
+
+
 class Scenario:
     def __init__(self, plan, build, directory, environment=None, gateway_build=None):
         """`gateway_build`: the gateway's, when it is another than that of the tools."""
@@ -47,80 +82,27 @@ class Scenario:
         self.names = NameServer(directory) if any(group.is_named for group in plan.groups.values()) else None
         self.secrets = {}
         self.load_usage = Usage("load")
-        self.load = None
+        self.loads = []  # the first is the plan's own, the others are of partners that connect later
+        self.replays = []  # of the operator, in this run
         self.audit = None
-        self.load_log = directory / "load.log"
-        self.progress = Progress(directory / "progress")
+        self.progress = Progress(directory / "load.progress")
         self.backlog = 0
         self.status_at = 0
-        self.due_back = []  # (when, what, whether the gateway or broker is silent until then): the second halves of faults
-        self.marks = {}  # moments by the wall clock (plan.py)
+        self.acts = Acts(self)
+        self.sampler = Sampler(self)
+        self.headroom = Headroom(plan.headroom) if plan.headroom else None
         self.cost = None  # of the gateway for each accepted event, while the load ran
-
-    # --- faults: each a function of its own, found by its name in the plan (plan.py knows what each needs) ---
-
-    def fault_kill(self, fault):
-        """The sink ends as a program does, so that its log is whole; clients whose listener has gone refuse connections."""
-        what = {"gateway": self.gateway, "sink": self.sink, "broker": self.broker}[fault.get("what", "gateway")]
-        if what is self.gateway:
-            self.gateway.program.kill()
-        else:
-            what.kill()
-        self.give_back(fault.get("for", "0s"), what.start, is_silent=what is not self.sink)
-
-    def fault_restart(self, fault):
-        self.gateway.end()
-        self.gateway.start()
-
-    def fault_stop(self, fault):
-        what = fault.get("what", "gateway")
-        program = {"gateway": self.gateway.program, "sink": self.sink.program, "broker": self.broker}[what]
-        program.send(signal.SIGSTOP)
-        self.give_back(fault["for"], lambda: program.send(signal.SIGCONT), is_silent=what != "sink")
-
-    def fault_alarm(self, fault):
-        self.broker.set_alarm(True)
-        self.give_back(fault["for"], lambda: self.broker.set_alarm(False), is_silent=True)
-
-    def fault_behave(self, fault):
-        """Of one account, or of a group."""
-        numbers = self.plan.groups[fault["group"]].numbers() if "group" in fault else [int(fault["account"])]
-        for number in numbers:
-            self.behave(number, fault["words"])
-        if "for" in fault:
-            self.give_back(fault["for"], lambda: [self.behave(number, self.plan.behaviour_of(number)) for number in numbers])
-
-    def fault_silence(self, fault):
-        """The names of a group get no answer."""
-        group = self.plan.groups[fault["group"]]
-        self.names.silent = self.names.silent | {self.host_of(number) for number in group.numbers()}
-        if "for" in fault:
-            self.give_back(fault["for"], lambda: setattr(self.names, "silent", set()))
-
-    def fault_reload(self, fault):
-        self.gateway.reload(fault["options"])
-
-    def give_back(self, after, action, is_silent=False):
-        """The second half of a fault."""
-        self.due_back.append((time.monotonic() + seconds(after), action, is_silent))
 
     def behave(self, number, words):
         """The words for one account's client, which still checks signatures."""
         account = self.plan.account_names()[number]
         self.sink.behave(f"/{account}", f"{words} secret={self.secrets[account]}".strip())
 
-    def do_faults(self, started, faults):
-        now = time.monotonic()
-        for back in [back for back in self.due_back if back[0] <= now]:
-            self.due_back.remove(back)
-            self.marks["back"] = time.time()
-            back[1]()
-        while faults and now - started >= seconds(faults[0]["at"]):
-            fault = faults.pop(0)
-            self.progress.line(f"fault: {fault['do']}\n")
-            self.marks["back"] = time.time()
-            self.marks.setdefault("fault", self.marks["back"])
-            getattr(self, f"fault_{fault['do']}")(fault)
+    def add_partner(self, act):
+        """A partner of its own, which posts to all accounts from now on."""
+        name = f"partner_{len(self.loads)}"
+        key = self.gateway.add_partner(name, self.plan.account_names())
+        self.loads.append(Load(self, name, key, self.plan.load_arguments({**self.plan.load, "run": name.replace("_", ""), "duplicates": "0%", "seed": 1 + len(self.loads), **act["load"]})).start())
 
     # --- the run ---
 
@@ -128,7 +110,7 @@ class Scenario:
         for usage in self.usages():
             usage.look()
         now = time.monotonic()
-        if now - self.status_at < STATUS_SECONDS or any(back[2] for back in self.due_back):  # whoever asks would wait for it
+        if now - self.status_at < STATUS_SECONDS or self.acts.is_silent():  # whoever asks would wait for it
             return
         self.status_at = now
         try:
@@ -164,33 +146,41 @@ class Scenario:
         return f"http://{self.host_of(number)}:{self.sink.port}/{self.plan.account_names()[number]}"
 
     def post(self):
-        arguments = [self.build / "bin/penstock-load", "--url", self.gateway.ingress, "--api-key", self.gateway.api_key, "--log",
-                     self.load_log, "--progress", self.progress.path, "--json", *self.plan.load_arguments()]
         before = self.gateway.usage.cost()
-        self.load = Program(self.load_usage, self.directory, arguments).start()
-        started, faults = time.monotonic(), list(self.plan.faults)
-        while self.load.is_running():
-            self.do_faults(started, faults)
+        self.loads.append(Load(self, "load", self.gateway.api_key, self.plan.load_arguments()).start())
+        started = time.monotonic()
+        self.sampler.start()
+        while any(load.is_running() for load in self.loads):
+            self.acts.turn(started)
             self.check_alive()
             self.look()
-            self.progress.show(self.backlog)
+            self.progress.show(self.backlog, more=[load.progress for load in self.loads[1:]])
+            if self.headroom and self.headroom.is_broken(self.loads[0].progress.latest()):
+                self.loads[0].program.send(signal.SIGTERM)
             time.sleep(POLL_SECONDS)
-        if self.load.process.returncode != 0:
-            raise RunFailed(f"the generator ended with {self.load.process.returncode}: {self.load.errors()}")
-        self.cost = cost_per_event(before, self.gateway.usage.cost(), self.load_summary()["accepted"])
-        if faults:
-            raise RunFailed(f"the load ended before the fault at {faults[0]['at']}: the fault was not tried")
-        while self.due_back:
-            self.do_faults(started, [])
-            time.sleep(POLL_SECONDS)
+        for load in self.loads:
+            load.check()
+        self.cost = cost_per_event(before, self.gateway.usage.cost(), sum(load.summary()["accepted"] for load in self.loads))
+        self.acts.finish(started)
 
     def check_alive(self):
         """A program that ended by itself is no fault of the plan."""
+        if self.acts.is_something_down():
+            return
         for program in (self.sink.program, self.gateway.program):
-            if not program.is_running() and not self.due_back:
+            if not program.is_running():
                 raise RunFailed(f"the {program.usage.name} ended with {program.process.returncode}: {program.errors()}")
-        if self.broker and not self.broker.is_running() and not self.due_back:
+        if self.broker and not self.broker.is_running():
             raise RunFailed("the broker ended by itself")
+
+    def replays_run(self):
+        """Whether a replay of the operator is not done. Notes in the timetable when one has ended."""
+        for replay in [replay for replay in self.replays if replay["entry"]["until"] is None]:
+            found = self.gateway.ask("GET", f"/api/v1/replays/{replay['id']}")
+            if found["state"] not in ("running", "paused"):
+                replay["entry"]["until"] = time.time()
+                replay["entry"]["text"] += f": {found['progress']['moved']} deliveries, {found['state']}"
+        return any(replay["entry"]["until"] is None for replay in self.replays)
 
     def drain(self):
         """Until nothing is pending, being sent or waiting any more, or the plan's patience ends: the verdict says what is left."""
@@ -201,7 +191,7 @@ class Scenario:
                 self.backlog = self.gateway.backlog()
             except (OSError, RunFailed):
                 self.backlog = -1
-            if self.backlog == 0 and not (self.broker and self.broker.backlog()):
+            if self.backlog == 0 and not (self.broker and self.broker.backlog()) and not self.replays_run():
                 return
             self.progress.show(self.backlog, "waiting for what is on its way")
             time.sleep(POLL_SECONDS)
@@ -217,12 +207,12 @@ class Scenario:
         return audit
 
     def load_logs(self):
-        return [self.load_log, *sorted(self.directory.glob("load.log.*"))]
+        return [log for load in self.loads for log in load.logs()]
 
     def moments(self):
         """When faults really began and ended, in seconds since the first event was due; planned times for what was not done."""
         start = first_due_seconds(self.load_logs())
-        return {**self.plan.planned_moments(), **{name: at - start for name, at in self.marks.items()}}
+        return {**self.plan.planned_moments(), **{name: at - start for name, at in self.acts.marks.items()}}
 
     def subsets(self):
         """The texts for the verdict, when the end of the backlog is known."""
@@ -282,6 +272,10 @@ class Scenario:
             details["recovery"] = recovery.figures_of(details, moments, self.plan.recovery)
             wrong += recovery.reasons_of(details["recovery"], self.plan.recovery)
             more += f"Recovery\n{recovery.describe(details['recovery'])}"
+        if self.headroom:
+            details["headroom"] = self.headroom.figures_of(self.plan.load["timetable"], details["series"])
+            wrong += self.headroom.reasons_of(details["headroom"])
+            more += f"Headroom\n{headroom.describe(details['headroom'])}"
         if wrong:
             code, details["verdict"] = 1, "FAIL"
             details["reasons"] = details["reasons"] + wrong
@@ -312,7 +306,10 @@ class Scenario:
 
     def end(self):
         """In any case, in this order: nobody posts, nobody delivers, nobody receives, nobody stands between."""
-        codes = {"load": self.load.end() if self.load else None, "gateway": self.gateway.end(), "sink": self.sink.program.end()}
+        self.sampler.end()
+        for load in self.loads:
+            load.end()
+        codes = {"gateway": self.gateway.end(), "sink": self.sink.program.end()}
         if self.broker:
             self.broker.end()
         if self.names:
@@ -322,7 +319,8 @@ class Scenario:
         return codes
 
     def load_summary(self):
-        return json.loads((self.directory / "load.stdout").read_text())
+        """Of the plan's own generator."""
+        return self.loads[0].summary()
 
 
 def print_cost(cost):

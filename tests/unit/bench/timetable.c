@@ -95,6 +95,16 @@ Test(timetable, a_closed_part_is_the_last_and_has_no_times)
     cr_assert_eq(timetable.duration_us, 4000000);
 }
 
+Test(timetable, an_import_is_a_closed_part_that_ends_after_its_events)
+{
+    int64_t times[4];
+    enum timetable_next last;
+    parse("import:100000:64:5m");
+    cr_assert_eq(walk_all(times, 4, &last), 0);
+    cr_assert_eq(last, TIMETABLE_IN_FLIGHT);
+    cr_assert(timetable.parts[0].events_max == 100000 && timetable.parts[0].count == 64);
+}
+
 Test(timetable, what_is_wrong_is_named)
 {
     static const struct {
@@ -103,6 +113,7 @@ Test(timetable, what_is_wrong_is_named)
         {"constant:x:1s", "constant:RATE"}, {"constant:5:0", "constant:RATE"},
         {"constant:5:1s:2", "constant:RATE"}, {"step:1:5:0:1s", "step:FROM"},
         {"burst:5:0s:1s", "burst:COUNT"}, {"closed:0:1s", "closed:COUNT"},
+        {"import:0:1:1s", "import:EVENTS"}, {"import:5:1s", "import:EVENTS"},
         {"closed:1:1s,pause:1s", "last"}, {"replay:/nowhere/at/all", "cannot read"},
         {"sometimes:5:1s", "none of"}, {"constant:1000000000:1h", "RATE"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""result.json of a run: everything that the report and bench/compare read. Its members are listed in bench/README.md. What is not known
+is null, never 0."""
+import json
+
+from runner.scenario import first_due_seconds
+
+SCHEMA = 2
+
+
+def write_result(path, result):
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def result_of(scenario, details, of, length="plan"):
+    """`of`: machine, commit and command. `length`: quick, full, or plan for one that is no scenario."""
+    plan = scenario.plan
+    series = series_of(scenario, details.pop("series", None))
+    moved = {name: details.pop(name, empty) for name, empty in (("levels", []), ("impact", []), ("options", []), ("distributions", {}))}
+    return {
+        "schema": SCHEMA,
+        "scenario": {"name": plan.name.removesuffix(f"-{length}"), "title": plan.title, "models": " ".join(plan.models.split()), "length": length,
+                     "queue": plan.queue, "target": "penstock"},
+        "of": of,
+        "configuration": {name: value for name, value in scenario.gateway.options.items() if "listen" not in name and name != "data.directory"},
+        "load": scenario.load_summary(),
+        "partners": {load.name: load.summary() for load in scenario.loads[1:]},
+        "passed": details["verdict"] == "PASS",
+        "reasons": details["reasons"],
+        **moved,
+        "timetable": timetable_of(scenario),
+        "series": series,
+        "verdict": details,
+    }
+
+
+def timetable_of(scenario):
+    """What was done to the system, in seconds since the first event was due."""
+    start = first_due_seconds(scenario.load_logs())
+    found = [{"at_s": 0.0, "until_s": None, "kind": "load", "text": f"the load begins: {scenario.plan.load['timetable']}"}]
+    found += [{"at_s": round(entry["at"] - start, 3), "until_s": None if entry["until"] is None else round(entry["until"] - start, 3),
+               "kind": entry["kind"], "text": entry["text"]} for entry in scenario.acts.done]
+    return sorted(found, key=lambda entry: entry["at_s"])
+
+
+def series_of(scenario, of_logs):
+    """The rows of the logs, and beside them those of the sampler."""
+    if not of_logs:
+        return {"step_s": 1, "t_s": [], "rows": {}}
+    sampled = scenario.sampler.series(first_due_seconds(scenario.load_logs()), of_logs["step_s"], len(of_logs["t_s"]))
+    return {**of_logs, "rows": {**of_logs["rows"], **sampled}}
