@@ -4,6 +4,7 @@ knows what each kind needs). Each is a method of its own, found by its name. The
 broker that starts again, runs on a thread: the run goes on beside it, and acts that come later wait for it.
 
 Everything that was done is in `done`, with its times: the timetable of the report."""
+import re
 import signal
 import threading
 import time
@@ -133,7 +134,7 @@ class Acts:
     def do_behave(self, act):
         """Of one account, or of a group."""
         numbers = self.run.plan.groups[act["group"]].numbers() if "group" in act else [int(act["account"])]
-        entry = self.note("fault", f"{count_of(len(numbers), 'client')}: {act.get('text') or act['words'] or 'as at the start'}")
+        entry = self.note("fault", f"{count_of(len(numbers), 'client')} {behaviour_text(act['words'], len(numbers))}")
         for number in numbers:
             self.run.behave(number, act["words"])
         if "for" in act:
@@ -180,6 +181,25 @@ class Acts:
 
 FAULTS = ("kill", "restart", "stop", "alarm", "behave", "silence", "reload")
 OPERATORS = ("switch", "look", "replay", "partner")
+
+
+BEHAVIOURS = (
+    (r"hang=100%", lambda _: "take{s} requests and never answer{s}"),
+    (r"fail=100%", lambda _: "answer{s} 500 to everything"),
+    (r"fail=100%:(\d+)", lambda found: f"answer{{s}} {found[1]} to everything"),
+    (r"delay=exp:([\d.]+)(\w+)", lambda found: f"answer{{s}} after {found[1]} {found[2]} on average"),
+    (r"delay=([\d.]+)(\w+)", lambda found: f"answer{{s}} after {found[1]} {found[2]}"),
+    (r"delay=uniform:([\d.]+)(\w+):([\d.]+)\2", lambda found: f"answer{{s}} after {found[1]} to {found[3]} {found[2]}"),
+)
+
+
+def behaviour_text(words, count=2):
+    """What clients do, for somebody who does not know the words of the sink."""
+    for pattern, text in BEHAVIOURS:
+        found = re.fullmatch(pattern, words)
+        if found:
+            return text(found).format(s="s" if count == 1 else "")
+    return f"behave{'s' if count == 1 else ''} so: {words or 'as well as they can'}"
 
 
 def count_of(count, noun):

@@ -20,15 +20,16 @@ class Progress:
             return None
 
     def show(self, backlog, note="", more=()):
-        """`more`: of other generators, whose rates are added."""
+        """`more`: other generators, which are added."""
         now = time.monotonic()
         found = self.latest()
-        others = [each for each in (other.latest() for other in more) if each]
+        others = [(load.progress.latest() or {"rate": 0, "events": 0}, load.is_running()) for load in more]
         if not found or now - self.shown_at < (1 if self.live else 5):
             return
         self.shown_at = now
         left = max(0, found["of"] - found["seconds"])
-        rate, events = (sum(each[key] for each in [found, *others]) for key in ("rate", "events"))
+        rate = found["rate"] + sum(other["rate"] for other, is_running in others if is_running)
+        events = found["events"] + sum(other["events"] for other, _ in others)
         self.line(f"{rate:7d}/s  p99 {found['p99_us'] / 1000:8.2f} ms  backlog {backlog:8d}  {events:9d} events  "
                   f"{int(left) // 60:3d}:{int(left) % 60:02d} left  {note}")
 

@@ -115,6 +115,7 @@ class Scenario:
         self.status_at = now
         try:
             self.backlog = self.gateway.backlog()
+            self.replays_run()
             if self.broker:
                 self.broker.look(self.gateway)
         except (OSError, RunFailed):
@@ -154,7 +155,7 @@ class Scenario:
             self.acts.turn(started)
             self.check_alive()
             self.look()
-            self.progress.show(self.backlog, more=[load.progress for load in self.loads[1:]])
+            self.progress.show(self.backlog, more=self.loads[1:])
             if self.headroom and self.headroom.is_broken(self.loads[0].progress.latest()):
                 self.loads[0].program.send(signal.SIGTERM)
             time.sleep(POLL_SECONDS)

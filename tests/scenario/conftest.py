@@ -30,7 +30,8 @@ GROUPS = {
     "brokered": ["test_broker_main", "test_broker_flow", "test_broker_lag", "test_roles"],
     "bench": ["test_bench"],
     "attack": ["test_attack"],
-    "figures": [],  # some tests of test_bench.py, which say so
+    "figures": [],    # some tests of test_bench.py, which say so
+    "scenarios": [],  # ... of test_bench_scenarios.py
 }
 _GROUP_OF = {file: group for group, files in GROUPS.items() for file in files}
 
