@@ -59,10 +59,10 @@ static void judge_money(struct figures *figures, const struct money *money)
         sum[MICROS_TEXT_BYTES];
     if (figures_money_adds_up(figures, money))
         return;
-    figures_format_micros(money->accepted, accepted);
-    figures_format_micros(money->delivered, delivered);
-    figures_format_micros(money->held, held);
-    figures_format_micros(figures_journal_sum(money), sum);
+    micros_format(money->accepted, accepted);
+    micros_format(money->delivered, delivered);
+    micros_format(money->held, held);
+    micros_format(figures_journal_sum(money), sum);
     const char *currency = *money->currency ? money->currency : "no currency";
     if (figures->has_journal)
         add_reason(figures,

@@ -188,7 +188,7 @@ static void print_arrivals(FILE *out, const struct figures *figures)
 static void print_micros(FILE *out, const char *label, micros_sum micros)
 {
     char text[MICROS_TEXT_BYTES];
-    figures_format_micros(micros, text);
+    micros_format(micros, text);
     fprintf(out, "    %-24s%24s\n", label, text);
 }
 

@@ -22,7 +22,7 @@ static void set_real(json_t *object, const char *name, double value)
 static void set_micros(json_t *object, const char *name, micros_sum micros)
 {
     char text[MICROS_TEXT_BYTES];
-    figures_format_micros(micros, text);
+    micros_format(micros, text);
     json_object_set_new(object, name, json_string(text));
 }
 

@@ -152,7 +152,7 @@ Test(verdict_output, sums_of_money_are_written_as_decimals)
         {INT64_MIN, "-9223372036854.775808"}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         char text[MICROS_TEXT_BYTES];
-        figures_format_micros(cases[i].micros, text);
+        micros_format(cases[i].micros, text);
         cr_expect_str_eq(text, cases[i].text);
     }
 }
