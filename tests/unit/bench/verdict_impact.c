@@ -81,7 +81,7 @@ Test(verdict_impact, late_events_are_those_above_the_level_also_when_it_is_off)
     }
 }
 
-Test(verdict_impact, parked_dead_and_waiting_events_are_told_apart_from_lost_ones)
+Test(verdict_impact, parked_dead_and_waiting_events_are_not_lost)
 {
     struct run *run = run_new();
     run->sink_count -= 3;
