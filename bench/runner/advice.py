@@ -61,10 +61,14 @@ class Facts:
     def deeds(self, *names):
         return sum(self.details["arrivals"]["deeds"].get(name, 0) for name in names)
 
+    def limited(self):
+        """Requests that clients answered 429: the gateway then lowers its rate to them."""
+        return self.details["arrivals"]["statuses"].get("429", 0)
+
     def client_errors(self):
-        """Requests that clients answered with anything but a 2xx."""
+        """Requests that clients answered with anything else but a 2xx."""
         return sum(count for status, count in self.details["arrivals"]["statuses"].items()
-                   if not status.startswith("2"))
+                   if not status.startswith("2") and status != "429")
 
     def gateway_fell(self):
         return any(fault["do"] in ("kill", "restart") and fault.get("what", "gateway") == "gateway"
@@ -195,7 +199,9 @@ RULES = (
     Rule(DELIVERED, lambda facts: facts.state("dead"),
          "The attempts ended before the clients were back. Try longer, and send the dead ones again (penstock replay create).",
          _fixed("delivery.retry_schedule", DEFAULTS["delivery.retry_schedule"])),
-    Rule(DELIVERED, lambda facts: facts.state("pending", "sending", "waiting"),
+    Rule((*DELIVERED, *FRESHNESS), Facts.limited,
+         "Clients limited the gateway (429), so it lowered its rate to them. Ask them for a higher limit."),
+    Rule(DELIVERED, lambda facts: facts.state("pending", "sending", "waiting") and not facts.limited(),
          "Events still waited at the end. Allow more requests at once, if the clients take them.", _scaled("delivery.in_flight_per_endpoint", 2)),
     # late events
     Rule(FRESHNESS, lambda facts: facts.deeds("never_ended"),
@@ -206,7 +212,7 @@ RULES = (
          "The events of some clients wait for those of others. Allow a shard more requests at once.", _scaled("delivery.in_flight_per_shard", 2)),
     Rule(FRESHNESS, lambda facts: facts.queue == "rabbitmq",
          "If events wait in the broker, let them go through the journal sooner.", _scaled("broker.lag_max", 0.5)),
-    Rule(("freshness_p99",), lambda facts: not facts.deeds("never_ended") and not facts.is_busy(),
+    Rule(("freshness_p99",), lambda facts: not facts.deeds("never_ended") and not facts.is_busy() and not facts.limited(),
          "Endpoints may be at their limit of requests. Allow more at once, if the clients take them.",
          _scaled("delivery.in_flight_per_endpoint", 2)),
     # a backlog after an outage
