@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The buckets of a log-linear histogram. The highest bits of a value select its bucket. With N bits
- * each value below 2^(N+1) has a bucket of its own. Above, each power of two has 2^N buckets, so the
- * top of a bucket is at most 1/2^N above its values.
+ * The buckets of a log-linear histogram. The highest bits of a value select its bucket. With N
+ * bits each value below 2^(N+1) has a bucket of its own. Above, each power of two has 2^N buckets,
+ * so the top of a bucket is at most 1/2^N above its values.
  */
 #ifndef PENSTOCK_BENCH_COMMON_LOG_BUCKET_H
 #define PENSTOCK_BENCH_COMMON_LOG_BUCKET_H

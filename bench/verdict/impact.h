@@ -6,7 +6,7 @@
  *   lost        answered 200, and never arrived (figures.h says how that is found)
  *   duplicated  arrived again after a 2xx; its money counts once for each further arrival
  *   late        arrived later than the service level for freshness
- *   parked      accepted; its delivery is parked, or is dead after all attempts
+ *   parked      accepted; its delivery is parked, or is dead after its last attempt
  *   refused     no sending of it was answered 200, and the gateway does not have it
  *   waiting     accepted; its delivery has not ended
  *

@@ -10,8 +10,8 @@
 
 enum level_unit { LEVEL_COUNT, LEVEL_SHARE, LEVEL_DURATION };
 
-/* symbol, name, default, unit, MIN or MAX (a lower or an upper limit), what is measured, the name and
- * title of the measured value in lists (checks.h) */
+/* symbol, name, default, unit, MIN or MAX (a lower or an upper limit), what is measured, the name
+ * and title of the measured value in lists (checks.h) */
 #define LEVEL_TABLE(X)                                                                             \
     X(DELIVERED_SHARE, delivered_share, "0.9999", LEVEL_SHARE, MIN,                                \
         "events delivered, of those answered 200", "delivered_share", "Events delivered")          \

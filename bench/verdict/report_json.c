@@ -247,7 +247,7 @@ static json_t *subsets_json(const struct figures *figures)
 static const char *const parts[] = {"verdict", "reasons", "events", "answers", "acceptance",
     "arrivals", "money", "usage", "subsets", "levels", "impact", "series", "distributions"};
 
-/* The members for plots have thousands of numbers: one line each. The others are for reading too. */
+/* The members for plots have thousands of numbers, so they are in one line. */
 static enum err write_parts(FILE *out, json_t *root)
 {
     json_t *plots = json_pack("{s:O, s:O}", "series", json_object_get(root, "series"),

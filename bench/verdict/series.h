@@ -3,12 +3,12 @@
  * What happened over time: for each step of the run, counts and small histograms of answers and
  * freshness.
  *
- * A step is 1 s at first. When a time is beyond the last of 1200 steps, each two steps become one of
- * twice the length. So the memory is bounded by the struct (10 MB), and the length of a run need not
- * be known before. The order of what is counted does not matter.
+ * A step is 1 s at first. When a time is beyond the last of 1200 steps, each two steps become one
+ * of twice the length. So the memory is bounded by the struct (10 MB), and the length of a run need
+ * not be known before. The order of what is counted does not matter.
  *
- * A histogram of a step reports a value at most 1/32 too high; the maximum is exact. Values above 19
- * hours count as 19 hours.
+ * A histogram of a step reports a value at most 1/32 too high; the maximum is exact. Values above
+ * 19 hours count as 19 hours.
  */
 #ifndef PENSTOCK_BENCH_VERDICT_SERIES_H
 #define PENSTOCK_BENCH_VERDICT_SERIES_H
