@@ -61,7 +61,8 @@ Test(histogram, merged_ones_read_as_one)
 Test(histogram, a_walk_finds_every_value_once_in_ascending_buckets)
 {
     static struct histogram histogram;
-    static const int64_t values[] = {0, 0, 1, 255, 256, 1000, 2047, 2048, 50000, 50001, 599999999};
+    static const int64_t values[] = {
+        0, 0, 1, 255, 256, 257, 1000, 2047, 2048, 50000, 50001, 599999999};
     const size_t values_count = sizeof values / sizeof values[0];
     histogram_init(&histogram);
     for (size_t i = 0; i < values_count; i++)
