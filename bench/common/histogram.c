@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/histogram.h"
 
+#include "common/log_bucket.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -9,26 +11,6 @@
 void histogram_init(struct histogram *histogram)
 {
     memset(histogram, 0, sizeof *histogram);
-}
-
-static unsigned bucket_of(int64_t value_us)
-{
-    uint64_t value = (uint64_t)value_us;
-    if (value < 2 * HISTOGRAM_STEPS)
-        return (unsigned)value;
-    unsigned power = 63u - (unsigned)__builtin_clzll(value); /* at least 11 */
-    unsigned shift = power - STEP_BITS;
-    return (shift + 1) * HISTOGRAM_STEPS + (unsigned)((value >> shift) - HISTOGRAM_STEPS);
-}
-
-/* Returns the largest value of a bucket. */
-static int64_t bucket_top(unsigned bucket)
-{
-    if (bucket < 2 * HISTOGRAM_STEPS)
-        return bucket;
-    unsigned shift = bucket / HISTOGRAM_STEPS - 1;
-    int64_t steps = bucket % HISTOGRAM_STEPS + HISTOGRAM_STEPS;
-    return ((steps + 1) << shift) - 1;
 }
 
 void histogram_add(struct histogram *histogram, int64_t value_us)
@@ -43,7 +25,7 @@ void histogram_add(struct histogram *histogram, int64_t value_us)
         histogram->max_us = value_us;
     histogram->count++;
     histogram->sum_us += (double)value_us;
-    histogram->buckets[bucket_of(value_us)]++;
+    histogram->buckets[log_bucket_of(value_us, STEP_BITS)]++;
 }
 
 void histogram_merge(struct histogram *into, const struct histogram *from)
@@ -71,7 +53,7 @@ int64_t histogram_percentile(const struct histogram *histogram, double percent)
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
         seen += histogram->buckets[i];
         if (seen >= wanted) {
-            int64_t top = bucket_top(i);
+            int64_t top = log_bucket_top(i, STEP_BITS);
             return top < histogram->max_us ? top : histogram->max_us;
         }
     }
@@ -81,4 +63,24 @@ int64_t histogram_percentile(const struct histogram *histogram, double percent)
 double histogram_mean_us(const struct histogram *histogram)
 {
     return histogram->count ? histogram->sum_us / (double)histogram->count : 0;
+}
+
+unsigned histogram_next(
+    const struct histogram *histogram, unsigned from, int64_t *ret_top_us, uint64_t *ret_count)
+{
+    unsigned coarse = 0;
+    *ret_count = 0;
+    for (unsigned i = from; i < HISTOGRAM_BUCKETS; i++) {
+        int64_t top_us = log_bucket_top(i, STEP_BITS);
+        if (*ret_count > 0 && log_bucket_of(top_us, HISTOGRAM_COARSE_BITS) != coarse)
+            return i;
+        if (histogram->buckets[i] == 0)
+            continue;
+        coarse = log_bucket_of(top_us, HISTOGRAM_COARSE_BITS);
+        *ret_count += histogram->buckets[i];
+        *ret_top_us = log_bucket_top(coarse, HISTOGRAM_COARSE_BITS);
+        if (*ret_top_us > histogram->max_us)
+            *ret_top_us = histogram->max_us;
+    }
+    return HISTOGRAM_BUCKETS;
 }

@@ -37,4 +37,11 @@ void histogram_merge(struct histogram *into, const struct histogram *from);
 int64_t histogram_percentile(const struct histogram *histogram, double percent);
 double histogram_mean_us(const struct histogram *histogram);
 
+/* Walks through what is counted, for plots: with buckets of 1/128 of a value, of which a histogram
+ * has at most 3072. Start with 0, and continue with what is returned while *ret_count is not 0.
+ * The top is not above the largest value. */
+#define HISTOGRAM_COARSE_BITS 7
+unsigned histogram_next(
+    const struct histogram *histogram, unsigned from, int64_t *ret_top_us, uint64_t *ret_count);
+
 #endif

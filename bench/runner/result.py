@@ -4,6 +4,7 @@ is null, never 0."""
 import json
 
 from runner.scenario import first_due_seconds
+from runner.service_levels import result_parts
 
 SCHEMA = 2
 
@@ -15,8 +16,7 @@ def write_result(path, result):
 def result_of(scenario, details, of, length="plan"):
     """`of`: machine, commit and command. `length`: quick, full, or plan for one that is no scenario."""
     plan = scenario.plan
-    series = series_of(scenario, details.pop("series", None))
-    moved = {name: details.pop(name, empty) for name, empty in (("levels", []), ("impact", []), ("options", []), ("distributions", {}))}
+    parts = result_parts(details)
     return {
         "schema": SCHEMA,
         "scenario": {"name": plan.name.removesuffix(f"-{length}"), "title": plan.title, "models": " ".join(plan.models.split()), "length": length,
@@ -25,11 +25,9 @@ def result_of(scenario, details, of, length="plan"):
         "configuration": {name: value for name, value in scenario.gateway.options.items() if "listen" not in name and name != "data.directory"},
         "load": scenario.load_summary(),
         "partners": {load.name: load.summary() for load in scenario.loads[1:]},
-        "passed": details["verdict"] == "PASS",
-        "reasons": details["reasons"],
-        **moved,
+        **parts,
+        "series": series_of(scenario, parts["series"]),
         "timetable": timetable_of(scenario),
-        "series": series,
         "verdict": details,
     }
 
@@ -45,7 +43,5 @@ def timetable_of(scenario):
 
 def series_of(scenario, of_logs):
     """The rows of the logs, and beside them those of the sampler."""
-    if not of_logs:
-        return {"step_s": 1, "t_s": [], "rows": {}}
     sampled = scenario.sampler.series(first_due_seconds(scenario.load_logs()), of_logs["step_s"], len(of_logs["t_s"]))
     return {**of_logs, "rows": {**of_logs["rows"], **sampled}}

@@ -9,6 +9,7 @@ import time
 
 from runner import headroom, recovery
 from runner.acts import Acts
+from runner.advice import Facts
 from runner.audit import compare_audit, print_audit
 from runner.between import Between
 from runner.gateway import Gateway
@@ -17,6 +18,7 @@ from runner.names import DOMAIN, NameServer
 from runner.process import Program, RunFailed, Usage, cost_per_event
 from runner.progress import Progress
 from runner.sampler import Sampler
+from runner.service_levels import audit_level, headroom_level, judged, recovery_levels, summary
 from runner.sink import Sink
 
 POLL_SECONDS = 0.1
@@ -256,7 +258,7 @@ class Scenario:
         if self.broker and self.broker.through() == 0:
             raise RunFailed("nothing went through the broker: such a run shows nothing of it")
         moments, subsets = self.subsets()
-        text = self.judge((), subsets)
+        text = self.judge(["--details"], subsets)
         details = self.judge(["--json"], subsets)
         if text.returncode not in (0, 1):
             raise RunFailed(f"the verdict could not be found ({text.returncode}): {text.stderr}")
@@ -267,23 +269,25 @@ class Scenario:
         (self.directory / "audit.json").write_text(json.dumps(self.audit, indent=2))
         details["moments"], details["cost"] = moments, self.cost
         wrong = compare_audit(self.audit, details)
+        levels = details["levels"] + [audit_level(self.audit, wrong)]
         more = f"Broker\n{self.broker.describe()}" if self.broker else ""
         more += f"Audit\n{print_audit(self.audit)}Cost\n{print_cost(self.cost)}"
         if self.plan.recovery is not None:
             details["recovery"] = recovery.figures_of(details, moments, self.plan.recovery)
             wrong += recovery.reasons_of(details["recovery"], self.plan.recovery)
+            levels += recovery_levels(details["recovery"], self.plan.recovery)
             more += f"Recovery\n{recovery.describe(details['recovery'])}"
         if self.headroom:
             details["headroom"] = self.headroom.figures_of(self.plan.load["timetable"], details["series"])
             wrong += self.headroom.reasons_of(details["headroom"])
+            levels.append(headroom_level(details["headroom"]))
             more += f"Headroom\n{headroom.describe(details['headroom'])}"
         if wrong:
             code, details["verdict"] = 1, "FAIL"
-            details["reasons"] = details["reasons"] + wrong
-            if text.endswith("PASS\n"):
-                text = text.removesuffix("PASS\n") + "FAIL\n"
-            text += "".join(f"{reason}\n" for reason in wrong)
-        return code, more + text, details
+        facts = Facts(details, levels, self.plan.queue, self.gateway.options, self.plan.faults)
+        found = judged(facts, details["reasons"] + wrong)
+        details.update({key: found[key] for key in ("reasons", "levels", "impact", "options")})
+        return code, f"{text}{more}\n{summary(found)}", details
 
     def observe(self, subsets, settle_seconds):
         """A run without a drain, whose gateway need not have delivered everything: only the verdict's figures for these subsets (of

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "verdict/figures.h"
 
-#define MICRO_DIGITS 6
-#define MICRO_DIGITS_MIN 2
 #define SECOND_US 1e6
 
 const char *lost_why_text(enum lost_why why)
@@ -117,9 +115,80 @@ static void count_money(struct figures *figures, const struct keys *keys, const 
     figures->wrong_amounts += wrong;
 }
 
+/* The money of an event, by the most that is known: the answer, the journal, the sink. */
+static void money_of(
+    const struct keys *keys, const struct key *key, int64_t *ret_micros, uint8_t *ret_currency)
+{
+    keys_accepted_money(keys, key, ret_micros, ret_currency);
+    if (key->flags & KEY_ACCEPTED)
+        return;
+    if (key->flags & KEY_IN_JOURNAL) {
+        *ret_micros = key->journal_micros;
+        *ret_currency = key->journal_currency;
+    } else if (key->sink_delivered) {
+        *ret_micros = key->sink_micros;
+        *ret_currency = key->sink_currency;
+    }
+}
+
+static bool is_refused(const struct key *key)
+{
+    return (key->flags & KEY_SENT_FRESH) && !(key->flags & (KEY_ACCEPTED | KEY_IN_JOURNAL)) &&
+           !key->sink_delivered && !(key->refused && may_have_lost(key));
+}
+
+static int64_t accepted_us(const struct figures *figures, const struct key *key)
+{
+    return figures->has_journal ? key->journal_accepted_us : key->accepted_us;
+}
+
+static void count_impact(struct figures *figures, const struct keys *keys, const struct key *key)
+{
+    struct impacts *impacts = &figures->impacts;
+    int64_t micros, from_us = accepted_us(figures, key);
+    uint8_t currency;
+    enum lost_why why;
+    money_of(keys, key, &micros, &currency);
+    if ((key->flags & KEY_ACCEPTED) && is_lost(figures, key, &why))
+        impact_add(impacts, IMPACT_LOST, micros, currency);
+    else if (key->journal_deliveries > key->sink_delivered)
+        switch ((enum delivery_state)key->journal_state) {
+        case DELIVERY_PENDING:
+        case DELIVERY_SENDING:
+        case DELIVERY_WAITING:
+            impact_add(impacts, IMPACT_WAITING, micros, currency);
+            break;
+        case DELIVERY_PARKED:
+        case DELIVERY_DEAD:
+            impact_add(impacts, IMPACT_PARKED, micros, currency);
+            break;
+        case DELIVERY_DELIVERED:
+        case DELIVERY_DISCARDED: /* by an operator */
+        case DELIVERY_STATES:
+            break;
+        }
+    if (is_refused(key))
+        impact_add(impacts, IMPACT_REFUSED, micros, currency);
+    if (key->sink_again)
+        impact_add_duplicated(impacts, key->sink_again, micros, currency);
+    if (from_us && key->sink_us)
+        impact_add_late(impacts, key->sink_us - from_us, micros, currency);
+}
+
+static void count_series(struct figures *figures, const struct key *key)
+{
+    int64_t from_us = accepted_us(figures, key);
+    if (key->flags & KEY_ACCEPTED)
+        series_count(&figures->series, SERIES_ACCEPTED, key->accepted_us);
+    if (key->sink_us)
+        series_count(&figures->series, SERIES_DELIVERED, key->sink_us);
+    if (from_us && key->sink_us)
+        series_time(&figures->series, SERIES_FRESHNESS, from_us, key->sink_us - from_us);
+}
+
 static void count_freshness(struct figures *figures, const struct key *key)
 {
-    int64_t from_us = figures->has_journal ? key->journal_accepted_us : key->accepted_us;
+    int64_t from_us = accepted_us(figures, key);
     int64_t start_us = figures->answers.first_intended_us;
     if (!from_us)
         return;
@@ -141,6 +210,8 @@ void figures_collect(struct figures *figures, const struct keys *keys)
         count_acceptance(&figures->acceptance, key);
         count_money(figures, keys, key);
         count_freshness(figures, key);
+        count_impact(figures, keys, key);
+        count_series(figures, key);
     }
 }
 
@@ -199,24 +270,4 @@ bool figures_money_adds_up(const struct figures *figures, const struct money *mo
 {
     return money->accepted == money->delivered + money->held &&
            (!figures->has_journal || money->accepted == figures_journal_sum(money));
-}
-
-void figures_format_micros(micros_sum micros, char ret_text[MICROS_TEXT_BYTES])
-{
-    char backwards[MICROS_TEXT_BYTES];
-    size_t len = 0;
-    unsigned __int128 rest = micros < 0 ? -(unsigned __int128)micros : (unsigned __int128)micros;
-    bool begun = false; /* a digit that must be written was found */
-    for (unsigned digit = 0; rest || digit <= MICRO_DIGITS; digit++, rest /= 10) {
-        if (digit == MICRO_DIGITS)
-            backwards[len++] = '.';
-        begun = begun || rest % 10 != 0 || digit >= MICRO_DIGITS - MICRO_DIGITS_MIN;
-        if (begun)
-            backwards[len++] = (char)('0' + (int)(rest % 10));
-    }
-    if (micros < 0)
-        backwards[len++] = '-';
-    for (size_t i = 0; i < len; i++)
-        ret_text[i] = backwards[len - 1 - i];
-    ret_text[len] = '\0';
 }

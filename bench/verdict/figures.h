@@ -11,7 +11,9 @@
 
 #include "common/histogram.h"
 #include "model/delivery_state.h"
+#include "verdict/impact.h"
 #include "verdict/keys.h"
+#include "verdict/series.h"
 #include "verdict/subset.h"
 
 #define LOAD_KINDS (LOAD_INVALID + 1)
@@ -21,9 +23,6 @@
 #define LOST_NAMED_MAX 10
 #define REASONS_MAX 64
 #define REASON_BYTES 240
-
-typedef __int128 micros_sum; /* a sum of millions of amounts: 64 bits may overflow */
-#define MICROS_TEXT_BYTES 48
 
 struct answers {
     uint64_t statuses[LOAD_KINDS][STATUSES_MAX];
@@ -119,13 +118,16 @@ struct figures {
     uint64_t wrong_amounts;
     unsigned money_count;
     struct money money[CURRENCIES_MAX];
+    struct impacts impacts;
     struct usage usage;
+    struct series series;
     unsigned subsets_count;
     struct subset subsets[SUBSETS_MAX];
     size_t reasons_count; /* reasons to fail; 0: the run has passed */
     char reasons[REASONS_MAX][REASON_BYTES];
 };
 
+/* `impacts.late_after_us` is set. */
 void figures_collect(struct figures *figures, const struct keys *keys);
 
 double figures_availability(const struct figures *figures);
@@ -139,7 +141,5 @@ double figures_cpu_per_million(const struct figures *figures, enum usage_process
 /* accepted = delivered + held; with a journal also = the sum of its states. */
 bool figures_money_adds_up(const struct figures *figures, const struct money *money);
 micros_sum figures_journal_sum(const struct money *money);
-/* Formats a decimal with 2 to 6 digits after the point. */
-void figures_format_micros(micros_sum micros, char ret_text[MICROS_TEXT_BYTES]);
 
 #endif

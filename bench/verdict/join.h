@@ -8,6 +8,9 @@
 
 #include "verdict/figures.h"
 
+/* Returns when the first event of the run was due; 0 when nothing was sent. */
+int64_t join_load_start_us(const struct run_log_view *logs, size_t count);
+
 /* Joins one load log. ERR_NO_MEMORY; ERR_TOO_LARGE: too many runs or currencies; ERR_DAMAGED: a
  * record is invalid. */
 enum err join_load(

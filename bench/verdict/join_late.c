@@ -23,6 +23,7 @@ void late_take_conflict(struct keys *keys, struct figures *figures, uint32_t pla
     money->accepted += micros;
     money->held += micros;
     money->journal[DELIVERY_PARKED] += micros;
+    impact_add(&figures->impacts, IMPACT_PARKED, micros, currency);
 }
 
 void late_take_alias(struct keys *keys, struct figures *figures,

@@ -15,7 +15,16 @@ static bool is_answered_with(const struct load_record *record, unsigned class)
     return record->end == LOAD_ANSWERED && record->status / 100 == class;
 }
 
-static void count_answer(struct answers *answers, const struct load_record *record)
+/* A 422 is no refusal here: another body of the same key was accepted. */
+static bool is_refusal(const struct load_record *record)
+{
+    return record->kind != LOAD_INVALID &&
+           (record->end != LOAD_ANSWERED ||
+               (record->status != STATUS_YES && record->status != STATUS_CONFLICT));
+}
+
+static void count_answer(
+    struct answers *answers, struct series *series, const struct load_record *record)
 {
     answers->sendings++;
     answers->again += record->sending != 0;
@@ -27,8 +36,14 @@ static void count_answer(struct answers *answers, const struct load_record *reco
         if (record->ended_us > answers->last_answered_us)
             answers->last_answered_us = record->ended_us;
     }
-    if (record->sending == 0) /* without an answer: the time until it was given up */
-        histogram_add(&answers->times, record->ended_us - record->intended_us);
+    series_count(series, SERIES_POSTED, record->intended_us);
+    if (is_refusal(record))
+        series_count(series, SERIES_REFUSED, record->ended_us);
+    if (record->sending == 0) { /* without an answer: the time until it was given up */
+        int64_t took_us = record->ended_us - record->intended_us;
+        histogram_add(&answers->times, took_us);
+        series_time(series, SERIES_ANSWERS, record->intended_us, took_us);
+    }
     if (record->kind == LOAD_INVALID)
         return;
     answers->valid_sendings++;
@@ -113,7 +128,7 @@ static enum err take_record(
     if (result)
         return result;
     keys->keys[place].account = record->account;
-    count_answer(&figures->answers, record);
+    count_answer(&figures->answers, &figures->series, record);
     bool is_own = record->kind == LOAD_FRESH || record->kind == LOAD_DUPLICATE;
     if (record->end == LOAD_ANSWERED && record->status == STATUS_YES) {
         bool yes = record->answer == LOAD_SAID_ACCEPTED || record->answer == LOAD_SAID_DUPLICATE;
@@ -128,6 +143,18 @@ static enum err take_record(
             figures->acceptance.refused++;
     }
     return OK;
+}
+
+int64_t join_load_start_us(const struct run_log_view *logs, size_t count)
+{
+    int64_t start_us = INT64_MAX;
+    for (size_t log = 0; log < count; log++) {
+        const struct load_record *records = logs[log].records;
+        for (size_t i = 0; i < logs[log].count; i++)
+            if (records[i].intended_us < start_us)
+                start_us = records[i].intended_us;
+    }
+    return start_us == INT64_MAX ? 0 : start_us;
 }
 
 enum err join_load(const struct run_log_view *log, struct keys *keys, struct figures *figures)

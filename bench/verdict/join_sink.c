@@ -178,6 +178,13 @@ static void note_success(
     *ret_result = keys_take_currency(sinks->keys, record->currency, &key->sink_currency);
 }
 
+static void count_duplicate(struct arrivals *arrivals, struct key *key)
+{
+    arrivals->duplicated++;
+    if (key->sink_again < UINT16_MAX)
+        key->sink_again++;
+}
+
 /* Judges the requests of one delivery, in order. */
 static enum err judge(
     struct sinks *sinks, struct key *key, const struct sink_record **requests, uint32_t count)
@@ -190,14 +197,14 @@ static enum err judge(
     for (uint32_t i = 0; i < count && !result; i++) {
         const struct sink_record *request = requests[i];
         if (guarded && (success || done)) {
-            arrivals->duplicated++;
+            count_duplicate(arrivals, key);
             arrivals->guarded_duplicated++;
         } else if (success) {
             bool overlaps = !success->answered_us || request->received_us < success->answered_us;
             if (overlaps && request->received_us - success->received_us >= OVERLAP_US)
                 arrivals->overlapping++;
             else
-                arrivals->duplicated++;
+                count_duplicate(arrivals, key);
         }
         if (i > 0 && request->attempt <= requests[i - 1]->attempt)
             arrivals->wrong_attempts++;

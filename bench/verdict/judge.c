@@ -11,34 +11,68 @@
 /* Faults that must not happen at all. */
 static const struct never {
     size_t count; /* offset of a uint64_t */
+    enum promise promise;
     const char *text;
 } nevers[] = {
-#define X(field, words)                        \
-    {                                          \
-        offsetof(struct figures, field), words \
+#define X(field, promise, words)                        \
+    {                                                   \
+        offsetof(struct figures, field), promise, words \
     }
-    X(fate.lost_by[LOST_NOT_IN_JOURNAL], "lost: answered 200, but not in the journal"),
-    X(fate.lost_by[LOST_WITHOUT_DELIVERY],
+    X(fate.lost_by[LOST_NOT_IN_JOURNAL], PROMISE_LOST,
+        "lost: answered 200, but not in the journal"),
+    X(fate.lost_by[LOST_WITHOUT_DELIVERY], PROMISE_LOST,
         "lost: answered 200, but in the journal without a delivery"),
-    X(fate.lost_by[LOST_NOT_AT_SINK],
+    X(fate.lost_by[LOST_NOT_AT_SINK], PROMISE_LOST,
         "lost: delivered in the journal, but the sink answered no request 2xx"),
-    X(fate.lost_by[LOST_NEVER_DELIVERED],
+    X(fate.lost_by[LOST_NEVER_DELIVERED], PROMISE_LOST,
         "lost: answered 200, but the sink answered no request 2xx"),
-    X(arrivals.wrong_bytes, "wrong bytes: requests whose body is not the sent one"),
-    X(arrivals.unknown, "unknown: requests at the sink for an event that was never sent"),
-    X(arrivals.unknown_in_journal,
+    X(arrivals.wrong_bytes, PROMISE_CONTENT,
+        "wrong bytes: requests whose body is not the sent one"),
+    X(arrivals.unknown, PROMISE_CONTENT,
+        "unknown: requests at the sink for an event that was never sent"),
+    X(arrivals.unknown_in_journal, PROMISE_CONTENT,
         "unknown: events of this run in the journal that were never sent"),
-    X(arrivals.wrong_signatures, "wrong signatures"),
-    X(acceptance.two_ids, "acceptance: keys with two event ids"),
-    X(acceptance.shared_ids, "acceptance: keys with the event id of another key"),
-    X(acceptance.two_amounts, "acceptance: keys with two amounts that were answered 200"),
-    X(acceptance.invalid_accepted, "acceptance: invalid events that were accepted"),
-    X(acceptance.refused, "acceptance: valid events that were answered with a 4xx"),
-    X(acceptance.odd_answers,
+    X(arrivals.wrong_signatures, PROMISE_CONTENT, "wrong signatures"),
+    X(acceptance.two_ids, PROMISE_ACCEPTANCE, "acceptance: keys with two event ids"),
+    X(acceptance.shared_ids, PROMISE_ACCEPTANCE,
+        "acceptance: keys with the event id of another key"),
+    X(acceptance.two_amounts, PROMISE_ACCEPTANCE,
+        "acceptance: keys with two amounts that were answered 200"),
+    X(acceptance.invalid_accepted, PROMISE_ACCEPTANCE,
+        "acceptance: invalid events that were accepted"),
+    X(acceptance.refused, PROMISE_ACCEPTANCE,
+        "acceptance: valid events that were answered with a 4xx"),
+    X(acceptance.odd_answers, PROMISE_ACCEPTANCE,
         "acceptance: 200s without accepted or duplicate, or without an event id"),
-    X(wrong_amounts, "money: events whose amount is not the accepted one"),
+    X(wrong_amounts, PROMISE_MONEY, "money: events whose amount is not the accepted one"),
 #undef X
 };
+
+static uint64_t count_of(const struct figures *figures, const struct never *never)
+{
+    uint64_t count;
+    memcpy(&count, (const char *)figures + never->count, sizeof count);
+    return count;
+}
+
+static bool has_unchecked_signatures(const struct arrivals *arrivals)
+{
+    return arrivals->unchecked_signatures > 0 &&
+           arrivals->unchecked_signatures < arrivals->requests;
+}
+
+uint64_t judge_broken(const struct figures *figures, enum promise promise)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(nevers); i++)
+        if (nevers[i].promise == promise)
+            count += count_of(figures, &nevers[i]);
+    if (promise == PROMISE_CONTENT && has_unchecked_signatures(&figures->arrivals))
+        count += figures->arrivals.unchecked_signatures;
+    for (unsigned i = 0; promise == PROMISE_MONEY && i < figures->money_count; i++)
+        count += !figures_money_adds_up(figures, &figures->money[i]);
+    return count;
+}
 
 static void add_reason(struct figures *figures, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -59,10 +93,10 @@ static void judge_money(struct figures *figures, const struct money *money)
         sum[MICROS_TEXT_BYTES];
     if (figures_money_adds_up(figures, money))
         return;
-    figures_format_micros(money->accepted, accepted);
-    figures_format_micros(money->delivered, delivered);
-    figures_format_micros(money->held, held);
-    figures_format_micros(figures_journal_sum(money), sum);
+    micros_format(money->accepted, accepted);
+    micros_format(money->delivered, delivered);
+    micros_format(money->held, held);
+    micros_format(figures_journal_sum(money), sum);
     const char *currency = *money->currency ? money->currency : "no currency";
     if (figures->has_journal)
         add_reason(figures,
@@ -108,15 +142,13 @@ void judge_figures(struct figures *figures, const struct levels *levels)
     if (figures->fate.accepted == 0)
         add_reason(figures, "no event was accepted: the run proves nothing");
     for (size_t i = 0; i < ARRAY_LENGTH(nevers); i++) {
-        uint64_t count;
-        memcpy(&count, (const char *)figures + nevers[i].count, sizeof count);
+        uint64_t count = count_of(figures, &nevers[i]);
         if (count)
             add_reason(figures, "%" PRIu64 " %s", count, nevers[i].text);
     }
-    const struct arrivals *arrivals = &figures->arrivals;
-    if (arrivals->unchecked_signatures > 0 && arrivals->unchecked_signatures < arrivals->requests)
+    if (has_unchecked_signatures(&figures->arrivals))
         add_reason(figures, "%" PRIu64 " signatures were not checked, while others were",
-            arrivals->unchecked_signatures);
+            figures->arrivals.unchecked_signatures);
     for (unsigned i = 0; i < figures->money_count; i++)
         judge_money(figures, &figures->money[i]);
     for (unsigned i = 0; i < LEVELS_COUNT; i++)

@@ -58,6 +58,7 @@ struct key {
     uint16_t flags;       /* enum key_flag */
     uint16_t refused;     /* how often its own body was answered 422 */
     uint16_t account;     /* index of the generator's --accounts */
+    uint16_t sink_again;  /* requests that are duplicates (join_sink.c) */
     uint8_t run;
     uint8_t currency, journal_currency, sink_currency;
     /* enum delivery_state of the delivery that is furthest from delivered */

@@ -53,10 +53,11 @@ static const struct row {
     const char *name, *value;
     enum level_unit unit;
     enum { MIN, MAX } bound;
-    const char *doc;
+    const char *doc, *figure, *title;
     double (*measure)(const struct figures *figures);
 } rows[LEVELS_COUNT] = {
-#define X(symbol, name, value, unit, bound, doc) {#name, value, unit, bound, doc, measure_##name},
+#define X(symbol, name, value, unit, bound, doc, figure, title) \
+    {#name, value, unit, bound, doc, figure, title, measure_##name},
     LEVEL_TABLE(X)
 #undef X
 };
@@ -151,6 +152,38 @@ const char *level_doc(enum level level)
     return rows[level].doc;
 }
 
+const char *level_figure(enum level level)
+{
+    return rows[level].figure;
+}
+
+const char *level_title(enum level level)
+{
+    return rows[level].title;
+}
+
+bool level_is_known(enum level level, const struct figures *figures)
+{
+    switch (level) {
+    case LEVEL_ANSWER_P99_MAX:
+    case LEVEL_ANSWER_MAX:
+        return figures->answers.times.count > 0;
+    case LEVEL_FRESHNESS_P99_MAX:
+        return figures->arrivals.freshness.count > 0;
+    case LEVEL_DELIVERED_SHARE:
+        return figures->fate.accepted > 0;
+    case LEVEL_AVAILABILITY_MIN:
+        return figures->fate.sent > 0;
+    case LEVEL_ERROR_SHARE_MAX:
+        return figures->answers.valid_sendings > 0;
+    case LEVEL_DUPLICATES_MAX:
+    case LEVEL_GUARDED_DUPLICATES_MAX:
+    case LEVELS_COUNT:
+        break;
+    }
+    return true;
+}
+
 enum level_unit level_unit(enum level level)
 {
     return rows[level].unit;
@@ -184,12 +217,17 @@ void levels_format_duration(double us, char ret_text[LEVEL_TEXT_BYTES])
         snprintf(ret_text, LEVEL_TEXT_BYTES, "%.4gs", us / 1e6);
 }
 
-void level_format(enum level level, double value, char ret_text[LEVEL_TEXT_BYTES])
+void levels_format(enum level_unit unit, double value, char ret_text[LEVEL_TEXT_BYTES])
 {
-    if (rows[level].unit == LEVEL_DURATION)
+    if (unit == LEVEL_DURATION)
         levels_format_duration(value, ret_text);
-    else if (rows[level].unit == LEVEL_SHARE)
+    else if (unit == LEVEL_SHARE)
         snprintf(ret_text, LEVEL_TEXT_BYTES, "%.6g", value);
     else
         snprintf(ret_text, LEVEL_TEXT_BYTES, "%.0f", value);
+}
+
+void level_format(enum level level, double value, char ret_text[LEVEL_TEXT_BYTES])
+{
+    levels_format(rows[level].unit, value, ret_text);
 }

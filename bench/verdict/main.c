@@ -26,7 +26,7 @@ int main(int argc, char **argv)
         return exit_code(result);
     }
     result = options.json ? report_json(stdout, figures, &options.levels)
-                          : report_text(stdout, figures, &options.levels);
+                          : report_text(stdout, figures, &options.levels, !options.details);
     if (result) {
         fprintf(
             stderr, "penstock-verdict: the report could not be written: %s\n", err_title(result));

@@ -70,6 +70,13 @@ static const char *set_json(void *of, const char *value)
     return NULL;
 }
 
+static const char *set_details(void *of, const char *value)
+{
+    struct options *options = of;
+    options->details = true;
+    return NULL;
+}
+
 static const struct option_row rows[] = {
     {"--load", "FILE", add_load, "a log of the load generator (can be given several times)"},
     {"--sink", "FILE", add_sink, "a log of the sink (can be given several times)"},
@@ -78,6 +85,7 @@ static const struct option_row rows[] = {
     {"--level", "NAME=VALUE", set_level, "changes a service level; \"none\" switches it off"},
     {"--subset", "'NAME WORDS...'", add_subset,
         "also report on a part of the events, see below (can be given several times)"},
+    {"--details", "", set_details, "print the figures only, not the levels and the verdict"},
     {"--json", "", set_json, "print one JSON object, not the text"},
 };
 

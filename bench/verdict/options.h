@@ -16,6 +16,7 @@ struct options {
     struct subset_spec subsets[SUBSETS_MAX];
     unsigned subsets_count;
     bool json;
+    bool details; /* the text without the summary */
 };
 
 /* The texts stay in argv. ERR_USAGE: the complaint is on stderr. --help ends the process

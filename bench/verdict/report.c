@@ -2,6 +2,7 @@
 #include "verdict/report.h"
 
 #include "model/event_id.h"
+#include "verdict/checks.h"
 #include "verdict/usage.h"
 
 #include <inttypes.h>
@@ -188,7 +189,7 @@ static void print_arrivals(FILE *out, const struct figures *figures)
 static void print_micros(FILE *out, const char *label, micros_sum micros)
 {
     char text[MICROS_TEXT_BYTES];
-    figures_format_micros(micros, text);
+    micros_format(micros, text);
     fprintf(out, "    %-24s%24s\n", label, text);
 }
 
@@ -257,22 +258,35 @@ static void print_subsets(FILE *out, const struct figures *figures)
     }
 }
 
-static void print_levels(FILE *out, const struct figures *figures, const struct levels *levels)
+static void print_check(FILE *out, const struct check *check)
 {
-    fputs("Levels\n", out);
-    for (unsigned i = 0; i < LEVELS_COUNT; i++) {
-        enum level level = (enum level)i;
-        char measured[LEVEL_TEXT_BYTES], wanted[LEVEL_TEXT_BYTES] = "none";
-        level_format(level, level_measured(level, figures), measured);
-        if (!levels->values[i].is_off)
-            level_format(level, levels->values[i].value, wanted);
-        bool met = level_is_met(level, levels, figures);
-        fprintf(out, LABEL "%14s  %s %s%s\n", level_name(level), measured,
-            level_is_minimum(level) ? "at least" : "at most ", wanted, met ? "" : "  missed");
+    char value[LEVEL_TEXT_BYTES], target[CHECK_TARGET_BYTES];
+    const char *result = !check->has_target ? "" : check->is_passed ? "PASS" : "FAIL";
+    check_format_value(check, value);
+    check_format_target(check, target);
+    fprintf(out, "  %-4s  %-36s %14s  %s\n", result, check->title, value, target);
+}
+
+static void print_summary(FILE *out, const struct figures *figures, const struct levels *levels)
+{
+    struct check checks[CHECKS_MAX];
+    size_t count = checks_list(figures, levels, checks);
+    fputs("Service levels\n", out);
+    for (size_t i = 0; i < count; i++)
+        print_check(out, &checks[i]);
+    fprintf(out, "\n%s\n", figures->reasons_count ? "FAIL" : "PASS");
+    for (size_t i = 0; i < figures->reasons_count; i++)
+        fprintf(out, "%s\n", figures->reasons[i]);
+    fputs("\nImpact\n", out);
+    for (unsigned i = 0; i < IMPACTS; i++) {
+        char sentence[IMPACT_SENTENCE_BYTES];
+        impact_sentence(figures, (enum impact)i, sentence);
+        fprintf(out, "  %s\n", sentence);
     }
 }
 
-enum err report_text(FILE *out, const struct figures *figures, const struct levels *levels)
+enum err report_text(
+    FILE *out, const struct figures *figures, const struct levels *levels, bool with_summary)
 {
     print_fate(out, figures);
     print_answers(out, figures);
@@ -280,9 +294,7 @@ enum err report_text(FILE *out, const struct figures *figures, const struct leve
     print_money(out, figures);
     print_usage(out, figures);
     print_subsets(out, figures);
-    print_levels(out, figures, levels);
-    fprintf(out, "\n%s\n", figures->reasons_count ? "FAIL" : "PASS");
-    for (size_t i = 0; i < figures->reasons_count; i++)
-        fprintf(out, "%s\n", figures->reasons[i]);
+    if (with_summary)
+        print_summary(out, figures, levels);
     return fflush(out) == 0 && !ferror(out) ? OK : ERR_DISK;
 }

@@ -5,9 +5,12 @@
  */
 #include "model/event_id.h"
 #include "verdict/report.h"
+#include "verdict/report_lists.h"
 #include "verdict/usage.h"
 
-#include <jansson.h>
+#include <stdlib.h>
+
+#define REAL_DIGITS 6
 
 static void set_count(json_t *object, const char *name, uint64_t count)
 {
@@ -22,7 +25,7 @@ static void set_real(json_t *object, const char *name, double value)
 static void set_micros(json_t *object, const char *name, micros_sum micros)
 {
     char text[MICROS_TEXT_BYTES];
-    figures_format_micros(micros, text);
+    micros_format(micros, text);
     json_object_set_new(object, name, json_string(text));
 }
 
@@ -241,23 +244,28 @@ static json_t *subsets_json(const struct figures *figures)
     return object;
 }
 
-static json_t *levels_json(const struct figures *figures, const struct levels *levels)
+static const char *const parts[] = {"verdict", "reasons", "events", "answers", "acceptance",
+    "arrivals", "money", "usage", "subsets", "levels", "impact", "series", "distributions"};
+
+/* The members for plots have thousands of numbers, so they are in one line. */
+static enum err write_parts(FILE *out, json_t *root)
 {
-    static const char *const units[] = {
-        [LEVEL_COUNT] = "count", [LEVEL_SHARE] = "share", [LEVEL_DURATION] = "us"};
-    json_t *object = json_object();
-    for (unsigned i = 0; i < LEVELS_COUNT; i++) {
-        enum level level = (enum level)i;
-        json_t *row = json_object();
-        set_real(row, "measured", level_measured(level, figures));
-        json_object_set_new(row, "level",
-            levels->values[i].is_off ? json_null() : json_real(levels->values[i].value));
-        json_object_set_new(row, "bound", json_string(level_is_minimum(level) ? "min" : "max"));
-        json_object_set_new(row, "unit", json_string(units[level_unit(level)]));
-        json_object_set_new(row, "met", json_boolean(level_is_met(level, levels, figures)));
-        json_object_set_new(object, level_name(level), row);
+    json_t *plots = json_pack("{s:O, s:O}", "series", json_object_get(root, "series"),
+        "distributions", json_object_get(root, "distributions"));
+    json_object_del(root, "series");
+    json_object_del(root, "distributions");
+    char *head = json_dumps(root, JSON_INDENT(2));
+    char *tail = json_dumps(plots, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS));
+    enum err result = ERR_NO_MEMORY;
+    if (head && tail) {
+        head[strlen(head) - 2] = '\0'; /* without the "\n}" */
+        result =
+            fprintf(out, "%s,\n  %s\n", head, tail + 1) > 0 && fflush(out) == 0 ? OK : ERR_DISK;
     }
-    return object;
+    free(head);
+    free(tail);
+    json_decref(plots);
+    return result;
 }
 
 enum err report_json(FILE *out, const struct figures *figures, const struct levels *levels)
@@ -275,18 +283,16 @@ enum err report_json(FILE *out, const struct figures *figures, const struct leve
     json_object_set_new(root, "money", money_json(figures));
     json_object_set_new(root, "usage", usage_json(figures));
     json_object_set_new(root, "subsets", subsets_json(figures));
-    json_object_set_new(root, "levels", levels_json(figures, levels));
-    static const char *const parts[] = {"verdict", "reasons", "events", "answers", "acceptance",
-        "arrivals", "money", "usage", "subsets", "levels"};
+    json_object_set_new(root, "levels", report_levels_json(figures, levels));
+    json_object_set_new(root, "impact", report_impact_json(figures));
+    json_object_set_new(root, "series", report_series_json(&figures->series));
+    json_object_set_new(root, "distributions", report_distributions_json(figures));
     enum err result = OK;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (!json_object_get(root, parts[i]))
             result = ERR_NO_MEMORY;
     if (!result)
-        result = json_dumpf(root, out, JSON_INDENT(2)) == 0 && fputc('\n', out) == '\n' &&
-                         fflush(out) == 0
-                     ? OK
-                     : ERR_DISK;
+        result = write_parts(out, root);
     json_decref(root);
     return result;
 }

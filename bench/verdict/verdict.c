@@ -19,15 +19,20 @@ static enum err explain(enum err result, const char *input, const char *detail, 
 static enum err read_loads(
     const struct options *options, struct keys *keys, struct figures *figures, char *ret_problem)
 {
+    struct run_log_view views[OPTIONS_FILES_MAX] = {0};
+    size_t count = options->load_files_count;
     enum err result = OK;
-    for (size_t i = 0; i < options->load_files_count && !result; i++) {
-        struct run_log_view view = {0};
-        result = run_log_open(options->load_files[i], LOAD_LOG, sizeof(struct load_record), &view);
-        if (!result)
-            result = join_load(&view, keys, figures);
-        run_log_view_done(&view);
-        explain(result, options->load_files[i], "", ret_problem);
-    }
+    for (size_t i = 0; i < count && !result; i++)
+        result = explain(
+            run_log_open(options->load_files[i], LOAD_LOG, sizeof(struct load_record), &views[i]),
+            options->load_files[i], "", ret_problem);
+    if (!result)
+        series_begin(&figures->series, join_load_start_us(views, count));
+    for (size_t i = 0; i < count && !result; i++)
+        result =
+            explain(join_load(&views[i], keys, figures), options->load_files[i], "", ret_problem);
+    for (size_t i = 0; i < count; i++)
+        run_log_view_done(&views[i]);
     return result;
 }
 
@@ -75,6 +80,8 @@ enum err verdict_run(const struct options *options, struct figures **ret_figures
     if (!figures)
         return explain(ERR_NO_MEMORY, "the figures", "", ret_problem);
     keys_init(&keys);
+    figures->impacts.late_after_us =
+        (int64_t)options->levels.values[LEVEL_FRESHNESS_P99_MAX].value; /* also when it is off */
     figures->subsets_count = options->subsets_count;
     for (unsigned i = 0; i < options->subsets_count; i++)
         subset_init(&figures->subsets[i], &options->subsets[i]);

@@ -65,7 +65,7 @@ def reasons_of(details):
 def test_a_healthy_gateway_passes(tmp_path):
     details, text = run(tmp_path)
     assert details["verdict"] == "PASS", text
-    assert text.rstrip().endswith("PASS")
+    assert "\nPASS\n\nImpact\n  No event was lost.\n" in text
 
 
 def test_a_healthy_gateway_with_a_broker_passes(tmp_path):
@@ -89,7 +89,7 @@ def test_the_command_runs_a_plan_and_ends_with_its_verdict(tmp_path):
     plan.write_text('[load]\ntimetable = "constant:200:3s"\n[levels]\nanswer_p99_max = "3s"\n')
     found = bench_run(tmp_path, plan)
     assert found.returncode == 0, found.stdout + found.stderr
-    assert found.stdout.rstrip().endswith("PASS")
+    assert "\nPASS\n\nImpact\n  No event was lost.\n" in found.stdout
     result = json.loads((tmp_path / "short/result.json").read_text())
     assert result["verdict"]["verdict"] == "PASS" and result["load"]["events"] == 600 and result["of"]["commit"]
     plan.write_text('[load]\ntimetable = "constant:200:1s"\n[levels]\nanswer_max = "1us"\n')

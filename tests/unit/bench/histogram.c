@@ -57,3 +57,28 @@ Test(histogram, merged_ones_read_as_one)
     int64_t median = histogram_percentile(&histogram, 50);
     cr_assert(median >= 8500 && median < 8509);
 }
+
+Test(histogram, a_walk_finds_every_value_once_in_ascending_buckets)
+{
+    static struct histogram histogram;
+    static const int64_t values[] = {
+        0, 0, 1, 255, 256, 257, 1000, 2047, 2048, 50000, 50001, 599999999};
+    const size_t values_count = sizeof values / sizeof values[0];
+    histogram_init(&histogram);
+    for (size_t i = 0; i < values_count; i++)
+        histogram_add(&histogram, values[i]);
+    uint64_t count, sum = 0;
+    int64_t top_us = 0, before_us = -1;
+    for (unsigned next = histogram_next(&histogram, 0, &top_us, &count); count > 0;
+         next = histogram_next(&histogram, next, &top_us, &count)) {
+        uint64_t expected = 0;
+        for (size_t i = 0; i < values_count; i++)
+            expected += values[i] > before_us && values[i] <= top_us;
+        cr_expect_eq(count, expected, "up to %lld", (long long)top_us);
+        cr_expect_gt(top_us, before_us);
+        before_us = top_us;
+        sum += count;
+    }
+    cr_expect_eq(sum, values_count);
+    cr_expect_eq(before_us, 599999999);
+}

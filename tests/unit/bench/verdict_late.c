@@ -87,6 +87,7 @@ Test(verdict_late, a_conflict_is_parked_and_its_money_is_held)
     const struct figures *figures = run_judge(run);
     cr_expect(verdict_is_pass(figures), "%s", figures->reasons[0]);
     cr_expect_eq(figures->acceptance.late_conflicts, 1);
+    cr_expect_eq(figures->impacts.rows[IMPACT_PARKED].events, 1);
     cr_expect(figures->money[1].held == 8 * UNIT + UNIT / 2);
     cr_expect(figures->money[1].accepted == figures->money[1].delivered + figures->money[1].held);
     run_free(run);

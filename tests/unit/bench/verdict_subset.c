@@ -117,7 +117,7 @@ Test(verdict_subset, the_reports_show_each_subset)
     char *text = NULL;
     size_t len = 0;
     FILE *stream = open_memstream(&text, &len);
-    cr_assert(report_text(stream, figures, &run->options.levels) == OK);
+    cr_assert(report_text(stream, figures, &run->options.levels, true) == OK);
     fclose(stream);
     cr_expect(strstr(text, "Subsets\n  early "), "%s", text);
     cr_expect(strstr(text, "10 events, 0 not delivered\n"), "%s", text);

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end of a run for those who decide: every service level beside its target, what a miss means
+for the business, and what can be done about it (advice.py). The levels, their targets and the impact
+come from penstock-verdict; the runner adds what only it knows, the gateway's own audit and the
+recovery of a backlog."""
+from runner.advice import options_of
+from runner.plan import seconds
+
+WIDTH = 100
+MARKS = {True: "PASS", False: "FAIL", None: ""}
+SENSES = {"max": "at most", "min": "at least", "equal": "exactly"}
+
+
+def level_of(name, title, unit, sense, target, value, passed):
+    return {"name": name, "title": title, "unit": unit, "sense": sense, "target": target,
+            "value": value, "passed": passed, "level": None}
+
+
+def audit_level(audit, wrong):
+    """`wrong`: the sentences of compare_audit."""
+    agrees = "complete" if audit["verdict"] == "complete" and not wrong else \
+        "disagrees" if audit["verdict"] == "complete" else audit["verdict"]
+    return level_of("audit", "Audit of the gateway", "text", "equal", "complete", agrees,
+                    agrees == "complete")
+
+
+def recovery_levels(found, expected):
+    """Of recovery.py: the same limits as in its reasons_of."""
+    rows = [level_of("recovery.backlog", "Backlog when the clients came back", "events", "min", 1,
+                     found["backlog"], found["backlog"] > 0),
+            level_of("recovery.not_delivered", "Events of the backlog not delivered", "events",
+                     "equal", 0, found["not_delivered"], found["not_delivered"] == 0)]
+    if "starts_within" in expected:
+        limit, starts = seconds(expected["starts_within"]), found["slowest_starts"]
+        passed = found["backlog"] == 0 or (starts is not None and starts <= limit)
+        rows.append(level_of("recovery.starts_within", "Backlog begins to move, slowest account",
+                             "s", "max", limit, starts, passed))
+    if "share_min" in expected:
+        share = found["share"]
+        passed = None if share is None else share >= expected["share_min"]
+        rows.append(level_of("recovery.share", "Rate of the backlog, of what the clients take",
+                             "share", "min", expected["share_min"], share, passed))
+    return rows
+
+
+def headroom_level(found):
+    """Of headroom.py: the same limit as in its reasons_of."""
+    return level_of("headroom.rate", "Highest rate that was held", "events/s", "min",
+                    found["rate_min"], found["rate"], found["rate"] >= found["rate_min"])
+
+
+def complete_levels(levels, reasons):
+    """A reason that no level shows still makes the list fail: a table of PASS under the word FAIL
+    helps nobody."""
+    if not reasons or any(level["passed"] is False for level in levels):
+        return levels
+    return levels + [level_of("more_reasons", "Other reasons to fail", "events", "equal", 0,
+                              len(reasons), False)]
+
+
+def judged(facts, reasons):
+    """What a result has of this: passed, reasons, levels, impact, options. `facts.levels` are those
+    of the run."""
+    facts.levels = complete_levels(facts.levels, reasons)
+    impact = facts.details["impact"]
+    return {"passed": not reasons, "reasons": reasons, "levels": facts.levels, "impact": impact,
+            "options": options_of(facts, impact)}
+
+
+def result_parts(details):
+    """Of the verdict's JSON, what is at the top of a result (bench/README.md): takes it out of
+    `details`, so that nothing is there twice."""
+    parts = {"passed": details["verdict"] == "PASS", "reasons": details["reasons"]}
+    return {**parts, **{key: details.pop(key) for key in
+                        ("levels", "impact", "options", "series", "distributions")}}
+
+
+# --- the text ---
+
+def value_text(unit, value):
+    if value is None:
+        return "-"
+    if unit == "us":
+        return next(f"{value / size:.4g} {name}" for size, name in
+                    ((1e6, "s"), (1e3, "ms"), (1, "us")) if value >= size or size == 1)
+    if unit == "share":
+        return f"{value * 100:.6g} %"
+    if unit == "s":
+        return f"{value:.1f} s"
+    if unit == "bytes":
+        return f"{value / 1024 / 1024:.1f} MiB"
+    if unit == "events/s":
+        return f"{value:,.0f}/s"
+    return f"{value:,}" if isinstance(value, int) else f"{value}"
+
+
+def target_text(level):
+    if level["target"] is None:
+        return "no level"
+    return f"{SENSES[level['sense']]} {value_text(level['unit'], level['target'])}"
+
+
+def wrapped(text, indent="  ", first=None):
+    """Lines of at most WIDTH."""
+    lines, line = [], indent if first is None else first
+    for word in text.split():
+        if len(line) + len(word) + 1 > WIDTH and line.strip():
+            lines.append(line.rstrip())
+            line = indent
+        line += word + " "
+    return [*lines, line.rstrip()]
+
+
+def summary(result):
+    """The text of what `judged` returns: levels, PASS or FAIL with its reasons, impact, options."""
+    lines = ["Service levels"]
+    for level in result["levels"]:
+        lines.append(f"  {MARKS[level['passed']]:4}  {level['title'][:44]:44} "
+                     f"{value_text(level['unit'], level['value']):>14}  "
+                     f"{target_text(level)}".rstrip())
+    lines += ["", "PASS" if result["passed"] else "FAIL", *result["reasons"], "", "Impact"]
+    for each in result["impact"]:
+        lines += wrapped(each["text"])
+    lines += ["", "Options"]
+    for number, option in enumerate(result["options"], 1):
+        begin = f"  {number}. {option['kind']:9} "
+        lines += wrapped(option["text"], " " * len(begin), begin)
+        if option["setting"]:
+            lines.append(f"{' ' * len(begin)}{option['setting']}")
+    return "\n".join(lines) + "\n"
