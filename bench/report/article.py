@@ -13,6 +13,7 @@ SEVERE = ("lost", "duplicated")
 OPTIONS = {"accept": "Accept", "mitigate": "Mitigate", "block": "Block the release"}
 SENSES = {"max": "at most", "min": "at least", "equal": "exactly"}
 KINDS = {"load": "load", "fault": "fault", "switch": "switch", "act": "action"}
+REASONS_SHOWN = 3
 DETAILS_CHARACTERS_MAX = 200000
 DISTRIBUTIONS = (("answer", "answers", "Time to answer a partner"), ("freshness", "freshness", "Time from acceptance to delivery (freshness)"))
 
@@ -40,15 +41,21 @@ def _impact(result, what):
     return next((each for each in result.get("impact") or [] if each.get("what") == what), {})
 
 
+def _p99(result, name):
+    """In microseconds: what the level was judged by, or else that of all events."""
+    for level in result.get("levels") or []:
+        if level.get("name") in (f"{name}_p99", f"{name}_p99_max") and number_of(level.get("value")) is not None:
+            return level["value"]
+    return percentile(buckets_of((result.get("distributions") or {}).get(name)), 99)
+
+
 def headline(result):
     """(label, text) of the figures that are shown first."""
-    distributions = result.get("distributions") or {}
-    answers, fresh = (buckets_of(distributions.get(name)) for name in ("answer", "freshness"))
     rates = [each for each in map(number_of, dig(result, "series", "rows", "accepted_per_s") or []) if each is not None]
     figures = [("Events accepted", format_value(dig(result, "verdict", "events", "accepted"), "events")),
                ("Most accepted in a second", format_value(max(rates, default=None), "per_s")),
-               ("99 of 100 answers within", format_value(percentile(answers, 99), "us")),
-               ("99 of 100 delivered within", format_value(percentile(fresh, 99), "us"))]
+               ("99 of 100 answers within", format_value(_p99(result, "answer"), "us")),
+               ("99 of 100 delivered within", format_value(_p99(result, "freshness"), "us"))]
     for what in ("lost", "duplicated", "late", "parked"):
         figures.append((IMPACTS[what], format_value(_impact(result, what).get("events"), "events")))
     return figures
@@ -72,12 +79,29 @@ def draw_badge(result):
     return tag("span", tag("span", sign, aria_hidden="true"), " ", verdict_word(result), class_=f"badge {verdict_class(result)}")
 
 
-def _draw_verdict(result, heading):
+def _loss_sentence(result):
+    lost, duplicated = (number_of(_impact(result, what).get("events")) for what in SEVERE)
+    if lost is None or duplicated is None:
+        return ""
+    if lost == duplicated == 0:
+        return " No event was lost or duplicated."
+    return f" Lost events: {format_value(lost, 'events')}; duplicated: {format_value(duplicated, 'events')}."
+
+
+def _draw_reasons(result):
     reasons = [tag("li", reason) for reason in result.get("reasons") or []]
+    if not reasons:
+        return None
+    shown, more = reasons[:REASONS_SHOWN], reasons[REASONS_SHOWN:]
+    rest = tag("details", tag("summary", f"{len(more)} more reasons" if len(more) > 1 else "1 more reason"), tag("ul", *more)) if more else None
+    return join([tag("ul", *shown, class_="reasons"), rest])
+
+
+def _draw_verdict(result, heading):
     cards = [tag("div", tag("dt", label), tag("dd", text), class_="unknown" if text == UNKNOWN else None) for label, text in headline(result)]
-    return tag("section", tag(heading, "Verdict"), tag("p", draw_badge(result), " ", tag("span", _first_sentence(result), class_="sentence"),
-                                                       class_=f"verdict {verdict_class(result)}"),
-               tag("ul", *reasons, class_="reasons") if reasons else None, tag("dl", *cards, class_="cards"), class_="wide")
+    words = tag("p", draw_badge(result), " ", tag("span", _first_sentence(result), _loss_sentence(result), class_="sentence"), class_="words")
+    return tag("section", tag(heading, "Verdict", class_="hidden"),
+               tag("div", words, _draw_reasons(result), class_=f"verdict {verdict_class(result)}"), tag("dl", *cards, class_="cards"))
 
 
 def _target(level):
@@ -101,12 +125,12 @@ def table(caption, heads, rows, class_=None):
         body.append(tag("tr", tag("th", first, scope="row"), *cells))
     head = tag("tr", *(tag("th", text, scope="col") for text in heads))
     return tag("div", tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body), class_=class_), class_="scroll",
-               tabindex="0", role="region", aria_label=caption)
+               tabindex="0", role="group", aria_label=caption)
 
 
 def _draw_levels(result, heading):
     levels = result.get("levels") or []
-    rows = [[level.get("title") or level.get("name"), tag("td", format_value(level.get("value"), level.get("unit")), class_="figure-cell"),
+    rows = [[level.get("title") or level.get("name"), tag("td", format_value(level.get("value"), level.get("unit")), class_="text-cell" if level.get("unit") == "text" else "figure-cell"),
              _target(level), _result(level.get("passed"))] for level in levels]
     shown = table("Service levels: the figure of this run beside its target", ["level", "figure", "target", "result"], rows) if rows \
         else tag("p", "This run has no levels.")
@@ -129,7 +153,7 @@ def _draw_impact(result, heading):
         sentence = " ".join(filter(None, [str(impact.get("text") or ""), _late(impact) if what == "late" else ""]))
         rows.append([label, tag("td", format_value(events, "events"), class_=class_), format_money(impact.get("money")) or "–", sentence])
     return tag("section", tag(heading, "What it means for the business"),
-               table("Events and money that this run affected", ["", "events", "money", "in words"], rows))
+               table("Events and money that this run affected", ["what", "events", "money", "in words"], rows, "impact"))
 
 
 def _draw_options(result, heading):
@@ -138,7 +162,7 @@ def _draw_options(result, heading):
         setting = option.get("setting")
         rows.append(tag("li", tag("strong", f"{OPTIONS.get(option.get('kind'), option.get('kind'))}: "), option.get("text") or "",
                         join([" Setting: ", tag("code", setting), "."]) if setting else None))
-    return tag("section", tag(heading, "What can be done"), tag("ul", *rows) if rows else tag("p", "No decision is needed."), class_="wide")
+    return tag("section", tag(heading, "What can be done"), tag("ul", *rows) if rows else tag("p", "The result names no options."))
 
 
 def _letter(index):
@@ -170,7 +194,7 @@ def _draw_timetable(result, heading):
               KINDS.get(row.get("kind"), row.get("kind") or ""), row.get("text") or ""] for row, mark in rows]
     shown = table("The timetable, counted from the moment when the first event was due", ["mark", "from", "to", "kind", "what"], cells) \
         if rows else tag("p", "Nothing was done to the system but to post events.")
-    return tag("section", tag(heading, "What was done to the system"), tag("p", "The letters are the marks in the plots."), shown, class_="wide")
+    return tag("section", tag(heading, "What was done to the system"), tag("p", "The letters are the marks in the plots.") if any(mark for _, mark in rows) else None, shown)
 
 
 def _draw_plots(result, identity, heading, below):
@@ -180,7 +204,7 @@ def _draw_plots(result, identity, heading, below):
     note = f"Each point is {format_value(step, 's')}." if step else ""
     return tag("section", tag(heading, "Over time"), tag("p", f"{note} A gap means that nothing was measured. Under the pointer, the legend shows "
                                                                "the values of that moment. Below each plot is a table of the same values."),
-               tag("div", *figures, class_="figures"), class_="wide")
+               tag("div", *figures, class_="figures"))
 
 
 def _draw_distributions(result, identity, heading, below):
@@ -198,7 +222,7 @@ def _draw_distributions(result, identity, heading, below):
         figures.append(tag("figure", tag(below, title), svg, tag("figcaption", note),
                            tag("details", tag("summary", f"Percentiles of {title[0].lower()}{title[1:]}"),
                                table(f"{title}: percentiles", ["share of events", "within", "slower"], rows, "numbers"), open=True)))
-    return tag("section", tag(heading, "Distributions of times"), tag("div", *figures, class_="figures"), class_="wide")
+    return tag("section", tag(heading, "Distributions of times"), tag("div", *figures, class_="figures"))
 
 
 def _facts(rows):
@@ -226,7 +250,7 @@ def _draw_origin(result, heading, below):
                table("Settings that the run changed", ["setting", "value"], settings) if settings else tag("p", "Every setting has its default."),
                tag(below, "All figures"),
                tag("details", tag("summary", "The generator's and the verdict's figures as JSON"),
-                   tag("pre", details, tabindex="0", role="region", aria_label="All figures as JSON")), class_="wide")
+                   tag("pre", details, tabindex="0", role="group", aria_label="All figures as JSON")))
 
 
 def draw_article(result, identity, level):
@@ -237,10 +261,10 @@ def draw_article(result, identity, level):
     facts = [scenario.get("target"), f"queue {scenario['queue']}" if scenario.get("queue") else None,
              f"{scenario['length']} length" if scenario.get("length") else None, dig(result, "of", "date"),
              f"commit {dig(result, 'of', 'commit')}" if dig(result, "of", "commit") else None]
-    head = tag("header", tag(f"h{level}", title, id=identity), tag("p", " · ".join(str(fact) for fact in facts if fact), class_="facts-line"),
-               tag("p", scenario["models"], class_="models") if scenario.get("models") else None)
+    head = tag("header", tag(f"h{level}", title, id=identity), tag("p", " · ".join(str(fact) for fact in facts if fact), class_="facts-line"))
+    models = tag("p", tag("strong", "What this run models: "), scenario["models"], class_="models") if scenario.get("models") else None
     times = ",".join(f"{math.floor(t * 10 + 0.5) / 10:g}" for t in times_of(result))
-    return tag("article", head, _draw_verdict(result, heading), tag("div", _draw_levels(result, heading), _draw_impact(result, heading),
+    return tag("article", head, _draw_verdict(result, heading), models, tag("div", _draw_levels(result, heading), _draw_impact(result, heading),
                                                                      class_="columns"),
                _draw_options(result, heading), _draw_timetable(result, heading), _draw_plots(result, identity, heading, below),
                _draw_distributions(result, identity, heading, below), _draw_origin(result, heading, below),

@@ -36,9 +36,6 @@
     return whole < 120 ? `${short(seconds)} s` : `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
   };
 
-  // The plot's frame, as in plot.py.
-  const left = 62;
-  const right = 14;
   const numbers = (text) => (text ? text.split(",").map((each) => (each === "" ? null : Number(each))) : []);
   const nearest = (times, t) => {
     let low = 0;
@@ -67,11 +64,13 @@
       const width = plot.viewBox.baseVal.width;
       const start = Number(plot.dataset.start);
       const end = Number(plot.dataset.end);
+      const left = Number(plot.dataset.left);
+      const inside = Number(plot.dataset.right) - left;
       plot.addEventListener("pointermove", (event) => {
         const box = plot.getBoundingClientRect();
         const x = ((event.clientX - box.left) / box.width) * width;
-        const index = nearest(times, start + ((x - left) / (width - left - right)) * (end - start));
-        const there = left + ((times[index] - start) / (end - start)) * (width - left - right);
+        const index = nearest(times, start + ((x - left) / inside) * (end - start));
+        const there = left + ((times[index] - start) / (end - start)) * inside;
         cursor.setAttribute("x1", there);
         cursor.setAttribute("x2", there);
         cursor.classList.remove("off");

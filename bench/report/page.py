@@ -24,7 +24,7 @@ def _draw_page(title, body, is_summary):
     head = tag("head", tag("meta", charset="utf-8"), tag("meta", http_equiv="Content-Security-Policy", content=policy),
                tag("meta", name="viewport", content="width=device-width, initial-scale=1"), tag("title", title),
                tag("style", Markup(style)))
-    bar = tag("div", tag("span", "Penstock bench", class_="product"),
+    bar = tag("header", tag("span", "Penstock bench", class_="product"),
               tag("button", "Dark theme", type="button", id="theme", aria_pressed="false", hidden=True), class_="bar")
     page = tag("html", head, tag("body", tag("a", "Skip to the verdict", href="#main", class_="skip"), bar,
                                  tag("main", body, id="main", tabindex="-1", class_="summary" if is_summary else None),
@@ -48,27 +48,34 @@ def write_report(result, path):
     _write(path, _draw_page(title, draw_article(result, "run-1", 1), False))
 
 
+def _queue_of(result):
+    return str((result.get("scenario") or {}).get("queue") or "–")
+
+
 def _draw_summary(results):
     failed = [result for result in results if result.get("passed") is not True]
-    overall = {"passed": not failed} if results else {}
-    sentence = f"All {len(results)} runs pass." if not failed else f"{len(failed)} of {len(results)} runs did not pass."
+    overall = {"passed": not failed}
+    sentence = f"All {len(results)} runs pass."
+    if failed:
+        sentence = f"{len(failed)} of {len(results)} runs did not pass: " + ", ".join(f"{name_of(each)} ({_queue_of(each)})" for each in failed) + "."
     names = [label for label, _ in headline({})]
     head = tag("tr", *(tag("th", text, scope="col") for text in ("scenario", "queue", "verdict", *names)))
     rows = []
     for number, result in enumerate(results, 1):
-        scenario = result.get("scenario") or {}
+        queue = _queue_of(result)
         cells = [tag("td", "–" if text == "not measured" else text) for _, text in headline(result)]
-        rows.append(tag("tr", tag("th", tag("a", name_of(result), href=f"#run-{number}"), scope="row"), tag("td", scenario.get("queue") or "–"),
+        rows.append(tag("tr", tag("th", tag("a", name_of(result), tag("span", f", queue {queue}", class_="hidden"), href=f"#run-{number}"),
+                            scope="row"), tag("td", queue),
                         tag("td", draw_badge(result)), *cells))
     caption = "Each scenario with its queue: the verdict and the headline figures"
     shown = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *rows), class_="runs")
-    return tag("section", tag("h1", "All scenarios"), tag("p", draw_badge(overall), " ", tag("span", sentence, class_="sentence"),
-                                                          class_=f"verdict {'fail' if failed or not results else 'pass'}"),
-               tag("div", shown, class_="scroll", tabindex="0", role="region", aria_label=caption), class_="wide")
+    return tag("section", tag("h1", "All scenarios"), tag("div", tag("p", draw_badge(overall), " ", tag("span", sentence, class_="sentence"), class_="words"),
+                                                          class_=f"verdict {'fail' if failed else 'pass'}"),
+               tag("div", shown, class_="scroll", tabindex="0", role="group", aria_label=caption))
 
 
 def write_summary(results, path):
-    """Writes one file for several runs: a table with all of them, and below it the report of each."""
+    """Writes one file for several runs: a table with all of them, and below it the report of each. There is at least one result."""
     articles = [draw_article(result, f"run-{number}", 2) for number, result in enumerate(results, 1)]
-    word = "PASS" if results and all(result.get("passed") is True for result in results) else "FAIL"
+    word = "PASS" if all(result.get("passed") is True for result in results) else "FAIL"
     _write(path, _draw_page(f"{word}: all scenarios", join([_draw_summary(results), *articles]), True))

@@ -67,7 +67,7 @@ def lines_of(panel, result_rows, count):
     known = {name for each in PANELS for name, _ in each.rows}
     rows += [(name, name.removeprefix(panel.more).replace("_", " ")) for name in sorted(result_rows)
              if panel.more and name.startswith(panel.more) and name not in known]
-    return [Line(label, _values(result_rows, name, count)) for name, label in rows]
+    return [Line(label, _values(result_rows, name, count), style) for style, (name, label) in enumerate(rows)]
 
 
 def targets_of(panel, result):
@@ -99,7 +99,7 @@ def draw_table(panel, times, lines):
         body.append(tag("tr", tag("th", format_clock(times[at], times[-1]), scope="row"), *cells))
     table = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", join(body)), class_="numbers")
     return tag("details", tag("summary", f"{panel.title} as a table"),
-               tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption))
+               tag("div", table, class_="scroll", tabindex="0", role="group", aria_label=caption))
 
 
 def draw_panel(panel, result, identity, heading, marks):

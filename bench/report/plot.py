@@ -6,14 +6,15 @@ Colours come from classes (c0 to c5, see palette.py), each with dashes of its ow
 import dataclasses
 import math
 
-from report.markup import Markup, join, tag
-from report.quantity import format_clock, format_value, log_steps, nice_steps, number_of, time_steps
+from report.markup import join, tag
+from report.quantity import format_clock, format_tick, format_value, log_steps, nice_steps, number_of, time_steps
 
-WIDTH, HEIGHT = 520, 250
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 34, 40
+WIDTH, HEIGHT = 520, 260
+LEFT, RIGHT, TOP, BOTTOM = 76, 24, 36, 46
 STYLES = 6
 LOG_FROM_RATIO = 30  # a logarithmic axis when the largest value is so many times the smallest one
-MARK_ROWS, MARK_APART = 2, 16
+DENSE_FROM = 300  # points from which lines are thinner
+MARK_ROWS, MARK_APART = 2, 18
 HDR_TICKS = (50, 90, 99, 99.9, 99.99, 99.999)
 
 
@@ -21,6 +22,7 @@ HDR_TICKS = (50, 90, 99, 99.9, 99.99, 99.999)
 class Line:
     label: str
     values: list
+    style: int = 0  # colour and dashes
 
 
 @dataclasses.dataclass
@@ -64,33 +66,39 @@ def _coordinate(value):
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _path(points):
-    """Of (x, y) and None for gaps."""
-    parts, is_drawing = [], False
-    for index, point in enumerate(points):
-        if point is None:
-            is_drawing = False
-            continue
-        x, y = (_coordinate(each) for each in point)
-        parts.append(f"{'L' if is_drawing else 'M'}{x} {y}")
-        if not is_drawing and (index + 1 == len(points) or points[index + 1] is None):
-            parts.append("h0")
-        is_drawing = True
-    return "".join(parts)
+def _runs(points):
+    """The points between gaps (None), as lists."""
+    run = []
+    for point in [*points, None]:
+        if point is not None:
+            run.append(point)
+        elif run:
+            yield run
+            run = []
+
+
+def _draw_line(points, style, is_dense=False):
+    """A path with gaps, and dots for values that are alone."""
+    runs = list(_runs(points))
+    path = "".join("M" + "L".join(f"{_coordinate(x)} {_coordinate(y)}" for x, y in run) for run in runs if len(run) > 1)
+    yield tag("path", class_=f"series c{style % STYLES}{' dense' if is_dense else ''}", d=path)
+    for run in runs:
+        if len(run) == 1:
+            yield tag("circle", class_=f"dot d{style % STYLES}", cx=_coordinate(run[0][0]), cy=_coordinate(run[0][1]), r=2.5)
 
 
 def _draw_y(axis, unit):
     for tick in axis.ticks:
         y = _coordinate(axis.place(tick))
         yield tag("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y)
-        yield tag("text", "0" if tick == 0 else format_value(tick, unit), class_="tick end", x=LEFT - 6, y=y, dy="0.35em")
+        yield tag("text", format_tick(tick, unit), class_="tick end", x=LEFT - 6, y=y, dy="0.35em")
 
 
 def _draw_x(ticks, what):
     """Ticks of (x, text), and below them what the axis is."""
     for x, text in ticks:
         yield tag("line", class_="grid", x1=_coordinate(x), x2=_coordinate(x), y1=HEIGHT - BOTTOM, y2=HEIGHT - BOTTOM + 4)
-        yield tag("text", text, class_="tick middle", x=_coordinate(x), y=HEIGHT - BOTTOM + 16)
+        yield tag("text", text, class_="tick middle", x=_coordinate(x), y=HEIGHT - BOTTOM + 18)
     yield tag("line", class_="base", x1=LEFT, x2=WIDTH - RIGHT, y1=HEIGHT - BOTTOM, y2=HEIGHT - BOTTOM)
     yield tag("text", what, class_="tick middle", x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 6)
 
@@ -116,7 +124,7 @@ def _draw_marks(marks, to_x, end):
         row = next((row for row in range(MARK_ROWS) if x - ends[row] >= MARK_APART), None)
         if row is not None:  # else the letters are too many for the width: the line remains, and the timetable has it
             ends[row] = x
-            yield tag("text", mark.letter, class_="mark-label middle", x=_coordinate(x), y=TOP - 8 - 13 * row)
+            yield tag("text", mark.letter, class_="mark-label middle", x=_coordinate(x), y=TOP - 8 - 14 * row)
 
 
 def _svg(identity, title, description, parts, class_, **attributes):
@@ -135,7 +143,7 @@ def describe_line(line, unit):
 
 def draw_over_time(identity, title, times, lines, unit, *, may_be_log=False, marks=(), targets=()):
     """The plot as SVG, and whether its axis is logarithmic."""
-    start, end = times[0], max(times[-1], times[0] + 1)
+    start, end = times[0], times[-1] + (times[1] - times[0] if len(times) > 1 else 1)
 
     def to_x(t):
         return LEFT + (t - start) / (end - start) * (WIDTH - LEFT - RIGHT)
@@ -144,15 +152,15 @@ def draw_over_time(identity, title, times, lines, unit, *, may_be_log=False, mar
     axis = Axis([value for line in lines for value in line.values] + [target.value for target in targets], unit, may_be_log)
     parts = [*_draw_marks(marks, to_x, end), *_draw_y(axis, unit),
              *_draw_x([(to_x(t), format_clock(t, end)) for t in time_steps(start, end, 6)], "time since the first event was due")]
+    for line in lines:
+        points = [None if value is None else (to_x(t), axis.place(value)) for t, value in zip(times, line.values)]
+        parts += _draw_line(points, line.style, len(times) > DENSE_FROM)
     for target in targets:
         parts += _draw_target(target, axis, unit)
-    for index, line in enumerate(lines):
-        points = [None if value is None else (to_x(t), axis.place(value)) for t, value in zip(times, line.values)]
-        parts.append(tag("path", class_=f"series c{index % STYLES}", d=_path(points)))
     parts.append(tag("line", class_="cursor off", x1=LEFT, x2=LEFT, y1=TOP, y2=HEIGHT - BOTTOM))
     said = [describe_line(line, unit) for line in lines]
     said += [f"{mark.letter} at {format_clock(mark.at_s, end)}: {mark.text}." for mark in marks]
-    return _svg(identity, title, " ".join(said), parts, "plot over-time", data_start=start, data_end=end), axis.is_log
+    return _svg(identity, title, " ".join(said), parts, "plot over-time", data_start=start, data_end=end, data_left=LEFT, data_right=WIDTH - RIGHT), axis.is_log
 
 
 def buckets_of(distribution):
@@ -201,19 +209,19 @@ def draw_distribution(identity, title, distribution, targets=()):
         if point[0] - points[-1][0] >= 0.5 or abs(point[1] - points[-1][1]) >= 0.5 or below == total:
             points.append(point)
     ticks = [(to_x(percent / 100), f"{percent:g} %") for percent in HDR_TICKS if to_x(percent / 100) < WIDTH - RIGHT - 40]
-    parts = [*_draw_y(axis, "us"), *_draw_x([*ticks, (WIDTH - RIGHT - 10, "max")], "share of the events that are at least so quick")]
+    parts = [*_draw_y(axis, "us"), *_draw_x([*ticks, (WIDTH - RIGHT, "max")], "share of the events that are at least so quick")]
     for x, _ in ticks:
         parts.append(tag("line", class_="grid", x1=_coordinate(x), x2=_coordinate(x), y1=TOP, y2=HEIGHT - BOTTOM))
+    parts += _draw_line(points, 0)
     for target in targets:
         parts += _draw_target(target, axis, "us")
-    parts.append(tag("path", class_="series c0", d=_path(points)))
     said = [f"{name}: {format_value(value, 'us')}." for name, value, _ in percentile_rows(buckets)]
     return _svg(identity, title, f"{total:,} events. {' '.join(said)}", parts, "plot"), axis.is_log
 
 
-def draw_swatch(index):
+def _draw_swatch(style):
     """The line of a series, for the legend."""
-    return tag("svg", Markup(f'<path class="series c{index % STYLES}" d="M2 6h40"></path>'), class_="swatch", viewBox="0 0 44 12",
+    return tag("svg", tag("path", class_=f"series c{style % STYLES}", d="M2 6h40"), class_="swatch", viewBox="0 0 44 12",
                aria_hidden="true", focusable="false")
 
 
@@ -223,9 +231,9 @@ def draw_legend(lines, unit):
         return ",".join("" if value is None else f"{value:.5g}" for value in line.values)
 
     rows = []
-    for index, line in enumerate(lines):
+    for line in lines:
         present = [value for value in line.values if value is not None]
         most = f"at most {format_value(max(present), unit)}" if present else "not measured"
-        rows.append(tag("li", draw_swatch(index), tag("span", line.label, class_="name"), " ", tag("span", most, class_="now"),
+        rows.append(tag("li", _draw_swatch(line.style), tag("span", line.label, class_="name"), " ", tag("span", most, class_="now"),
                         data_values=values(line) if present else None))
     return tag("ul", join(rows), class_="legend", data_unit=unit)

@@ -80,6 +80,13 @@ def format_value(value, unit):
     return f"{_short(value)} {unit}" if unit and unit != "count" else _short(value)
 
 
+def format_tick(value, unit):
+    """A short text for an axis: times above two minutes stay in seconds."""
+    if value == 0:
+        return "0"
+    return f"{_short(value / 1e6)} s" if unit == "us" and value >= 1e6 else format_value(value, unit)
+
+
 def format_money(money):
     """{"EUR": "1250.00"} as "EUR 1,250.00": all digits, since amounts are exact."""
     def grouped(text):

@@ -56,6 +56,10 @@ class Browser:
         self.close()
 
     def close(self):
+        try:  # so it ends its helpers itself
+            self.call("Browser.close")
+        except (BrowserError, OSError):
+            pass
         for fd in (self.to_browser, self.from_browser):
             os.close(fd)
         try:

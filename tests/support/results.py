@@ -174,7 +174,7 @@ def gaps():
 def several():
     """What `bench/run all` hands over: each scenario on both queues, shorter."""
     results = []
-    for name in ("steady", "spike", "burst", "retry-storm"):
+    for name in ("steady", "spike"):
         for queue in ("direct", "rabbitmq"):
             result = spike(queue, 30, 1)
             result["scenario"].update(name=name, title=f"{name} in 30 s")
