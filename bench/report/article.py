@@ -113,7 +113,8 @@ def _target(level):
 def _result(passed):
     if passed is None:
         return tag("td", "–", tag("span", " not judged", class_="hidden"))
-    return tag("td", tag("span", "✓ " if passed else "✗ ", aria_hidden="true"), "met" if passed else "MISSED", class_="pass" if passed else "fail")
+    sign = tag("span", "✓ " if passed else "✗ ", aria_hidden="true")
+    return tag("td", sign, "met" if passed else "MISSED", class_="pass" if passed else "fail")
 
 
 def table(caption, heads, rows, class_=None):
@@ -130,8 +131,11 @@ def table(caption, heads, rows, class_=None):
 
 def _draw_levels(result, heading):
     levels = result.get("levels") or []
-    rows = [[level.get("title") or level.get("name"), tag("td", format_value(level.get("value"), level.get("unit")), class_="text-cell" if level.get("unit") == "text" else "figure-cell"),
-             _target(level), _result(level.get("passed"))] for level in levels]
+    rows = []
+    for level in levels:
+        unit = level.get("unit")
+        figure = tag("td", format_value(level.get("value"), unit), class_="text-cell" if unit == "text" else "figure-cell")
+        rows.append([level.get("title") or level.get("name"), figure, _target(level), _result(level.get("passed"))])
     shown = table("Service levels: the figure of this run beside its target", ["level", "figure", "target", "result"], rows) if rows \
         else tag("p", "This run has no levels.")
     return tag("section", tag(heading, "Service levels"), shown)
@@ -202,8 +206,9 @@ def _draw_plots(result, identity, heading, below):
     figures = [draw_panel(panel, result, identity, below, marks) for panel in PANELS]
     step = number_of(dig(result, "series", "step_s"))
     note = f"Each point is {format_value(step, 's')}." if step else ""
-    return tag("section", tag(heading, "Over time"), tag("p", f"{note} A gap means that nothing was measured. Under the pointer, the legend shows "
-                                                               "the values of that moment. Below each plot is a table of the same values."),
+    note += " A gap means that nothing was measured. Under the pointer, the legend shows the values of that moment. Below each plot is a table " \
+            "of the same values."
+    return tag("section", tag(heading, "Over time"), tag("p", note.strip()),
                tag("div", *figures, class_="figures"))
 
 

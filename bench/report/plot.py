@@ -14,7 +14,7 @@ LEFT, RIGHT, TOP, BOTTOM = 76, 24, 36, 46
 STYLES = 6
 LOG_FROM_RATIO = 30  # a logarithmic axis when the largest value is so many times the smallest one
 DENSE_FROM = 300  # points from which lines are thinner
-MARK_ROWS, MARK_APART = 2, 18
+MARK_ROWS, LETTER_WIDTH = 2, 10
 HDR_TICKS = (50, 90, 99, 99.9, 99.99, 99.999)
 
 
@@ -121,9 +121,10 @@ def _draw_marks(marks, to_x, end):
             yield tag("rect", title, class_="band", x=_coordinate(x), y=TOP, width=_coordinate(max(to_x(min(mark.until_s, end)) - x, 1)),
                       height=HEIGHT - TOP - BOTTOM)
         yield tag("line", title, class_="mark", x1=_coordinate(x), x2=_coordinate(x), y1=TOP - 4, y2=HEIGHT - BOTTOM)
-        row = next((row for row in range(MARK_ROWS) if x - ends[row] >= MARK_APART), None)
+        half = (len(mark.letter) + 0.6) * LETTER_WIDTH / 2
+        row = next((row for row in range(MARK_ROWS) if x - half >= ends[row]), None)
         if row is not None:  # else the letters are too many for the width: the line remains, and the timetable has it
-            ends[row] = x
+            ends[row] = x + half
             yield tag("text", mark.letter, class_="mark-label middle", x=_coordinate(x), y=TOP - 8 - 14 * row)
 
 

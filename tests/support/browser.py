@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A headless Chromium (Debian's), driven by its DevTools protocol.
 
@@ -5,7 +6,7 @@ The protocol is JSON over a pair of pipes (`--remote-debugging-pipe`): descripto
 ended by a zero byte. So there is no port, no WebSocket and no driver program, and the browser ends when the pipes are closed, also when
 the test was killed. Host names do not resolve in it.
 
-`PENSTOCK_CHROMIUM` names another program."""
+`PENSTOCK_CHROMIUM` names another program. By hand, a picture of a page: `tests/support/browser.py PAGE PICTURE.png [light|dark] [WIDTH]`."""
 import base64
 import fcntl
 import json
@@ -15,6 +16,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -81,7 +83,7 @@ class Browser:
             ready, _, _ = select.select([self.from_browser], [], [], max(0, deadline - time.monotonic()))
             chunk = os.read(self.from_browser, 1 << 20) if ready else b""
             if not chunk:
-                raise BrowserError(f"{PROGRAM} {'ended' if ready else 'does not answer'}: {self._log()}")
+                raise BrowserError(f"{PROGRAM} {'ended (etc/test installs it)' if ready else 'does not answer'}: {self._log()}")
             self.buffer += chunk
         message, _, self.buffer = self.buffer.partition(b"\0")
         return json.loads(message)
@@ -91,8 +93,11 @@ class Browser:
         self.last += 1
         message = {"id": self.last, "method": method, "params": parameters, **({"sessionId": session} if session else {})}
         data = json.dumps(message).encode() + b"\0"
-        while data:
-            data = data[os.write(self.to_browser, data):]
+        try:
+            while data:
+                data = data[os.write(self.to_browser, data):]
+        except BrokenPipeError as gone:
+            raise BrowserError(f"{PROGRAM} ended (etc/test installs it): {self._log()}") from gone
         deadline = time.monotonic() + ANSWER_SECONDS_MAX
         while True:
             found = self._receive(deadline)
@@ -183,3 +188,9 @@ class Page:
     def requests(self):
         """The addresses of all requests but that for the page itself."""
         return [url for url in (event["params"]["request"]["url"] for event in self._events("Network.requestWillBeSent")) if url != self.url]
+
+
+if __name__ == "__main__":
+    shown, picture, *how = sys.argv[1:]
+    with Browser() as started, started.open(shown, width=int(how[1]) if how[1:] else 1280, theme=how[0] if how else "light") as tab:
+        tab.screenshot(picture, whole=True)

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Results of runs that never took place, for the tests of the report. The same arguments give the same result.
 
