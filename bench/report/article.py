@@ -6,7 +6,7 @@ import math
 from report.markup import join, tag
 from report.panels import PANELS, draw_panel, targets_of, times_of
 from report.plot import Mark, buckets_of, draw_distribution, percentile, percentile_rows
-from report.quantity import UNKNOWN, format_clock, format_money, format_value, number_of
+from report.quantity import UNKNOWN, format_clock, format_money, format_value, number_of, time_of
 
 IMPACTS = {"lost": "Lost", "duplicated": "Duplicated", "late": "Late", "parked": "Parked", "refused": "Refused", "waiting": "Still waiting"}
 SEVERE = ("lost", "duplicated")
@@ -44,8 +44,8 @@ def _impact(result, what):
 def _p99(result, name):
     """In microseconds: what the level was judged by, or else that of all events."""
     for level in result.get("levels") or []:
-        if level.get("name") in (f"{name}_p99", f"{name}_p99_max") and number_of(level.get("value")) is not None:
-            return level["value"]
+        if level.get("name") in (f"{name}_p99", f"{name}_p99_max") and time_of(level, "value") is not None:
+            return time_of(level, "value")
     return percentile(buckets_of((result.get("distributions") or {}).get(name)), 99)
 
 
@@ -154,7 +154,7 @@ def _draw_impact(result, heading):
         impact = _impact(result, what)
         events = impact.get("events")
         class_ = None if not events else "fail" if what in SEVERE else "warn"
-        sentence = " ".join(filter(None, [str(impact.get("text") or ""), _late(impact) if what == "late" else ""]))
+        sentence = " ".join(filter(None, [str(impact.get("text") or ""), _late(impact) if what == "late" and events else ""]))
         rows.append([label, tag("td", format_value(events, "events"), class_=class_), format_money(impact.get("money")) or "–", sentence])
     return tag("section", tag(heading, "What it means for the business"),
                table("Events and money that this run affected", ["what", "events", "money", "in words"], rows, "impact"))

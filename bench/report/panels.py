@@ -4,7 +4,7 @@ import dataclasses
 
 from report.markup import join, tag
 from report.plot import Line, Target, draw_legend, draw_over_time
-from report.quantity import format_clock, format_value, number_of
+from report.quantity import format_clock, format_value, number_of, time_of
 
 TABLE_ROWS_MAX = 40
 
@@ -76,8 +76,8 @@ def targets_of(panel, result):
     for level in result.get("levels") or []:
         name = str(level.get("name"))
         by_name.setdefault(name if name == "answer_max" else name.removesuffix("_max"), level)
-    found = [(label, by_name[name].get("target")) for name, label in panel.levels if name in by_name]
-    return [Target(label, value) for label, value in found if number_of(value) is not None and value > 0]
+    found = [(label, time_of(by_name[name], "target")) for name, label in panel.levels if name in by_name]
+    return [Target(label, value) for label, value in found if value]
 
 
 def _reduced(values, how):

@@ -14,6 +14,12 @@ def number_of(value):
     return value
 
 
+def time_of(level, member):
+    """The value or target of a level that is a time, in microseconds; else None."""
+    value = number_of(level.get(member))
+    return None if value is None or level.get("unit") not in ("us", "s") else value * (1e6 if level["unit"] == "s" else 1)
+
+
 def _short(value):
     """Three significant digits, and all digits of integers."""
     if value == int(value) and abs(value) < 1e15:
