@@ -17,7 +17,7 @@ class Panel:
     rows: tuple  # (name of the row in the result, what it is called in the legend)
     reduce: str = "largest"  # what the table shows of several points: the largest or the mean value
     may_be_log: bool = False
-    levels: tuple = ()  # (name of a level, label of its line)
+    levels: tuple = ()  # (name of a level, label of its line, share of the events that it is about in percent)
     more: str = ""  # rows that begin so and are in no panel belong to this one
     help: str = ""
 
@@ -28,11 +28,11 @@ PANELS = (
           "mean", help="What partners posted, what the gateway accepted or refused, and what clients received, per second."),
     Panel("answers", "Time to answer a partner", "us",
           (("answer_p50_us", "50 of 100"), ("answer_p99_us", "99 of 100"), ("answer_max_us", "slowest")), may_be_log=True,
-          levels=(("answer_p99", "limit for 99 of 100:"), ("answer_max", "limit for all:")),
+          levels=(("answer_p99", "limit for 99 of 100:", 99), ("answer_max", "limit for all:", 100)),
           help="From the moment when a post was due to the end of its answer."),
     Panel("freshness", "Time from acceptance to delivery (freshness)", "us",
           (("freshness_p50_us", "50 of 100"), ("freshness_p99_us", "99 of 100"), ("freshness_max_us", "slowest")), may_be_log=True,
-          levels=(("freshness_p99", "limit for 99 of 100:"),),
+          levels=(("freshness_p99", "limit for 99 of 100:", 99),),
           help="From the answer to the partner to the client's first 2xx, at the time of the delivery."),
     Panel("backlog", "Backlog by state", "events",
           (("backlog_pending", "pending"), ("backlog_waiting", "waiting for a retry"), ("backlog_parked", "parked"),
@@ -76,8 +76,8 @@ def targets_of(panel, result):
     for level in result.get("levels") or []:
         name = str(level.get("name"))
         by_name.setdefault(name if name == "answer_max" else name.removesuffix("_max"), level)
-    found = [(label, time_of(by_name[name], "target")) for name, label in panel.levels if name in by_name]
-    return [Target(label, value) for label, value in found if value]
+    found = [(label, time_of(by_name[name], "target"), percent) for name, label, percent in panel.levels if name in by_name]
+    return [Target(label, value, percent) for label, value, percent in found if value]
 
 
 def _reduced(values, how):

@@ -39,6 +39,7 @@ class Target:
     """A level that is drawn beside the values."""
     label: str
     value: float
+    percent: float = 100  # of the events that it is about
 
 
 class Axis:
@@ -103,12 +104,16 @@ def _draw_x(ticks, what):
     yield tag("text", what, class_="tick middle", x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 6)
 
 
-def _draw_target(target, axis, unit):
+def _draw_target(target, axis, unit, end=None):
+    """A line at the level, with its text at the right end. In a distribution it ends at the share of the events that it is about, at `end`, and
+    the text is at the left end, away from the slow ones."""
     y = axis.place(target.value)
-    yield tag("line", class_="target", x1=LEFT, x2=WIDTH - RIGHT, y1=_coordinate(y), y2=_coordinate(y))
+    yield tag("line", class_="target", x1=LEFT, x2=_coordinate(end or WIDTH - RIGHT), y1=_coordinate(y), y2=_coordinate(y))
+    if end and target.percent < 100:
+        yield tag("line", class_="target", x1=_coordinate(end), x2=_coordinate(end), y1=_coordinate(y - 5), y2=_coordinate(y + 5))
     above = y - TOP > 16
-    yield tag("text", f"{target.label} {format_value(target.value, unit)}", class_="target-label end", x=WIDTH - RIGHT - 2,
-              y=_coordinate(y - 4 if above else y + 13))
+    yield tag("text", f"{target.label} {format_value(target.value, unit)}", class_="target-label" if end else "target-label end",
+              x=LEFT + 6 if end else WIDTH - RIGHT - 2, y=_coordinate(y - 5 if above else y + 14))
 
 
 def _draw_marks(marks, to_x, end):
@@ -215,7 +220,7 @@ def draw_distribution(identity, title, distribution, targets=()):
         parts.append(tag("line", class_="grid", x1=_coordinate(x), x2=_coordinate(x), y1=TOP, y2=HEIGHT - BOTTOM))
     parts += _draw_line(points, 0)
     for target in targets:
-        parts += _draw_target(target, axis, "us")
+        parts += _draw_target(target, axis, "us", to_x(target.percent / 100))
     said = [f"{name}: {format_value(value, 'us')}." for name, value, _ in percentile_rows(buckets)]
     return _svg(identity, title, f"{total:,} events. {' '.join(said)}", parts, "plot"), axis.is_log
 

@@ -19,7 +19,7 @@ from report.article import marks_of  # noqa: E402
 from report.markup import Markup, escape, tag  # noqa: E402
 from report.panels import PANELS, targets_of  # noqa: E402
 from report.palette import COLOURS, PAIRS, contrast  # noqa: E402
-from report.plot import LEFT, RIGHT, WIDTH, Line, buckets_of, draw_over_time, percentile, percentile_rows  # noqa: E402
+from report.plot import LEFT, RIGHT, WIDTH, Line, Target, buckets_of, draw_distribution, draw_over_time, percentile, percentile_rows  # noqa: E402
 from report.quantity import format_clock, format_money, format_value, log_steps, nice_steps  # noqa: E402
 
 AXE = ROOT / "build/axe/node_modules/axe-core/axe.min.js"
@@ -317,6 +317,13 @@ def test_percentiles_are_those_of_the_buckets():
     assert [percentile(buckets, percent) for percent in (0.5, 50, 90, 90.5, 99, 99.5)] == [10, 10, 10, 100, 100, 1000]
     assert percentile_rows(buckets) == [("50 %", 10, 10), ("90 %", 10, 10), ("99 %", 100, 1), ("slowest", 1000, 0)]
     assert percentile([], 50) is None
+
+
+def test_a_limit_for_99_of_100_ends_at_99_percent():
+    svg, _ = draw_distribution("x", "x", [[1000, 9000], [900000, 1000]], [Target("limit", 250000, 99), Target("all", 3000000, 100)])
+    ends = [float(each) for each in re.findall(r'<line class="target" x1="76" x2="([0-9.]+)"', svg)]
+    tick = float(re.search(r'x="([0-9.]+)" y="[0-9.]+">99 %<', svg)[1])
+    assert ends == [tick, WIDTH - RIGHT]
 
 
 def test_only_what_was_done_to_the_system_is_marked():
