@@ -30,6 +30,7 @@ GROUPS = {
     "brokered": ["test_broker_main", "test_broker_flow", "test_broker_lag", "test_roles"],
     "bench": ["test_bench"],
     "attack": ["test_attack"],
+    "report": ["test_report"],
     "figures": [],    # some tests of test_bench.py, which say so
     "scenarios": [],  # ... of test_bench_scenarios.py
 }
