@@ -227,12 +227,18 @@ enum err server_write_ready_file(const struct server *server, const char *path)
         draft = NULL;
         return ERR_NO_MEMORY;
     }
+    const char *address = server->options.address ? server->options.address : LOOPBACK;
+    const char *brackets = strchr(address, ':') ? "[]" : "";
+    if (strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0) {
+        address = LOOPBACK;
+        brackets = "";
+    }
     FILE *file = fopen(draft, "w");
     if (!file)
         return ERR_DISK;
-    bool written =
-        fprintf(file, "{\"port\": %u, \"url\": \"%s://127.0.0.1:%u\", \"pid\": %d}\n", server->port,
-            server->tls ? "https" : "http", server->port, (int)getpid()) > 0;
+    bool written = fprintf(file, "{\"port\": %u, \"url\": \"%s://%.1s%s%.1s:%u\", \"pid\": %d}\n",
+                       server->port, server->tls ? "https" : "http", brackets, address,
+                       *brackets ? brackets + 1 : "", server->port, (int)getpid()) > 0;
     written = fclose(file) == 0 && written;
     if (written && rename(draft, path) == 0)
         return OK;

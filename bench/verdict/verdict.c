@@ -75,6 +75,7 @@ enum err verdict_run(const struct options *options, struct figures **ret_figures
     if (!figures)
         return explain(ERR_NO_MEMORY, "the figures", "", ret_problem);
     keys_init(&keys);
+    figures->target = options->target;
     figures->subsets_count = options->subsets_count;
     for (unsigned i = 0; i < options->subsets_count; i++)
         subset_init(&figures->subsets[i], &options->subsets[i]);
