@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sink/match.h"
 
-#include "common/quantity.h"
-
-#include <stdio.h>
-#include <stdlib.h>
+#define DUE_DIGITS_MAX 18
 
 struct search {
     match_header *header;
@@ -38,12 +35,15 @@ static struct slice find(struct search *search, const struct selector *selector)
 
 static int64_t read_due(struct slice text)
 {
-    char digits[24];
     int64_t due_us = 0;
-    if (text.len == 0 || text.len >= sizeof digits)
+    if (text.len > DUE_DIGITS_MAX)
         return 0;
-    snprintf(digits, sizeof digits, "%.*s", SLICE_ARGS(text));
-    return quantity_parse_between(digits, 1, INT64_MAX, &due_us) ? due_us : 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return 0;
+        due_us = due_us * 10 + (text.data[i] - '0');
+    }
+    return due_us;
 }
 
 void match_fill(const struct match *match, match_header *header, const void *request,
