@@ -102,6 +102,31 @@ class Gateway:
             secrets[account] = self.ask("POST", f"/api/v1/accounts/{account}/endpoints", {"url": url})["secret"]
         return secrets
 
+    # --- what a target that is not started here does otherwise (target.py) ---
+
+    def come_back(self):
+        """After a kill."""
+        return self.start()
+
+    def restart(self):
+        self.end()
+        self.start()
+
+    def sink_path(self, account):
+        return f"/{account}"
+
+    def load_arguments(self):
+        return ["--url", self.ingress, "--api-key", self.api_key]
+
+    def verdict_arguments(self):
+        return ["--data", self.data]
+
+    def more_usages(self):
+        return []
+
+    def is_drained(self, backlog):
+        return backlog == 0
+
     def hold_deliveries(self):
         """Nothing is sent from now on: what is measured comes from the ingress alone."""
         self.ask("POST", "/api/v1/switches", {"switch": "deliveries", "state": "off", "reason": "a benchmark of the ingress"})

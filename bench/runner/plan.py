@@ -101,6 +101,7 @@ class Plan:
         self.title = data.get("title", name)
         self.load = data["load"]
         self.accounts = data.get("accounts", 8)
+        self.account_pattern = "acc_%d"
         self.queue = data.get("queue", "direct")
         if self.queue not in QUEUES:
             raise PlanWrong(f'{name}: queue = "{self.queue}" is none of {", ".join(QUEUES)}')
@@ -178,7 +179,7 @@ class Plan:
                                 "what the clients take")
 
     def account_names(self):
-        return [f"acc_{number}" for number in range(self.accounts)]
+        return [self.account_pattern.replace("%d", str(number)) for number in range(self.accounts)]
 
     def group_of(self, number):
         return next((group for group in self.groups.values() if number in group.numbers()), None)
@@ -190,7 +191,7 @@ class Plan:
         return self.sink.get(str(number), words)
 
     def load_arguments(self):
-        arguments = ["--accounts", f"acc_%d*{self.accounts}"]
+        arguments = ["--accounts", f"{self.account_pattern}*{self.accounts}"]
         for key, value in self.load.items():
             arguments += [f"--{key.replace('_', '-')}", str(value)]
         return arguments

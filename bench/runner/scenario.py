@@ -16,6 +16,7 @@ from runner.plan import seconds
 from runner.process import Program, RunFailed, Usage, cost_per_event
 from runner.progress import Progress
 from runner.sink import Sink
+from runner.target import Target
 
 POLL_SECONDS = 0.1
 STATUS_SECONDS = 1
@@ -38,11 +39,15 @@ def first_due_seconds(logs):
 
 
 class Scenario:
-    def __init__(self, plan, build, directory, environment=None, gateway_build=None):
-        """`gateway_build`: the gateway's, when it is another than that of the tools."""
+    def __init__(self, plan, build, directory, environment=None, gateway_build=None, target=None):
+        """`gateway_build`: the gateway's, when it is another than that of the tools. `target`: a target file, in place of the gateway."""
         self.plan, self.build, self.directory = plan, build, directory
-        self.gateway = Gateway(gateway_build or build, directory, plan.gateway, environment, counter=build / "bin/libcount_syncs.so")
-        self.sink = Sink(build, directory, {})
+        if target:
+            self.gateway = Target(build, directory, target)
+            self.sink = self.gateway.sink
+        else:
+            self.gateway = Gateway(gateway_build or build, directory, plan.gateway, environment, counter=build / "bin/libcount_syncs.so")
+            self.sink = Sink(build, directory, {})
         self.broker = Between(directory) if plan.queue == "rabbitmq" else None
         self.names = NameServer(directory) if any(group.is_named for group in plan.groups.values()) else None
         self.secrets = {}
@@ -66,11 +71,11 @@ class Scenario:
             self.gateway.program.kill()
         else:
             what.kill()
-        self.give_back(fault.get("for", "0s"), what.start, is_silent=what is not self.sink)
+        back = what.come_back if what is self.gateway else what.start
+        self.give_back(fault.get("for", "0s"), back, is_silent=what is not self.sink)
 
     def fault_restart(self, fault):
-        self.gateway.end()
-        self.gateway.start()
+        self.gateway.restart()
 
     def fault_stop(self, fault):
         what = fault.get("what", "gateway")
@@ -107,7 +112,8 @@ class Scenario:
     def behave(self, number, words):
         """The words for one account's client, which still checks signatures."""
         account = self.plan.account_names()[number]
-        self.sink.behave(f"/{account}", f"{words} secret={self.secrets[account]}".strip())
+        secret = self.secrets[account]
+        self.sink.behave(self.gateway.sink_path(account), f"{words} {f'secret={secret}' if secret else ''}".strip())
 
     def do_faults(self, started, faults):
         now = time.monotonic()
@@ -139,7 +145,7 @@ class Scenario:
             pass  # it is down, or busy: the line shows what was last known
 
     def usages(self):
-        return [self.gateway.usage, self.sink.usage, self.load_usage, *([self.broker.usage] if self.broker else [])]
+        return [self.gateway.usage, self.sink.usage, self.load_usage, *([self.broker.usage] if self.broker else []), *self.gateway.more_usages()]
 
     def start(self):
         self.sink.start()
@@ -164,8 +170,8 @@ class Scenario:
         return f"http://{self.host_of(number)}:{self.sink.port}/{self.plan.account_names()[number]}"
 
     def post(self):
-        arguments = [self.build / "bin/penstock-load", "--url", self.gateway.ingress, "--api-key", self.gateway.api_key, "--log",
-                     self.load_log, "--progress", self.progress.path, "--json", *self.plan.load_arguments()]
+        arguments = [self.build / "bin/penstock-load", *self.gateway.load_arguments(), "--log", self.load_log,
+                     "--progress", self.progress.path, "--json", *self.plan.load_arguments()]
         before = self.gateway.usage.cost()
         self.load = Program(self.load_usage, self.directory, arguments).start()
         started, faults = time.monotonic(), list(self.plan.faults)
@@ -201,7 +207,7 @@ class Scenario:
                 self.backlog = self.gateway.backlog()
             except (OSError, RunFailed):
                 self.backlog = -1
-            if self.backlog == 0 and not (self.broker and self.broker.backlog()):
+            if self.gateway.is_drained(self.backlog) and not (self.broker and self.broker.backlog()):
                 return
             self.progress.show(self.backlog, "waiting for what is on its way")
             time.sleep(POLL_SECONDS)
@@ -210,7 +216,7 @@ class Scenario:
         """A broker that was killed may still be starting: until it says what it holds, nothing is final."""
         end = time.monotonic() + self.plan.drain_seconds
         audit = self.gateway.audit()
-        while audit["verdict"] == "unfinished" and time.monotonic() < end:
+        while audit and audit["verdict"] == "unfinished" and time.monotonic() < end:
             self.look()
             time.sleep(STATUS_SECONDS)
             audit = self.gateway.audit()
@@ -236,7 +242,7 @@ class Scenario:
     def judge(self, arguments=(), subsets=()):
         usage_file = self.directory / "usage.json"
         usage_file.write_text(json.dumps({"processes": {usage.name: usage.as_json() for usage in self.usages()}}))
-        command = [self.build / "bin/penstock-verdict", "--data", self.gateway.data, "--usage", usage_file]
+        command = [self.build / "bin/penstock-verdict", *self.gateway.verdict_arguments(), "--usage", usage_file]
         for log in self.load_logs():
             command += ["--load", log]
         for log in self.sink.logs:
@@ -275,9 +281,10 @@ class Scenario:
         """The verdict, and what the gateway's own audit and the plan's recovery add to it."""
         (self.directory / "audit.json").write_text(json.dumps(self.audit, indent=2))
         details["moments"], details["cost"] = moments, self.cost
-        wrong = compare_audit(self.audit, details)
-        more = f"Broker\n{self.broker.describe()}" if self.broker else ""
-        more += f"Audit\n{print_audit(self.audit)}Cost\n{print_cost(self.cost)}"
+        more, wrong = f"Broker\n{self.broker.describe()}" if self.broker else "", []
+        if self.audit:
+            more, wrong = f"{more}Audit\n{print_audit(self.audit)}", compare_audit(self.audit, details)
+        more += f"Cost\n{print_cost(self.cost)}" if "cpu_us" in self.cost else ""
         if self.plan.recovery is not None:
             details["recovery"] = recovery.figures_of(details, moments, self.plan.recovery)
             wrong += recovery.reasons_of(details["recovery"], self.plan.recovery)
