@@ -34,8 +34,8 @@ bool selector_parse(const char *text, struct selector *ret_selector);
 
 /* Parses a body for selector_find_json. NULL: not JSON. The caller owns the result. */
 json_t *selector_read_json(struct slice body);
-/* Finds the scalar of a pointer. Returns false, and an empty text, when there is none. `root` may be
- * NULL. */
+/* Finds the scalar of a pointer. Returns false, and an empty text, when there is none. `root` may
+ * be NULL. */
 bool selector_find_json(
     const json_t *root, const char *pointer, char ret_text[SELECTOR_TEXT_BYTES]);
 

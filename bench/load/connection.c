@@ -283,8 +283,8 @@ static ssize_t give_bytes(struct connection *connection)
     return errno == EAGAIN || errno == EINTR ? 0 : -1;
 }
 
-/* Gives bytes of an answer, or the end (`len` 0), to HTTP/1.1. Returns false when the connection has
- * ended. */
+/* Gives bytes of an answer, or the end (`len` 0), to HTTP/1.1. Returns false when the connection
+ * has ended. */
 static bool take_http1(struct connection *connection, const uint8_t *data, size_t len)
 {
     enum http1_result result = http1_take(&connection->http1, data, len);

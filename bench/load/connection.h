@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One connection of a partner, over a non-blocking socket, in cleartext or over TLS: HTTP/2 by
- * libnghttp2 (in cleartext by prior knowledge), or HTTP/1.1 to a target that wants it (http1.h). It
- * belongs to its sender's thread. When it ends, its requests in flight end as broken, and the sender
- * opens it again.
+ * libnghttp2 (in cleartext by prior knowledge), or HTTP/1.1 to a target that needs it (http1.h).
+ * It belongs to its sender's thread. When it ends, its requests in flight end as broken, and the
+ * sender opens it again.
  *
  *   CLOSED --open--> CONNECTING --> (HANDSHAKING -->) OPEN
  *   any state --error, end, or GOAWAY and no streams--> CLOSED

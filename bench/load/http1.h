@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/1.1 of a connection to a target: one request at a time, without pipelining. http_parser reads
- * the answers. So --connections is the number of requests that can be in flight. Events that are due
- * while all connections are in use wait, and their latency counts from when they were due.
+ * HTTP/1.1 of a connection to a target: one request at a time, without pipelining. http_parser
+ * reads the answers. So --connections is the number of requests that can be in flight. Events that
+ * are due while all connections are in use wait. Their latency counts from when they were due.
  *
  * The connection owns the socket. It takes bytes from here, and gives those that it has read.
  *

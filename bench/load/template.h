@@ -3,8 +3,9 @@
  * A text with placeholders, such as {"order":"{key}","amount":{amount}}. It is compiled once into
  * literals and fields. Rendering copies them, so the generator stays fast.
  *
- * A placeholder is a name of lower-case letters, digits, "_" and ":" in braces. An unknown one is an
- * error: it is a typing mistake. All other braces are part of the text, so JSON needs no escapes.
+ * A placeholder is a name of lower-case letters, digits, "_" and ":" in braces. An unknown one is
+ * an error: it is a typing mistake. All other braces are part of the text, so JSON needs no
+ * escapes.
  *
  * Bounds: TEMPLATE_BYTES_MAX of text, TEMPLATE_PARTS_MAX parts. The long fields, {body} and
  * {filling}, may occur once. So a rendered text has at most TEMPLATE_RENDERED_BYTES_MAX bytes.

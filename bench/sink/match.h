@@ -4,8 +4,8 @@
  * by our own key, "<run>-<number>", by the id that the target gave in its answer, or by both. The
  * places are selectors (common/selector.h). The {due_us} of the post may be read too.
  *
- * Without --key and --id requests are those of Penstock: the id is in the header webhook-id, and the
- * key at the begin of the body.
+ * Without --key and --id requests are those of Penstock: the id is in the header webhook-id, and
+ * the key at the begin of the body.
  *
  * A value that is missing or malformed is left empty in the record. The verdict counts a request
  * that matches no event as unknown. One request is one event: of several keys the first one counts.
