@@ -40,7 +40,9 @@ static const char *set_url(void *of, const char *value)
     size_t host_len = colon ? (size_t)(colon - authority) : 0;
     if (host_len == 0 || host_len >= sizeof options->host)
         return form;
-    snprintf(options->host, sizeof options->host, "%.*s", (int)host_len, authority);
+    bool has_brackets = host_len > 2 && authority[0] == '[' && authority[host_len - 1] == ']';
+    snprintf(options->host, sizeof options->host, "%.*s", (int)host_len - 2 * has_brackets,
+        authority + has_brackets);
     snprintf(options->authority, sizeof options->authority, "%.*s", (int)strcspn(authority, "/"),
         authority);
     snprintf(port, sizeof port, "%.*s", (int)strcspn(colon + 1, "/"), colon + 1);

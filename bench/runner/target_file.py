@@ -204,7 +204,7 @@ class TargetFile:
         self.post["id"] = self._selector(answer, "answer", "id", "none")
 
     def _take_sink(self, sink):
-        self._take_listen(self._text(sink, "sink", "listen", "127.0.0.1:0"))
+        self._take_listen(self._text(sink, "sink", "listen"))
         self.sink_path = self._text(sink, "sink", "path", "/{account}")
         if not self.sink_path.startswith("/") or "{" in self.sink_path.replace("{account}", ""):
             raise self._wrong("sink.path", f'"{self.sink_path}" should begin with "/" and have no '
@@ -243,11 +243,11 @@ class TargetFile:
         host, _, port = listen.rpartition(":")
         try:
             ipaddress.ip_address(host.strip("[]"))
-            if not 0 <= int(port) <= 65535:
+            if not 1 <= int(port) <= 65535:
                 raise ValueError
         except ValueError:
             raise self._wrong("sink.listen", f'"{listen}" should be IP:PORT, such as '
-                              "0.0.0.0:9080") from None
+                              "0.0.0.0:9080, which the product delivers to") from None
         self.listen = (host.strip("[]"), int(port))
 
     def _duration(self, table, key, default):

@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+from support.certificates import Certificates
 from support.gateway import BINARY, ROOT, clean_environment
 from support.ports import free_port
 from support.wait import wait_for
@@ -83,6 +84,9 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     listen 127.0.0.1:{http2} http2;
+    listen 127.0.0.1:{tls} ssl;
+    ssl_certificate {certificate};
+    ssl_certificate_key {key};
     location / {{
       proxy_pass http://clients;
       proxy_http_version 1.1;
@@ -217,21 +221,25 @@ def test_a_target_with_commands_is_killed_and_started_again(tmp_path):
 
 @contextlib.contextmanager
 def nginx(directory, more=""):
-    port, http2, sink = free_port(), free_port(), free_port()
+    port, http2, tls, sink = free_port(), free_port(), free_port(), free_port()
+    certificates = Certificates(directory)
+    certificates.add("server", "IP:127.0.0.1")
+    certificate, key = certificates.files("server")
     config = directory / "nginx.conf"
-    config.write_text(NGINX.format(directory=directory, port=port, http2=http2, sink=sink, more=more,
-                                   user="user root;" if os.geteuid() == 0 else ""))
+    config.write_text(NGINX.format(directory=directory, port=port, http2=http2, tls=tls, certificate=certificate,
+                                   key=key, sink=sink, more=more, user="user root;" if os.geteuid() == 0 else ""))
     with program(directory, ["/usr/sbin/nginx", "-p", directory, "-c", config], port):
-        yield {"1.1": port, "2": http2}, sink
+        yield {"1.1": port, "2": http2, "tls": tls}, sink
 
 
 def nginx_target(directory, ports, sink, version):
     target = directory / "nginx.toml"
-    target.write_text(NGINX_TARGET.format(port=ports[version], http=version, sink=sink))
+    text = NGINX_TARGET.format(port=ports[version], http="1.1" if version == "tls" else version, sink=sink)
+    target.write_text(text.replace('url = "http://', 'ca = "ca.pem"\nurl = "https://') if version == "tls" else text)
     return target
 
 
-@pytest.mark.parametrize("version", ["1.1", "2"])
+@pytest.mark.parametrize("version", ["1.1", "2", "tls"])
 def test_nginx_passes(tmp_path, version):
     """It has no ids, retries a 500 with the next upstream, and closes each HTTP/1.1 connection after 50 requests."""
     with nginx(tmp_path) as (ports, sink):
@@ -283,7 +291,7 @@ def test_penstock_elsewhere_is_a_target(tmp_path, batch):
     assert result["verdict"]["arrivals"]["unchecked_signatures"] == 0 and result["verdict"]["usage"]["gateway"]["cpu_seconds"] > 0
 
 
-RIGHT = {"post": {"url": '"http://127.0.0.1:9"', "body": "'{\"id\":\"{key}\"}'"}}
+RIGHT = {"post": {"url": '"http://127.0.0.1:9"', "body": "'{\"id\":\"{key}\"}'"}, "sink": {"listen": '"127.0.0.1:10"'}}
 
 
 def write_target(directory, changes):
@@ -326,6 +334,8 @@ WRONG = [
     ({"answer.accepted": '"2xx"'}, 'answer.accepted: "2xx" should be statuses such as'),
     ({"answer.id": '"body"'}, 'answer.id: "body" should be header:NAME, json:/POINTER, none'),
     ({"sink.listen": '"localhost:80"'}, 'sink.listen: "localhost:80" should be IP:PORT'),
+    ({"sink.listen": '"0.0.0.0:0"'}, 'sink.listen: "0.0.0.0:0" should be IP:PORT'),
+    ({"sink.listen": None}, "sink.listen: is missing"),
     ({"sink.path": '"/{key}"'}, 'sink.path: "/{key}" should begin'),
     ({"sink.key": '"none"'}, 'sink.key: with "none", sink.id is needed'),
     ({"sink.id": '"header:x"'}, "sink.id: needs answer.id"),
