@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ struct run_log {
     char buffer[BUFFER_BYTES];
 };
 
-_Static_assert(sizeof(struct load_record) == 88 && sizeof(struct sink_record) == 80,
+_Static_assert(sizeof(struct load_record) == 88 && sizeof(struct sink_record) == 88,
     "no padding: records are written as they are");
 
 uint64_t run_log_hash(struct slice body)
@@ -57,6 +58,17 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+/* Reads the digits at the begin of a text. */
+static uint64_t read_number(const char *at, const char *end)
+{
+    uint64_t number = 0;
+    if (at == end || !is_digit(*at))
+        return RUN_NO_NUMBER;
+    for (; at < end && is_digit(*at); at++)
+        number = number * 10 + (uint64_t)(*at - '0');
+    return number;
+}
+
 uint64_t run_log_number(struct slice body, const char *run)
 {
     static const char begin[] = "{\"id\":\"";
@@ -68,13 +80,32 @@ uint64_t run_log_number(struct slice body, const char *run)
     if (!dash ||
         (*run && !slice_equals_string(slice_of(rest.data, (size_t)(dash - rest.data)), run)))
         return RUN_NO_NUMBER;
-    uint64_t number = 0;
-    const char *at = dash + 1, *end = rest.data + rest.len;
-    if (at == end || !is_digit(*at))
-        return RUN_NO_NUMBER;
-    for (; at < end && is_digit(*at); at++)
-        number = number * 10 + (uint64_t)(*at - '0');
-    return number;
+    return read_number(dash + 1, rest.data + rest.len);
+}
+
+uint64_t run_log_find_number(struct slice text, const char *run)
+{
+    size_t len = strlen(run);
+    const char *end = text.data + text.len;
+    for (const char *at = text.data; at && at < end; at++) {
+        at = memmem(at, (size_t)(end - at), run, len);
+        if (!at)
+            break;
+        bool begins = at == text.data || !isalnum((unsigned char)at[-1]);
+        if (begins && at + len < end && at[len] == '-' && at + len + 1 < end &&
+            is_digit(at[len + 1]))
+            return read_number(at + len + 1, end);
+    }
+    return RUN_NO_NUMBER;
+}
+
+void run_log_id(struct slice text, unsigned char ret_id[16])
+{
+    static const struct hash_seed seeds[] = {{{1}}, {{2}}};
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t hash = hash_siphash(&seeds[i], text);
+        memcpy(ret_id + i * sizeof hash, &hash, sizeof hash);
+    }
 }
 
 static const char *find(struct slice body, const char *text)

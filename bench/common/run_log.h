@@ -94,6 +94,7 @@ struct sink_record {
     uint8_t http2;
     char currency[CURRENCY_TEXT_BYTES];
     uint8_t unused[4];
+    int64_t due_us; /* of a target: the {due_us} of the post; 0: not looked for */
 };
 
 /* Returns the hash of a body, as in both logs. */
@@ -102,6 +103,12 @@ uint64_t run_log_hash(struct slice body);
 /* Returns the number in an event's body that begins {"id":"<run>-<number>", or RUN_NO_NUMBER. An
  * empty `run` matches any run. */
 uint64_t run_log_number(struct slice body, const char *run);
+
+/* The same for the first "<run>-<number>" anywhere in a text. `run` is not empty. */
+uint64_t run_log_find_number(struct slice text, const char *run);
+
+/* Maps the id of a target that is not Penstock, of any form, to the place of an event id. */
+void run_log_id(struct slice text, unsigned char ret_id[16]);
 
 /* Reads the value of `"amount":"..."` in millionths, and of `"currency":"..."`, as the generator
  * writes them. Returns false, and zeros, where they are missing. */
@@ -113,7 +120,7 @@ int64_t run_log_now_us(void);
 /* Writing. Not thread-safe. Records are buffered: a kill loses those in the buffer. */
 struct run_log;
 #define LOAD_LOG "penload1"
-#define SINK_LOG "pensink1"
+#define SINK_LOG "pensink2"
 enum err run_log_create(const char *path, const char *kind, const char *run, size_t record_bytes,
     struct run_log **ret_log) MUST_CHECK;
 void run_log_write(struct run_log *log, const void *record);

@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define LOOPBACK "127.0.0.1"
 #define BACKLOG 1024
 #define ACCEPTS_PER_TURN 16
 #define RECEIVE_BUFFER_BYTES 65536 /* like Penstock's listeners */
@@ -64,26 +65,51 @@ static void *run(void *argument)
     return NULL;
 }
 
-static enum err listen_on(unsigned port, int *ret_fd, unsigned *ret_port)
+union any_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* Returns its length; 0: it is no IP address. */
+static socklen_t make_address(const char *text, unsigned port, union any_address *ret_address)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t len = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1,
-        bytes = RECEIVE_BUFFER_BYTES;
+    *ret_address = (union any_address){0};
+    if (inet_pton(AF_INET, text, &ret_address->v4.sin_addr) == 1) {
+        ret_address->v4.sin_family = AF_INET;
+        ret_address->v4.sin_port = htons((uint16_t)port);
+        return sizeof ret_address->v4;
+    }
+    *ret_address = (union any_address){0};
+    if (inet_pton(AF_INET6, text, &ret_address->v6.sin6_addr) != 1)
+        return 0;
+    ret_address->v6.sin6_family = AF_INET6;
+    ret_address->v6.sin6_port = htons((uint16_t)port);
+    return sizeof ret_address->v6;
+}
+
+static enum err listen_on(const char *where, unsigned port, int *ret_fd, unsigned *ret_port)
+{
+    union any_address address;
+    socklen_t len = make_address(where ? where : LOOPBACK, port, &address);
+    int fd = len == 0
+                 ? -1
+                 : socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+        on = 1, bytes = RECEIVE_BUFFER_BYTES;
     if (fd < 0)
         return ERR_SYSTEM;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, BACKLOG) != 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+    if (bind(fd, &address.any, len) != 0 || listen(fd, BACKLOG) != 0 ||
+        getsockname(fd, &address.any, &len) != 0) {
         enum err result = errno == EADDRINUSE ? ERR_ADDRESS_IN_USE : ERR_SYSTEM;
         close(fd);
         return result;
     }
     *ret_fd = fd;
-    *ret_port = ntohs(address.sin_port);
+    *ret_port =
+        ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
     return OK;
 }
 
@@ -104,8 +130,8 @@ static enum err make_loop(struct server *server, unsigned number)
 {
     struct server_loop *loop = &server->loops[number];
     int fd;
-    enum err result =
-        listen_on(server->port ? server->port : server->options.port, &fd, &server->port);
+    enum err result = listen_on(server->options.address,
+        server->port ? server->port : server->options.port, &fd, &server->port);
     if (result)
         return result;
     loop->server = server;
@@ -201,12 +227,18 @@ enum err server_write_ready_file(const struct server *server, const char *path)
         draft = NULL;
         return ERR_NO_MEMORY;
     }
+    const char *address = server->options.address ? server->options.address : LOOPBACK;
+    const char *brackets = strchr(address, ':') ? "[]" : "";
+    if (strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0) {
+        address = LOOPBACK;
+        brackets = "";
+    }
     FILE *file = fopen(draft, "w");
     if (!file)
         return ERR_DISK;
-    bool written =
-        fprintf(file, "{\"port\": %u, \"url\": \"%s://127.0.0.1:%u\", \"pid\": %d}\n", server->port,
-            server->tls ? "https" : "http", server->port, (int)getpid()) > 0;
+    bool written = fprintf(file, "{\"port\": %u, \"url\": \"%s://%.1s%s%.1s:%u\", \"pid\": %d}\n",
+                       server->port, server->tls ? "https" : "http", brackets, address,
+                       *brackets ? brackets + 1 : "", server->port, (int)getpid()) > 0;
     written = fclose(file) == 0 && written;
     if (written && rename(draft, path) == 0)
         return OK;

@@ -41,7 +41,8 @@ struct server_loop {
 };
 
 struct server_options {
-    unsigned port; /* on 127.0.0.1; 0: a free one */
+    const char *address; /* IPv4 or IPv6; NULL: 127.0.0.1 */
+    unsigned port;       /* 0: a free one */
     unsigned threads;
     const char *certificate_file, *key_file; /* PEM; NULL: cleartext */
     size_t body_bytes_max;

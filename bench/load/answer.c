@@ -47,8 +47,44 @@ static struct slice next_result(struct slice *rest)
     return slice_of(NULL, 0);
 }
 
-void answer_read(struct sending *sending, bool is_batch)
+/* Takes the id of a target's answer. Returns false when it has none. */
+static bool take_id(const struct sending *sending, const struct selector *where,
+    unsigned char ret_id[sizeof sending->id])
 {
+    static const unsigned char none[sizeof sending->id];
+    char text[SELECTOR_TEXT_BYTES];
+    if (where->kind == SELECTOR_HEADER) {
+        memcpy(ret_id, sending->id, sizeof sending->id);
+        return memcmp(sending->id, none, sizeof none) != 0;
+    }
+    json_t *root = selector_read_json(buffer_slice(&sending->answer));
+    bool found = selector_find_json(root, where->name, text);
+    json_decref(root);
+    if (found)
+        run_log_id(slice_from_string(text), ret_id);
+    return found;
+}
+
+static void read_answer_of_target(struct sending *sending, const struct post *post)
+{
+    struct load_record *record = &sending->records[0];
+    record->status = (uint16_t)sending->status;
+    if (status_set_has(&post->duplicate, sending->status))
+        record->answer = LOAD_SAID_DUPLICATE;
+    else if (status_set_has(&post->accepted, sending->status))
+        record->answer = LOAD_SAID_ACCEPTED;
+    else
+        return;
+    if (post->id.kind != SELECTOR_NONE && !take_id(sending, &post->id, record->event))
+        record->answer = LOAD_SAID_OTHER;
+}
+
+void answer_read(struct sending *sending, const struct post *post, bool is_batch)
+{
+    if (post) {
+        read_answer_of_target(sending, post);
+        return;
+    }
     struct slice rest = buffer_slice(&sending->answer);
     if (is_batch && sending->status == 200) { /* {"results":[...]} or the bare array */
         struct slice array = behind(rest, "[");

@@ -18,6 +18,7 @@
 #define STREAMS_BEFORE_SETTINGS 100
 #define ANSWER_BYTES_MAX (1024 * 1024)
 #define REOPEN_AFTER_US (100 * US_PER_MS)
+#define FIELDS_MAX (4 + POST_HEADERS_MAX + 1)
 
 static void watch(struct connection *connection, uint32_t events)
 {
@@ -46,9 +47,10 @@ static void connection_close(struct connection *connection, enum load_end how)
         close(TAKE_FD(connection->fd));
     connection->watched = 0;
     connection->stage = CONNECTION_CLOSED;
-    connection->failed = connection->leaving = false;
+    connection->failed = connection->leaving = connection->closes = false;
     connection->out_at = connection->out_len = 0;
     connection->streams = 0;
+    http1_reset(&connection->http1);
     connection->reopen_at_us = run_log_now_us() + REOPEN_AFTER_US;
     list_remove(&connection->in_dirty);
     while (!list_is_empty(&connection->sendings))
@@ -60,8 +62,13 @@ static void connection_close(struct connection *connection, enum load_end how)
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *context)
 {
+    struct connection *connection = context;
     struct sending *sending = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    const struct post *post = connection->options->post;
     char text[16];
+    if (sending && post && post->id.kind == SELECTOR_HEADER &&
+        slice_equals_string(slice_of(name, name_len), post->id.name))
+        run_log_id(slice_of(value, value_len), sending->id);
     if (!sending || value_len >= sizeof text)
         return 0;
     snprintf(text, sizeof text, "%.*s", (int)value_len, value);
@@ -127,8 +134,15 @@ static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *buff
     return (ssize_t)len;
 }
 
+static bool is_http1(const struct connection *connection)
+{
+    return connection->options->post && connection->options->post->is_http1;
+}
+
 static bool begin_session(struct connection *connection)
 {
+    if (is_http1(connection))
+        return true;
     nghttp2_session_callbacks *callbacks;
     if (nghttp2_session_callbacks_new(&callbacks) != 0)
         return false;
@@ -151,6 +165,7 @@ void connection_init(
 {
     *connection =
         (struct connection){.options = options, .epoll_fd = epoll_fd, .tls = tls, .fd = -1};
+    http1_init(&connection->http1, options->post);
     list_init(&connection->sendings);
     list_init(&connection->in_dirty);
 }
@@ -158,6 +173,7 @@ void connection_init(
 void connection_done(struct connection *connection)
 {
     connection_close(connection, LOAD_UNFINISHED);
+    http1_done(&connection->http1);
     free(TAKE(connection->out));
 }
 
@@ -198,7 +214,7 @@ static void shake_hands(struct connection *connection)
         const unsigned char *protocol = NULL;
         unsigned len = 0;
         SSL_get0_alpn_selected(connection->ssl, &protocol, &len);
-        if (slice_equals_string(slice_of(protocol, len), "h2"))
+        if (is_http1(connection) || slice_equals_string(slice_of(protocol, len), "h2"))
             become_open(connection);
         else
             connection->failed = true;
@@ -267,17 +283,35 @@ static ssize_t give_bytes(struct connection *connection)
     return errno == EAGAIN || errno == EINTR ? 0 : -1;
 }
 
+/* Gives bytes of an answer, or the end (`len` 0), to HTTP/1.1. Returns false when the connection
+ * has ended. */
+static bool take_http1(struct connection *connection, const uint8_t *data, size_t len)
+{
+    enum http1_result result = http1_take(&connection->http1, data, len);
+    bool keep = result == HTTP1_GOING_ON;
+    if (result == HTTP1_ANSWERED)
+        end(connection, http1_finish(&connection->http1, &keep), LOAD_ANSWERED);
+    connection->closes = result == HTTP1_ANSWERED && !keep;
+    connection->failed = connection->failed || !keep;
+    return keep;
+}
+
+static bool take_answers(struct connection *connection, const uint8_t *data, ssize_t len)
+{
+    if (is_http1(connection))
+        return take_http1(connection, data, len < 0 ? 0 : (size_t)len);
+    bool taken = len > 0 && nghttp2_session_mem_recv(connection->session, data, (size_t)len) == len;
+    connection->failed = connection->failed || !taken;
+    return taken;
+}
+
 static void read_answers(struct connection *connection)
 {
     uint8_t buffer[READ_BYTES];
     for (int i = 0; i < READS_PER_TURN; i++) {
         ssize_t got = take_bytes(connection, buffer);
-        if (got == 0)
+        if (got == 0 || !take_answers(connection, buffer, got))
             return;
-        if (got < 0 || nghttp2_session_mem_recv(connection->session, buffer, (size_t)got) != got) {
-            connection->failed = true;
-            return;
-        }
         if (got < READ_BYTES && !connection->ssl)
             return;
     }
@@ -288,7 +322,9 @@ static void read_answers(struct connection *connection)
 static bool collect_frames(struct connection *connection)
 {
     connection->out_at = connection->out_len = 0;
-    while (connection->out_len + FRAME_BYTES_MAX <= CONNECTION_OUT_BYTES) {
+    if (is_http1(connection))
+        connection->out_len = http1_give(&connection->http1, connection->out, CONNECTION_OUT_BYTES);
+    while (!is_http1(connection) && connection->out_len + FRAME_BYTES_MAX <= CONNECTION_OUT_BYTES) {
         const uint8_t *frames;
         ssize_t made = nghttp2_session_mem_send(connection->session, &frames);
         if (made < 0 || made > FRAME_BYTES_MAX)
@@ -299,6 +335,15 @@ static bool collect_frames(struct connection *connection)
         connection->out_len += (size_t)made;
     }
     return connection->out_len > 0;
+}
+
+/* A server that closes each HTTP/1.1 connection after its answer is no failure: no pause. */
+static void end_connection(struct connection *connection)
+{
+    bool closes = connection->closes;
+    connection_close(connection, LOAD_BROKEN);
+    if (closes)
+        connection->reopen_at_us = run_log_now_us();
 }
 
 void connection_flush(struct connection *connection)
@@ -315,7 +360,7 @@ void connection_flush(struct connection *connection)
     }
     bool over = connection->failed || (connection->leaving && list_is_empty(&connection->sendings));
     if (over)
-        connection_close(connection, LOAD_BROKEN);
+        end_connection(connection);
     else if (connection->stage == CONNECTION_OPEN)
         watch(connection, connection->out_at < connection->out_len ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
@@ -345,6 +390,8 @@ bool connection_has_room(const struct connection *connection)
 {
     if (connection->stage != CONNECTION_OPEN || connection->leaving || connection->failed)
         return false;
+    if (is_http1(connection))
+        return http1_is_idle(&connection->http1);
     uint32_t max = nghttp2_session_get_remote_settings(
         connection->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     return connection->streams < (max > STREAMS_BEFORE_SETTINGS ? STREAMS_BEFORE_SETTINGS : max);
@@ -400,38 +447,85 @@ static const char *path_of(const struct load_options *options, struct credential
     return options->batch > 1 ? "/v1/events/batch" : "/v1/events";
 }
 
-void connection_send(struct connection *connection, struct sending *sending)
+static nghttp2_nv field_of(const char *name, struct slice value)
+{
+    return (nghttp2_nv){.name = (uint8_t *)name,
+        .namelen = strlen(name),
+        .value = (uint8_t *)value.data,
+        .valuelen = value.len};
+}
+
+/* The header fields of a post (post.h). Returns their number. */
+static size_t head_of_post(
+    const struct load_options *options, const struct sending *sending, nghttp2_nv *ret_fields)
+{
+    const struct post *post = options->post;
+    ret_fields[0] = field(":method", post->method);
+    ret_fields[1] = field(":scheme", options->tls ? "https" : "http");
+    ret_fields[2] = field(":authority", options->authority);
+    ret_fields[3] = field_of(":path", post_head_part(&sending->head, 0));
+    for (unsigned i = 0; i < post->headers_count; i++)
+        ret_fields[4 + i] = field_of(post->headers[i].name, post_head_part(&sending->head, i + 1));
+    return 4 + post->headers_count;
+}
+
+/* The header fields of a post to Penstock. Returns their number. */
+static size_t head_of(const struct load_options *options, const struct sending *sending,
+    struct credentials *credentials, nghttp2_nv *ret_fields)
+{
+    const char *type = options->batch > 1 ? "application/x-ndjson" : "application/json";
+    ret_fields[0] = field(":method", "POST");
+    ret_fields[1] = field(":scheme", options->tls ? "https" : "http");
+    ret_fields[2] = field(":authority", options->authority);
+    ret_fields[3] = field(":path", path_of(options, credentials));
+    ret_fields[4] = field("content-type", type);
+    return 5 + sign(options, sending, credentials, &ret_fields[5]);
+}
+
+static void submit(struct connection *connection, struct sending *sending)
 {
     const struct load_options *options = connection->options;
     struct credentials credentials;
+    nghttp2_nv fields[FIELDS_MAX];
     char length[24];
     snprintf(length, sizeof length, "%zu", sending->body.len);
-    nghttp2_nv fields[10] = {field(":method", "POST"),
-        field(":scheme", options->tls ? "https" : "http"), field(":authority", options->authority),
-        field(":path", path_of(options, &credentials)),
-        field("content-type", options->batch > 1 ? "application/x-ndjson" : "application/json"),
-        field("content-length", length)};
-    size_t count = 6 + sign(options, sending, &credentials, &fields[6]);
-    sending->body_at = 0;
-    sending->status = 0;
-    sending->retry_after_us = 0;
-    buffer_clear(&sending->answer);
+    size_t count = options->post ? head_of_post(options, sending, fields)
+                                 : head_of(options, sending, &credentials, fields);
+    fields[count++] = field("content-length", length);
     nghttp2_data_provider body = {.read_callback = read_body};
     sending->stream =
         nghttp2_submit_request(connection->session, NULL, fields, count, &body, sending);
-    list_add_tail(&connection->sendings, &sending->link);
-    sending->connection = connection;
     if (sending->stream < 0)
         connection->failed = true; /* no memory or no stream id is left: open a new connection */
     else
         connection->streams++;
 }
 
+void connection_send(struct connection *connection, struct sending *sending)
+{
+    sending->body_at = 0;
+    sending->status = 0;
+    sending->retry_after_us = 0;
+    memset(sending->id, 0, sizeof sending->id);
+    buffer_clear(&sending->answer);
+    list_add_tail(&connection->sendings, &sending->link);
+    sending->connection = connection;
+    if (is_http1(connection))
+        http1_begin(&connection->http1, connection->options->authority, sending);
+    else
+        submit(connection, sending);
+}
+
 void connection_give_up(struct sending *sending)
 {
     struct connection *connection = TAKE(sending->connection);
+    list_remove(&sending->link);
+    if (is_http1(connection)) {
+        http1_reset(&connection->http1);
+        connection->failed = true;
+        return;
+    }
     nghttp2_session_set_stream_user_data(connection->session, sending->stream, NULL);
     nghttp2_submit_rst_stream(
         connection->session, NGHTTP2_FLAG_NONE, sending->stream, NGHTTP2_CANCEL);
-    list_remove(&sending->link);
 }

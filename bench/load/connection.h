@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One HTTP/2 connection of a partner: libnghttp2 over a non-blocking socket, in cleartext by prior
- * knowledge or over TLS. It belongs to its sender's thread. When it ends, its requests in flight
- * end as broken, and the sender opens it again.
+ * One connection of a partner, over a non-blocking socket, in cleartext or over TLS: HTTP/2 by
+ * libnghttp2 (in cleartext by prior knowledge), or HTTP/1.1 to a target that needs it (http1.h).
+ * It belongs to its sender's thread. When it ends, its requests in flight end as broken, and the
+ * sender opens it again.
  *
  *   CLOSED --open--> CONNECTING --> (HANDSHAKING -->) OPEN
  *   any state --error, end, or GOAWAY and no streams--> CLOSED
@@ -10,6 +11,7 @@
 #ifndef PENSTOCK_BENCH_LOAD_CONNECTION_H
 #define PENSTOCK_BENCH_LOAD_CONNECTION_H
 
+#include "load/http1.h"
 #include "load/options.h"
 #include "load/sending.h"
 
@@ -38,10 +40,12 @@ struct connection {
     enum connection_stage stage;
     int fd;
     SSL *ssl;
-    nghttp2_session *session;
+    nghttp2_session *session; /* of HTTP/2 */
+    struct http1 http1;
     uint32_t watched; /* epoll events */
     bool leaving;     /* the server sent GOAWAY: no new requests */
-    bool failed;      /* connection_work_done closes it */
+    bool failed;      /* connection_flush closes it */
+    bool closes;      /* it ends as the server said it would: open another one at once */
     unsigned streams; /* of nghttp2; also those that were given up but are not closed yet */
     struct list sendings;
     struct list in_dirty; /* in the sender's list: a request was submitted */
@@ -59,10 +63,11 @@ void connection_done(struct connection *connection); /* requests in flight end a
 void connection_open(struct connection *connection);
 bool connection_has_room(const struct connection *connection);
 
-/* Submits a request with its finished body; the options have `path` and the credentials. Sets the
- * records' sent_us when its first frame is made. */
+/* Submits a request with its finished body. The options have the path and the credentials, or the
+ * post whose head is in the sending. Sets the records' sent_us when its first frame is made. */
 void connection_send(struct connection *connection, struct sending *sending);
-void connection_give_up(struct sending *sending); /* RST_STREAM; no on_end */
+/* RST_STREAM; with HTTP/1.1 the next flush closes the connection. No on_end. */
+void connection_give_up(struct sending *sending);
 
 void connection_on_ready(struct connection *connection, uint32_t events);
 void connection_flush(struct connection *connection);

@@ -219,6 +219,17 @@ static size_t add_letters(char *text, size_t len, uint64_t seed)
     return len;
 }
 
+size_t mix_body_size(const struct mix *mix, const struct mix_event *event)
+{
+    uint64_t range = (uint64_t)(mix->body_bytes_max - mix->body_bytes_min + 1);
+    return (size_t)mix->body_bytes_min + draw(mix, event->original, FOR_SIZE) % range;
+}
+
+void mix_fill(const struct mix *mix, const struct mix_event *event, char *ret_text, size_t len)
+{
+    add_letters(ret_text, len, draw(mix, event->original, FOR_SIZE));
+}
+
 size_t mix_body(
     const struct mix *mix, const struct mix_event *event, char ret_body[MIX_BODY_BYTES_MAX])
 {

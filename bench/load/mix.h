@@ -59,4 +59,9 @@ void mix_event(const struct mix *mix, uint64_t number, struct mix_event *ret_eve
 size_t mix_body(
     const struct mix *mix, const struct mix_event *event, char ret_body[MIX_BODY_BYTES_MAX]);
 
+/* For bodies of another form (post.h): the length that the event's body should have, and `len`
+ * letters to fill it up. */
+size_t mix_body_size(const struct mix *mix, const struct mix_event *event);
+void mix_fill(const struct mix *mix, const struct mix_event *event, char *ret_text, size_t len);
+
 #endif

@@ -13,6 +13,7 @@
 #define SEED_MAX 1000000000
 #define LAG_MAX 1000000
 #define RESENDS_MAX 100
+#define API_KEY_LINE_BYTES 512
 
 static const char *set_timetable(void *of, const char *value)
 {
@@ -39,7 +40,9 @@ static const char *set_url(void *of, const char *value)
     size_t host_len = colon ? (size_t)(colon - authority) : 0;
     if (host_len == 0 || host_len >= sizeof options->host)
         return form;
-    snprintf(options->host, sizeof options->host, "%.*s", (int)host_len, authority);
+    bool has_brackets = host_len > 2 && authority[0] == '[' && authority[host_len - 1] == ']';
+    snprintf(options->host, sizeof options->host, "%.*s", (int)host_len - 2 * has_brackets,
+        authority + has_brackets);
     snprintf(options->authority, sizeof options->authority, "%.*s", (int)strcspn(authority, "/"),
         authority);
     snprintf(port, sizeof port, "%.*s", (int)strcspn(colon + 1, "/"), colon + 1);
@@ -119,6 +122,36 @@ static const char *set_json(void *of, const char *value)
     return NULL;
 }
 
+/* A key that is not for everybody who sees the processes is in a file, on the first line. */
+static const char *set_api_key(void *of, const char *value)
+{
+    struct load_options *options = of;
+    static const char form[] = "a key, or @FILE with the key on the first line";
+    if (*value != '@')
+        return option_set_text(value, &options->api_key) ? form : NULL;
+    char line[API_KEY_LINE_BYTES] = "";
+    FILE *file = fopen(value + 1, "r");
+    bool has_line = file && fgets(line, sizeof line, file) && *line != '\n';
+    if (file)
+        fclose(file);
+    line[strcspn(line, "\r\n")] = '\0';
+    free(options->api_key_text);
+    options->api_key = options->api_key_text = has_line ? strdup(line) : NULL;
+    return options->api_key ? NULL : form;
+}
+
+static const char *set_post(void *of, const char *value)
+{
+    struct load_options *options = of;
+    static const char form[] = "a file that says how to post";
+    static char should_be[sizeof form + sizeof ": " + POST_COMPLAINT_BYTES];
+    char complaint[POST_COMPLAINT_BYTES] = "";
+    post_free(options->post);
+    options->post = post_read(value, complaint);
+    snprintf(should_be, sizeof should_be, "%s: %s", form, complaint);
+    return options->post ? NULL : should_be;
+}
+
 #define SHARE_SETTER(name, field)                                                    \
     static const char *name(void *options, const char *value)                        \
     {                                                                                \
@@ -155,7 +188,6 @@ UNSIGNED_SETTER(set_threads, threads, 1, LOAD_THREADS_MAX)
 UNSIGNED_SETTER(set_connections, connections, 1, LOAD_CONNECTIONS_MAX)
 UNSIGNED_SETTER(set_batch, batch, 1, LOAD_BATCH_MAX)
 UNSIGNED_SETTER(set_resends, resends_max, 0, RESENDS_MAX)
-TEXT_SETTER(set_api_key, api_key)
 TEXT_SETTER(set_partner, partner)
 TEXT_SETTER(set_ca, ca_file)
 TEXT_SETTER(set_log, log_file)
@@ -165,7 +197,9 @@ static const struct option_row rows[] = {
     {"--url", "URL", set_url,
         "the gateway's ingress: http://HOST:PORT (HTTP/2 by prior knowledge) or https://HOST:PORT"},
     {"--timetable", "PARTS", set_timetable, "when events are due, see below"},
-    {"--api-key", "KEY", set_api_key, "authenticate with a bearer key"},
+    {"--api-key", "KEY", set_api_key, "authenticate with a bearer key; @FILE: it is in a file"},
+    {"--post", "FILE", set_post,
+        "how to post to a target that is not Penstock, as JSON (bench/load/post.h)"},
     {"--partner", "NAME", set_partner, "with --secret: post signed to /v1/partners/NAME/events"},
     {"--secret", "whsec_...", set_secret, "the partner's signing secret"},
     {"--accounts", "LIST", set_accounts,
@@ -220,6 +254,8 @@ static void print_parts(FILE *file)
         "  import:EVENTS:COUNT:DURATION the same until EVENTS events were sent, or until DURATION "
         "ends\n",
         file);
+    fputs("Placeholders of --post:\n", file);
+    template_print_fields(file);
 }
 
 static const struct option_table table = {.program = "penstock-load",
@@ -229,6 +265,35 @@ static const struct option_table table = {.program = "penstock-load",
     .rows = rows,
     .rows_count = ARRAY_LENGTH(rows),
     .print_after = print_parts};
+
+/* Placeholders are neither escaped in JSON nor in a path. */
+static bool is_plain(const char *name)
+{
+    return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+           strlen(name);
+}
+
+static enum err check_post(const struct load_options *options)
+{
+    const struct mix *mix = &options->mix;
+    if (options->api_key || options->partner)
+        return options_refuse(&table, "--post",
+            "has the credentials in its headers: leave out --api-key and --partner");
+    if (options->batch > 1)
+        return options_refuse(&table, "--batch", "--post sends one event a request: leave it out");
+    if (mix->conflicts > 0 || mix->invalid > 0)
+        return options_refuse(
+            &table, "--post", "leave out --conflicts and --invalid: what they mean is Penstock's");
+    for (unsigned i = 0; i < mix->accounts_count; i++)
+        if (!is_plain(mix->accounts[i]))
+            return options_refuse(&table, "--accounts",
+                "with --post, names have letters, digits, \"_\", \".\" and \"-\" only");
+    for (unsigned i = 0; i < mix->types_count; i++)
+        if (!is_plain(mix->types[i].name))
+            return options_refuse(&table, "--types",
+                "with --post, names have letters, digits, \"_\", \".\" and \"-\" only");
+    return OK;
+}
 
 static enum err check(const struct load_options *options)
 {
@@ -241,7 +306,7 @@ static enum err check(const struct load_options *options)
     if (options->partner && options->batch > 1)
         return options_refuse(&table, "--batch",
             "signed events are posted one by one: leave out --partner or --batch");
-    return OK;
+    return options->post ? check_post(options) : OK;
 }
 
 enum err load_options_parse(int argc, char **argv, struct load_options *ret_options)
@@ -272,4 +337,6 @@ void load_options_done(struct load_options *options)
 {
     timetable_done(&options->timetable);
     mix_done(&options->mix);
+    post_free(options->post);
+    free(options->api_key_text);
 }

@@ -4,6 +4,7 @@
 #define PENSTOCK_BENCH_LOAD_OPTIONS_H
 
 #include "load/mix.h"
+#include "load/post.h"
 #include "load/timetable.h"
 #include "model/signature.h"
 
@@ -23,6 +24,8 @@ struct load_options {
     socklen_t address_len;
     const char *ca_file; /* NULL: the certificate is not checked */
     const char *api_key;
+    char *api_key_text;  /* malloc'd, of --api-key @FILE */
+    struct post *post;   /* NULL: as to Penstock */
     const char *partner; /* with a secret: requests are signed */
     struct secret secret;
     unsigned threads, connections;

@@ -34,9 +34,11 @@ static enum err make_tls(struct sender *sender)
     const struct load_options *options = sender->options;
     if (!options->tls)
         return OK;
-    static const unsigned char protocols[] = "\x02h2";
+    static const unsigned char http2[] = "\x02h2", http1[] = "\x08http/1.1";
+    bool is_http1 = options->post && options->post->is_http1;
     sender->tls = SSL_CTX_new(TLS_client_method());
-    if (!sender->tls || SSL_CTX_set_alpn_protos(sender->tls, protocols, sizeof protocols - 1) != 0)
+    if (!sender->tls || SSL_CTX_set_alpn_protos(sender->tls, is_http1 ? http1 : http2,
+                            is_http1 ? sizeof http1 - 1 : sizeof http2 - 1) != 0)
         return ERR_TLS;
     SSL_CTX_set_mode(
         sender->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -142,6 +144,7 @@ const struct tally *sender_tally(const struct sender *sender)
 static void free_sendings(struct list *list)
 {
     for (struct sending *sending; (sending = LIST_TAKE_FIRST(list, struct sending, link));) {
+        buffer_done(&sending->head.text);
         buffer_done(&sending->body);
         buffer_done(&sending->answer);
         free(sending->records);

@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/list.h"
 #include "common/run_log.h"
+#include "load/post.h"
 
 struct connection;
 
@@ -20,11 +21,13 @@ struct sending {
 
     unsigned records_count;
     struct load_record *records; /* one for each event; room for the batch size */
+    struct post_head head;       /* of --post */
     struct buffer body;
     size_t body_at; /* bytes sent so far */
 
     int status; /* 0: none yet */
     int64_t retry_after_us;
+    unsigned char id[16]; /* run_log_id of the header that has the target's id; zeros: none */
     struct buffer answer;
 };
 

@@ -21,7 +21,9 @@ void tally_record(struct tally *tally, const struct load_record *record, bool co
     tally->statuses[record->status < TALLY_STATUS_MAX ? record->status : 0]++;
     tally->accepted += record->answer == LOAD_SAID_ACCEPTED;
     tally->duplicates += record->answer == LOAD_SAID_DUPLICATE;
-    if (!counts || record->status != 200)
+    bool ok = record->answer != LOAD_SAID_NOTHING;
+    tally->ok += ok;
+    if (!counts || !ok)
         return;
     if (tally->counted_ok++ == 0 || record->intended_us < tally->counted_from_us)
         tally->counted_from_us = record->intended_us;
@@ -41,6 +43,7 @@ void tally_merge(struct tally *into, const struct tally *from)
         into->statuses[i] += from->statuses[i];
     into->accepted += from->accepted;
     into->duplicates += from->duplicates;
+    into->ok += from->ok;
     into->waited_for_stream += from->waited_for_stream;
     into->reconnects += from->reconnects;
     if (from->counted_ok > 0) {

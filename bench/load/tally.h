@@ -20,9 +20,10 @@ struct tally {
     uint64_t ends[LOAD_UNFINISHED + 1];
     uint64_t statuses[TALLY_STATUS_MAX];
     uint64_t accepted, duplicates;
+    uint64_t ok; /* 200s; of a target: its statuses that mean accepted or duplicate */
     uint64_t waited_for_stream; /* events that were due while all streams were in use */
     uint64_t reconnects;
-    uint64_t counted_ok;                    /* 200s after the warm-up */
+    uint64_t counted_ok;                    /* `ok` after the warm-up */
     int64_t counted_from_us, counted_to_us; /* when the first was due; when the last arrived */
     double cpu_seconds, wall_seconds;
 };

@@ -33,24 +33,35 @@ static struct sending *take_sending(struct sender *sender)
     return sending;
 }
 
-static void make_record(struct sender *sender, struct sending *sending, uint64_t number)
+/* Adds an event to the request. `due_us` is for the {due_us} of a post. */
+static void make_record(
+    struct sender *sender, struct sending *sending, uint64_t number, int64_t due_us)
 {
-    static _Thread_local char body[MIX_BODY_BYTES_MAX];
+    static _Thread_local char buffer[MIX_BODY_BYTES_MAX];
+    const struct load_options *options = sender->options;
     struct mix_event event;
-    mix_event(&sender->options->mix, number, &event);
-    size_t len = mix_body(&sender->options->mix, &event, body);
+    mix_event(&options->mix, number, &event);
+    struct slice body;
+    if (options->post) { /* one event a request */
+        post_make(options->post, &options->mix, &event, due_us, &sending->head, &sending->body);
+        body = buffer_slice(&sending->body);
+    } else {
+        body = slice_of(buffer, mix_body(&options->mix, &event, buffer));
+    }
     struct load_record *record = &sending->records[sending->records_count++];
     *record = (struct load_record){.number = number,
         .original = event.original,
-        .body_hash = sender->log ? run_log_hash(slice_of(body, len)) : 0,
+        .body_hash = sender->log ? run_log_hash(body) : 0,
         .amount_micros = event.amount_micros,
         .account = (uint16_t)event.account,
         .kind = (uint8_t)event.kind,
-        .guarded = event.guarded};
+        .guarded = event.guarded && !options->post};
     memcpy(record->currency, event.currency, strlen(event.currency));
+    if (options->post)
+        return;
     if (sending->records_count > 1)
         buffer_add_char(&sending->body, '\n');
-    buffer_add(&sending->body, body, len);
+    buffer_add_slice(&sending->body, body);
 }
 
 static bool counts(const struct sender *sender, const struct load_record *record)
@@ -129,7 +140,7 @@ static void end_sending(struct sender *sender, struct sending *sending, enum loa
     list_remove(&sending->in_patience);
     sender->in_flight--;
     if (how == LOAD_ANSWERED)
-        answer_read(sending, sender->options->batch > 1);
+        answer_read(sending, sender->options->post, sender->options->batch > 1);
     record_all(sender, sending, how, now_us);
     if (!should_resend(sender, sending, how)) {
         list_add_tail(&sender->spare, &sending->link);
@@ -192,8 +203,8 @@ static struct sending *prepare(struct sender *sender)
         if (ours && !sending)
             sending = take_sending(sender);
         if (ours) {
-            make_record(sender, sending, (uint64_t)sender->walk.number);
             sending->due_us = sender->run->started_us + due_us;
+            make_record(sender, sending, (uint64_t)sender->walk.number, sending->due_us);
         }
         timetable_walk_step(&sender->walk);
         if (ours && sending->records_count == sender->options->batch)
@@ -288,7 +299,7 @@ static void fill_closed(struct sender *sender, int64_t now_us)
         }
         struct sending *sending = take_sending(sender);
         for (unsigned i = 0; i < sender->options->batch; i++) {
-            make_record(sender, sending, (uint64_t)(number + i));
+            make_record(sender, sending, (uint64_t)(number + i), now_us);
             sending->records[i].intended_us = now_us;
         }
         send_on(sender, connection, sending, now_us);
@@ -337,7 +348,7 @@ void sender_show(struct sender *sender)
     pthread_mutex_lock(&sender->lock);
     sender->shown.events = sender->tally.events;
     sender->shown.answers = sender->tally.ends[LOAD_ANSWERED];
-    sender->shown.ok = sender->tally.statuses[200];
+    sender->shown.ok = sender->tally.ok;
     histogram_merge(&sender->shown.latency, &sender->recent);
     pthread_mutex_unlock(&sender->lock);
     histogram_init(&sender->recent);

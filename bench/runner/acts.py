@@ -107,16 +107,16 @@ class Acts:
         what = {"gateway": self.run.gateway, "sink": self.run.sink, "broker": self.run.broker}[act.get("what", "gateway")]
         entry = self.note("fault", {"gateway": "the gateway is killed", "broker": "the broker is killed",
                                     "sink": "all clients are down: connections are refused"}[act.get("what", "gateway")])
-        if what is self.run.gateway:
+        is_gateway = what is self.run.gateway
+        if is_gateway:
             self.run.gateway.program.kill()
         else:
             what.kill()
-        self.give_back(act, entry, what.start, is_silent=what is not self.run.sink)
+        self.give_back(act, entry, what.come_back if is_gateway else what.start, is_silent=what is not self.run.sink)
 
     def do_restart(self, act):
         entry = self.note("fault", "the gateway is restarted")
-        self.run.gateway.end()
-        self.run.gateway.start()
+        self.run.gateway.restart()
         entry["until"] = time.time()
 
     def do_stop(self, act):

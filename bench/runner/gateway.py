@@ -106,6 +106,36 @@ class Gateway:
         for account in accounts:
             self.ask("POST", f"/api/v1/partners/{name}/accounts", {"account": account})
         return self.ask("POST", f"/api/v1/partners/{name}/keys")["api_key"]
+    # --- what a target that is not started here does otherwise (target.py) ---
+
+    def come_back(self):
+        """After a kill."""
+        return self.start()
+
+    def restart(self):
+        self.end()
+        self.start()
+
+    def sink_path(self, account):
+        return f"/{account}"
+
+    def load_arguments(self, api_key=None):
+        return ["--url", self.ingress, "--api-key", api_key or self.api_key]
+
+    def sample(self, seconds):
+        """What the sampler asks for (sampler.py)."""
+        found = self.ask("GET", "/api/v1/status", seconds=seconds)
+        return {**{f"backlog_{state}": found["open"][state] for state in ("pending", "sending", "waiting", "parked")},
+                "backlog_dead": found["backlog"]["dead"], "breakers_open": found["breakers_open"]}
+
+    def verdict_arguments(self):
+        return ["--data", self.data]
+
+    def more_usages(self):
+        return []
+
+    def is_drained(self, backlog):
+        return backlog == 0
 
     def hold_deliveries(self):
         """Nothing is sent from now on: what is measured comes from the ingress alone."""

@@ -8,6 +8,8 @@ Beside the load, the gateway's options, the sink's words and the faults, a plan 
                    and full
   [[act]]          what partners and operators do: partner (a new one connects; `load` is what it
                    posts), switch, look (at the status), replay
+  alone            the timetable for a target that is not Penstock (bench/targets): one generator
+                   posts what the plan's own and its partners post together
   [headroom]       the load ends when the gateway is at its limit, and rate_min is the level for the
                    highest rate that it held (headroom.py)
   [group.NAME]     accounts that behave alike, in the order of the file
@@ -36,7 +38,7 @@ PLANS = pathlib.Path(__file__).resolve().parents[1] / "plans"
 LOAD_KEYS = {"timetable", "types", "size", "duplicates", "conflicts", "invalid", "lag", "batch",
              "connections", "threads", "patience", "resend_pause", "resends", "linger", "seed"}
 TOP_KEYS = {"title", "models", "load", "accounts", "queue", "gateway", "sink", "fault", "act",
-            "levels", "drain", "group", "measure", "recovery", "headroom"}
+            "levels", "drain", "group", "measure", "recovery", "headroom", "alone"}
 GROUP_KEYS = {"accounts", "words", "behave", "named"}
 MEASURE_KEYS = {"group", "accepted", "delivered", "freshness_p99_max"}
 RECOVERY_KEYS = {"takes", "starts_within", "share_min"}
@@ -111,6 +113,7 @@ class Plan:
         self.title = data.get("title", name)
         self.load = data["load"]
         self.accounts = data.get("accounts", 8)
+        self.account_pattern = "acc_%d"
         self.queue = data.get("queue", "direct")
         if self.queue not in QUEUES:
             raise PlanWrong(f'{name}: queue = "{self.queue}" is none of {", ".join(QUEUES)}')
@@ -136,6 +139,7 @@ class Plan:
         self.recovery = data.get("recovery")
         self.models = data.get("models", "")
         self.headroom = data.get("headroom")
+        self.alone = data.get("alone")
         check_keys(f"{self.name}: headroom", self.headroom or {}, HEADROOM_KEYS)
         self._check_measures()
 
@@ -199,7 +203,7 @@ class Plan:
                                 "what the clients take")
 
     def account_names(self):
-        return [f"acc_{number}" for number in range(self.accounts)]
+        return [self.account_pattern.replace("%d", str(number)) for number in range(self.accounts)]
 
     def group_of(self, number):
         return next((group for group in self.groups.values() if number in group.numbers()), None)
@@ -212,7 +216,7 @@ class Plan:
 
     def load_arguments(self, load=None):
         """`load`: of another generator than the plan's own."""
-        arguments = ["--accounts", f"acc_%d*{self.accounts}"]
+        arguments = ["--accounts", f"{self.account_pattern}*{self.accounts}"]
         for key, value in (load or self.load).items():
             arguments += [f"--{key.replace('_', '-')}", str(value)]
         return arguments

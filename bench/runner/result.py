@@ -20,7 +20,7 @@ def result_of(scenario, details, of, length="plan"):
     return {
         "schema": SCHEMA,
         "scenario": {"name": plan.name.removesuffix(f"-{length}"), "title": plan.title, "models": " ".join(plan.models.split()), "length": length,
-                     "queue": plan.queue, "target": "penstock"},
+                     "queue": plan.queue, "target": scenario.target_name},
         "of": of,
         "configuration": {name: value for name, value in scenario.gateway.options.items() if "listen" not in name and name != "data.directory"},
         "load": scenario.load_summary(),

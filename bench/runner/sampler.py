@@ -40,11 +40,9 @@ class Sampler:
         if self.run.acts.is_silent():
             return {}
         try:
-            found = self.run.gateway.ask("GET", "/api/v1/status", seconds=ANSWER_SECONDS)
+            return self.run.gateway.sample(ANSWER_SECONDS)
         except (OSError, RunFailed, ValueError):
             return {}
-        return {**{f"backlog_{state}": found["open"][state] for state in ("pending", "sending", "waiting", "parked")},
-                "backlog_dead": found["dead"], "breakers_open": found["breakers_open"]}
 
     def _rate(self, name, value):
         """Per second, since the sample before."""
@@ -56,7 +54,7 @@ class Sampler:
         return (value - before[1]) / (now - before[0])
 
     def _of_processes(self):
-        found = {"disk_bytes": bytes_below(self.run.gateway.data), "fsyncs_per_s": self._rate("syncs", self.run.gateway.usage.syncs())}
+        found = {"disk_bytes": bytes_below(self.run.gateway.data) if self.run.gateway.data else None, "fsyncs_per_s": self._rate("syncs", self.run.gateway.usage.syncs())}
         for usage in self.run.usages():
             usage.look()
             found[f"cpu_{usage.name}"] = self._rate(usage.name, usage.cpu_seconds())

@@ -20,6 +20,7 @@ from runner.progress import Progress
 from runner.sampler import Sampler
 from runner.service_levels import audit_level, headroom_level, judged, recovery_levels, summary
 from runner.sink import Sink
+from runner.target import Target
 
 POLL_SECONDS = 0.1
 STATUS_SECONDS = 1
@@ -48,7 +49,7 @@ class Load:
         self.name, self.log = name, run.directory / f"{name}.log"
         self.progress = Progress(run.directory / f"{name}.progress")
         self.summary_file = run.directory / f"{name}.stdout"
-        command = [run.build / "bin/penstock-load", "--url", run.gateway.ingress, "--api-key", api_key, "--log", self.log,
+        command = [run.build / "bin/penstock-load", *run.gateway.load_arguments(api_key), "--log", self.log,
                    "--progress", self.progress.path, "--json", *arguments]
         self.program = Program(run.load_usage, run.directory, command, name=name)
 
@@ -75,11 +76,16 @@ class Load:
 
 
 class Scenario:
-    def __init__(self, plan, build, directory, environment=None, gateway_build=None):
-        """`gateway_build`: the gateway's, when it is another than that of the tools."""
+    def __init__(self, plan, build, directory, environment=None, gateway_build=None, target=None):
+        """`gateway_build`: the gateway's, when it is another than that of the tools. `target`: a target file, in place of the gateway."""
         self.plan, self.build, self.directory = plan, build, directory
-        self.gateway = Gateway(gateway_build or build, directory, plan.gateway, environment, counter=build / "bin/libcount_syncs.so")
-        self.sink = Sink(build, directory, {})
+        self.target_name = target.name if target else "penstock"
+        if target:
+            self.gateway = Target(build, directory, target)
+            self.sink = self.gateway.sink
+        else:
+            self.gateway = Gateway(gateway_build or build, directory, plan.gateway, environment, counter=build / "bin/libcount_syncs.so")
+            self.sink = Sink(build, directory, {})
         self.broker = Between(directory) if plan.queue == "rabbitmq" else None
         self.names = NameServer(directory) if any(group.is_named for group in plan.groups.values()) else None
         self.secrets = {}
@@ -98,7 +104,8 @@ class Scenario:
     def behave(self, number, words):
         """The words for one account's client, which still checks signatures."""
         account = self.plan.account_names()[number]
-        self.sink.behave(f"/{account}", f"{words} secret={self.secrets[account]}".strip())
+        secret = self.secrets[account]
+        self.sink.behave(self.gateway.sink_path(account), f"{words} {f'secret={secret}' if secret else ''}".strip())
 
     def add_partner(self, act):
         """A partner of its own, which posts to all accounts from now on."""
@@ -124,7 +131,7 @@ class Scenario:
             pass  # it is down, or busy: the line shows what was last known
 
     def usages(self):
-        return [self.gateway.usage, self.sink.usage, self.load_usage, *([self.broker.usage] if self.broker else [])]
+        return [self.gateway.usage, self.sink.usage, self.load_usage, *([self.broker.usage] if self.broker else []), *self.gateway.more_usages()]
 
     def start(self):
         self.sink.start()
@@ -194,7 +201,7 @@ class Scenario:
                 self.backlog = self.gateway.backlog()
             except (OSError, RunFailed):
                 self.backlog = -1
-            if self.backlog == 0 and not (self.broker and self.broker.backlog()) and not self.replays_run():
+            if self.gateway.is_drained(self.backlog) and not (self.broker and self.broker.backlog()) and not self.replays_run():
                 return
             self.progress.show(self.backlog, "waiting for what is on its way")
             time.sleep(POLL_SECONDS)
@@ -203,7 +210,7 @@ class Scenario:
         """A broker that was killed may still be starting: until it says what it holds, nothing is final."""
         end = time.monotonic() + self.plan.drain_seconds
         audit = self.gateway.audit()
-        while audit["verdict"] == "unfinished" and time.monotonic() < end:
+        while audit and audit["verdict"] == "unfinished" and time.monotonic() < end:
             self.look()
             time.sleep(STATUS_SECONDS)
             audit = self.gateway.audit()
@@ -229,7 +236,7 @@ class Scenario:
     def judge(self, arguments=(), subsets=()):
         usage_file = self.directory / "usage.json"
         usage_file.write_text(json.dumps({"processes": {usage.name: usage.as_json() for usage in self.usages()}}))
-        command = [self.build / "bin/penstock-verdict", "--data", self.gateway.data, "--usage", usage_file]
+        command = [self.build / "bin/penstock-verdict", *self.gateway.verdict_arguments(), "--usage", usage_file]
         for log in self.load_logs():
             command += ["--load", log]
         for log in self.sink.logs:
@@ -268,10 +275,12 @@ class Scenario:
         """The verdict, and what the gateway's own audit and the plan's recovery add to it."""
         (self.directory / "audit.json").write_text(json.dumps(self.audit, indent=2))
         details["moments"], details["cost"] = moments, self.cost
-        wrong = compare_audit(self.audit, details)
-        levels = details["levels"] + [audit_level(self.audit, wrong)]
-        more = f"Broker\n{self.broker.describe()}" if self.broker else ""
-        more += f"Audit\n{print_audit(self.audit)}Cost\n{print_cost(self.cost)}"
+        more, wrong, levels = f"Broker\n{self.broker.describe()}" if self.broker else "", [], details["levels"]
+        if self.audit:
+            wrong = compare_audit(self.audit, details)
+            levels = levels + [audit_level(self.audit, wrong)]
+            more += f"Audit\n{print_audit(self.audit)}"
+        more += f"Cost\n{print_cost(self.cost)}" if "cpu_us" in self.cost else ""
         if self.plan.recovery is not None:
             details["recovery"] = recovery.figures_of(details, moments, self.plan.recovery)
             wrong += recovery.reasons_of(details["recovery"], self.plan.recovery)

@@ -9,6 +9,7 @@ import sys
 from runner.plan import PLANS, QUEUES, PlanWrong, load_plan
 from runner.result import result_of, write_result
 from runner.scenario import Scenario
+from runner.target_file import TargetFile
 
 # In the order of the report.
 SCENARIOS = ("steady", "spike", "burst", "slow-consumer", "retry-storm", "backlog-recovery", "headroom", "incident")
@@ -33,11 +34,14 @@ def found_before(place, of):
 
 def run_one(name, length, queue, options, of):
     plan = load_plan(f"{name}:{length}", queue, options.set)
+    target = TargetFile(options.target) if options.target else None
+    for note in target.adapt(plan) if target else []:
+        print(note, file=sys.stderr)
     place = place_of(options, name, length, queue)
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     print(f"\n{name}, {length}, {queue}: {plan.title}", file=sys.stderr)
-    scenario = Scenario(plan, options.build, place)
+    scenario = Scenario(plan, options.build, place, target=target)
     _, text, details = scenario.run()
     result = result_of(scenario, details, of, length)
     write_result(place / "result.json", result)
@@ -67,7 +71,11 @@ def run_scenarios(names, options, of):
     for name in names:
         if name not in SCENARIOS:
             raise PlanWrong(f"{name} is a plan, not a scenario (these are {', '.join(SCENARIOS)}): run it alone")
-    length, queues = "full" if options.full else "quick", [options.queue] if options.queue else QUEUES if len(names) > 1 else QUEUES[:1]
+    if options.target and "incident" in names and len(names) > 1:
+        print("note: incident is left out: its operator acts on Penstock", file=sys.stderr)
+        names = [name for name in names if name != "incident"]
+    length = "full" if options.full else "quick"
+    queues = [options.queue] if options.queue else QUEUES if len(names) > 1 and not options.target else QUEUES[:1]
     results = []
     for queue in queues:
         for name in names:

@@ -15,20 +15,23 @@ def sink_counts(sink):
 
 
 class Sink:
-    def __init__(self, build, directory, behaviours, threads=1):
+    def __init__(self, build, directory, behaviours, threads=1, listen=None, more=()):
+        """`listen`: (IP, port) when others must reach it. `more`: options of penstock-sink."""
         self.build, self.directory, self.threads = build, directory, threads
         self.usage = Usage("sink")
         self.behaviours = dict(behaviours)  # words by path, as they are now
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.address, port = listen or ("127.0.0.1", 0)
+        self.port, self.more = port or free_port(), list(more)
+        host = "127.0.0.1" if self.address in ("0.0.0.0", "::") else self.address
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
         self.log = directory / "sink.log"
         self.logs = []  # one for each start; the first is `log`
         self.ready = directory / "sink.ready"
         self.program = Program(self.usage, directory, self._arguments(self.log))
 
     def _arguments(self, log):
-        arguments = [self.build / "bin/penstock-sink", "--threads", self.threads, "--port", self.port,
-                     "--log", log, "--ready-file", self.ready]
+        arguments = [self.build / "bin/penstock-sink", "--threads", self.threads, "--address", self.address, "--port", self.port,
+                     "--log", log, "--ready-file", self.ready, *self.more]
         for path, words in self.behaviours.items():
             arguments += ["--behave", f"{path} {words}".strip()]
         return arguments

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Control at run time, on the same port. These requests are not logged.
+ * Control at run time, on the same port. These requests are not logged. They are taken from this
+ * host only: a sink for a target elsewhere listens where others reach it.
  *
  *   PUT /_behave/<path>   sets the behaviour of /<path> to the words in the body; answers 200, or
  *                         400 with the complaint
@@ -58,6 +59,38 @@ static void get_counts(struct sink *sink, h2o_req_t *req)
     server_answer(req, 200, "application/json", text, (size_t)len);
 }
 
+static bool is_loopback(const struct sockaddr_storage *address)
+{
+    const struct sockaddr_in *v4 = (const void *)address;
+    const struct sockaddr_in6 *v6 = (const void *)address;
+    return address->ss_family == AF_INET6
+               ? IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr)
+               : address->ss_family == AF_INET && ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+}
+
+static bool is_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+    const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
+    const struct sockaddr_in6 *a6 = (const void *)a, *b6 = (const void *)b;
+    if (a->ss_family != b->ss_family)
+        return false;
+    return a->ss_family == AF_INET6
+               ? memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof a6->sin6_addr) == 0
+               : a->ss_family == AF_INET && a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+}
+
+/* Whether the peer is on this host. Of a slow reader (relay.c) the peer is not known: it is then
+ * trusted only by a sink on loopback. */
+static bool is_own_host(const struct sink *sink, h2o_req_t *req)
+{
+    struct sockaddr_storage peer = {0}, own = {0};
+    if (sink->is_on_loopback)
+        return true;
+    return req->conn->callbacks->get_peername(req->conn, (void *)&peer) > 0 &&
+           req->conn->callbacks->get_sockname(req->conn, (void *)&own) > 0 &&
+           (is_loopback(&peer) || is_same_host(&peer, &own));
+}
+
 bool control_handle(struct sink *sink, h2o_req_t *req)
 {
     struct slice path = slice_from_iovec(req->path);
@@ -67,7 +100,9 @@ bool control_handle(struct sink *sink, h2o_req_t *req)
     bool is_get = h2o_memis(req->method.base, req->method.len, H2O_STRLIT("GET"));
     bool is_behave = slice_starts_with(path, BEHAVE "/"),
          is_counts = slice_equals_string(path, COUNTS);
-    if (is_behave && is_put)
+    if ((is_behave || is_counts) && !is_own_host(sink, req))
+        answer_text(req, 403, "the sink is controlled from its own host only\n");
+    else if (is_behave && is_put)
         put_behaviour(
             sink, req, slice_of(path.data + sizeof BEHAVE - 1, path.len - (sizeof BEHAVE - 1)));
     else if (is_counts && is_get)

@@ -45,7 +45,8 @@ static int fail(const char *what, enum err error)
 
 static enum err start(struct sink *sink, const struct sink_options *options)
 {
-    struct server_options server = {.port = options->port,
+    struct server_options server = {.address = options->address,
+        .port = options->port,
         .threads = options->threads,
         .certificate_file = options->certificate_file,
         .key_file = options->key_file,
@@ -115,5 +116,7 @@ int main(int argc, char **argv)
     result = sink_options_parse(argc, argv, sink.paths, &options);
     if (result)
         return err_exit_code(result);
+    sink.match = options.match;
+    sink.is_on_loopback = !options.address || strncmp(options.address, "127.", 4) == 0;
     return serve(&sink, &options);
 }

@@ -3,10 +3,13 @@
 #ifndef PENSTOCK_BENCH_SINK_OPTIONS_H
 #define PENSTOCK_BENCH_SINK_OPTIONS_H
 
+#include "sink/match.h"
 #include "sink/paths.h"
 
 struct sink_options {
+    const char *address; /* NULL: 127.0.0.1 */
     unsigned port, threads;
+    struct match match;
     int64_t seed;
     struct paths *paths;                                             /* what --behave fills */
     const char *log_file, *ready_file, *certificate_file, *key_file; /* NULL: not given */

@@ -36,6 +36,11 @@ static struct slice header(const h2o_req_t *req, const char *name)
     return found < 0 ? slice_of(NULL, 0) : slice_from_iovec(req->headers.entries[found].value);
 }
 
+static struct slice header_for_match(const void *request, const char *name)
+{
+    return header(request, name);
+}
+
 static uint32_t parse_attempt(struct slice text)
 {
     uint32_t attempt = 0;
@@ -65,7 +70,9 @@ static void describe(struct sink_loop *loop, h2o_req_t *req, const struct behavi
         .warm = warm,
         .http2 = req->version >= 0x200};
     struct event_id event;
-    if (event_id_parse(claim.id, &event))
+    if (match_is_set(&loop->sink->match))
+        match_fill(&loop->sink->match, header_for_match, req, body, ret_record);
+    else if (event_id_parse(claim.id, &event))
         memcpy(ret_record->event, event.bytes, sizeof ret_record->event);
     run_log_money(body, &ret_record->amount_micros, ret_record->currency);
     ret_record->signature = (uint8_t)signature_check(&loop->signatures, behaviour, &claim);

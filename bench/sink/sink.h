@@ -6,6 +6,7 @@
  *
  *   main.c          options, start and stop
  *   respond.c       a request, from its arrival to its record
+ *   match.c         which event a request of another product is
  *   behaviour.c     the words and the random decisions
  *   paths.c         which behaviour a request gets
  *   worker_table.c  which workers of a path are free
@@ -24,6 +25,7 @@
 #include "base/list.h"
 #include "common/server.h"
 #include "sink/log.h"
+#include "sink/match.h"
 #include "sink/paths.h"
 #include "sink/signature_check.h"
 #include "sink/timers.h"
@@ -51,6 +53,9 @@ struct sink {
     int64_t start_us;    /* monotonic; time 0 of the windows */
     struct paths *paths; /* shared */
     struct sink_log *log;
+    /* immutable after the start */
+    struct match match;
+    bool is_on_loopback;
     struct server *server;
     struct sink_loop loops[SERVER_THREADS_MAX];
 };

@@ -190,6 +190,8 @@ static void count_freshness(struct figures *figures, const struct key *key)
 {
     int64_t from_us = accepted_us(figures, key);
     int64_t start_us = figures->answers.first_intended_us;
+    if (key->due_us)
+        from_us = key->due_us;
     if (!from_us)
         return;
     if (key->sink_us)

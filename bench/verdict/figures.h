@@ -84,7 +84,8 @@ struct arrivals {
     uint64_t wrong_attempts;                 /* requests */
     uint64_t wrong_bytes, unknown, wrong_signatures, unchecked_signatures; /* requests */
     uint64_t unknown_in_journal;
-    struct histogram freshness; /* accepted to the first request that was answered 2xx */
+    /* accepted (or the {due_us} that the request has) to the first request that was answered 2xx */
+    struct histogram freshness;
 };
 
 struct money {
@@ -108,7 +109,17 @@ struct usage {
     int64_t started_us, ended_us; /* 0: unknown */
 };
 
+/* What was measured. A target that is not Penstock has no journal. It may have ids of its own, or
+ * none. Attempt numbers and amounts are not read from its requests: an event that arrives has the
+ * amount that was posted. */
+enum figures_target {
+    TARGET_PENSTOCK,
+    TARGET_SAME_BODY, /* a request has the bytes of one of the key's posts */
+    TARGET_OTHER_BODY /* a request has a body of the target's own: it is not compared */
+};
+
 struct figures {
+    enum figures_target target;
     bool has_journal;
     struct answers answers;
     struct acceptance acceptance;

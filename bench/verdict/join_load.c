@@ -6,7 +6,6 @@
  */
 #include "verdict/join.h"
 
-#define STATUS_YES 200
 #define STATUS_CONFLICT 422
 #define STATUS_TOO_MANY 429
 
@@ -18,9 +17,8 @@ static bool is_answered_with(const struct load_record *record, unsigned class)
 /* A 422 is no refusal here: another body of the same key was accepted. */
 static bool is_refusal(const struct load_record *record)
 {
-    return record->kind != LOAD_INVALID &&
-           (record->end != LOAD_ANSWERED ||
-               (record->status != STATUS_YES && record->status != STATUS_CONFLICT));
+    return record->kind != LOAD_INVALID && !is_answered_with(record, 2) &&
+           (record->end != LOAD_ANSWERED || record->status != STATUS_CONFLICT);
 }
 
 static void count_answer(
@@ -109,7 +107,14 @@ static enum err take_body(
             .currency = currency};
         return keys_take_conflict(keys, place, &conflict, ret_as);
     }
+    bool is_other = (key->flags & KEY_SENT) && !keys_was_sent(keys, key, record->body_hash);
     key->flags |= KEY_SENT | (record->kind == LOAD_FRESH ? KEY_SENT_FRESH : 0);
+    if (is_other) { /* a duplicate with a {due_us} of its own: one more body of the key */
+        struct key_conflict other = {.body_hash = record->body_hash,
+            .amount_micros = record->amount_micros,
+            .currency = currency};
+        return keys_take_conflict(keys, place, &other, &(uint32_t){0});
+    }
     key->body_hash = record->body_hash;
     key->amount_micros = record->amount_micros;
     key->currency = currency;
@@ -130,10 +135,11 @@ static enum err take_record(
     keys->keys[place].account = record->account;
     count_answer(&figures->answers, &figures->series, record);
     bool is_own = record->kind == LOAD_FRESH || record->kind == LOAD_DUPLICATE;
-    if (record->end == LOAD_ANSWERED && record->status == STATUS_YES) {
+    if (record->end == LOAD_ANSWERED && record->answer != LOAD_SAID_NOTHING) {
         bool yes = record->answer == LOAD_SAID_ACCEPTED || record->answer == LOAD_SAID_DUPLICATE;
         figures->answers.said_yes += yes;
-        figures->acceptance.odd_answers += !yes || keys_is_zero_id(record->event);
+        figures->acceptance.odd_answers +=
+            !yes || (figures->target == TARGET_PENSTOCK && keys_is_zero_id(record->event));
         if (yes || record->kind == LOAD_INVALID)
             return take_yes(keys, place, as, record);
     } else if (is_own && is_answered_with(record, 4) && record->status != STATUS_TOO_MANY) {

@@ -33,6 +33,7 @@ struct sinks {
     struct keys *keys;
     struct arrivals *arrivals;
     bool has_journal;
+    enum figures_target target;
 
     struct request *requests;
     uint32_t count, capacity;
@@ -99,6 +100,20 @@ static uint32_t find_number(const struct keys *keys, uint8_t run, const struct s
     return PLACE_NONE;
 }
 
+static bool has_wrong_bytes(
+    const struct sinks *sinks, const struct key *key, const struct sink_record *record)
+{
+    switch (sinks->target) {
+    case TARGET_PENSTOCK:
+        return !keys_may_deliver(sinks->keys, key, record->body_hash);
+    case TARGET_SAME_BODY:
+        return !keys_was_sent(sinks->keys, key, record->body_hash);
+    case TARGET_OTHER_BODY:
+        break;
+    }
+    return false;
+}
+
 static enum err take_record(struct sinks *sinks, uint8_t run, size_t log, size_t at)
 {
     struct keys *keys = sinks->keys;
@@ -118,8 +133,10 @@ static enum err take_record(struct sinks *sinks, uint8_t run, size_t log, size_t
         arrivals->unknown++;
         return OK;
     }
-    arrivals->wrong_bytes += !keys_may_deliver(keys, &keys->keys[place], record->body_hash);
-    if (id == PLACE_NONE) { /* the 200 with this id was lost, or the id was never in an answer */
+    arrivals->wrong_bytes += has_wrong_bytes(sinks, &keys->keys[place], record);
+    if (id == PLACE_NONE &&
+        sinks->target ==
+            TARGET_PENSTOCK) { /* the 200 with this id was lost, or the id was never in an answer */
         arrivals->unknown += sinks->has_journal || !has_id;
         if (has_id) {
             enum err result = keys_take_id(keys, place, record->event);
@@ -174,6 +191,11 @@ static void note_success(
     if (key->sink_us && key->sink_us <= record->received_us)
         return;
     key->sink_us = record->received_us;
+    key->due_us = record->due_us;
+    if (sinks->target != TARGET_PENSTOCK) {
+        keys_accepted_money(sinks->keys, key, &key->sink_micros, &key->sink_currency);
+        return;
+    }
     key->sink_micros = record->amount_micros;
     *ret_result = keys_take_currency(sinks->keys, record->currency, &key->sink_currency);
 }
@@ -206,7 +228,8 @@ static enum err judge(
             else
                 count_duplicate(arrivals, key);
         }
-        if (i > 0 && request->attempt <= requests[i - 1]->attempt)
+        if (sinks->target == TARGET_PENSTOCK && i > 0 &&
+            request->attempt <= requests[i - 1]->attempt)
             arrivals->wrong_attempts++;
         done = done || is_2xx(request);
         if (is_success(request) && !success) {
@@ -249,7 +272,8 @@ enum err join_sinks(
     struct sinks sinks = {.logs = logs,
         .keys = keys,
         .arrivals = &figures->arrivals,
-        .has_journal = figures->has_journal};
+        .has_journal = figures->has_journal,
+        .target = figures->target};
     enum err result = OK;
     for (size_t log = 0; log < count && !result; log++) {
         uint8_t run = run_of(keys, &logs[log]);

@@ -243,15 +243,19 @@ void keys_accepted_money(
     *ret_currency = conflict ? conflict->currency : key->currency;
 }
 
-bool keys_may_deliver(const struct keys *keys, const struct key *key, uint64_t body_hash)
+bool keys_was_sent(const struct keys *keys, const struct key *key, uint64_t body_hash)
 {
-    bool is_own = (key->flags & KEY_SENT) && key->body_hash == body_hash;
-    if (key->flags & KEY_ACCEPTED)
-        return key->accepted_as == PLACE_NONE
-                   ? is_own
-                   : keys->conflicts[key->accepted_as].body_hash == body_hash;
     for (uint32_t at = key->conflict; at != PLACE_NONE; at = keys->conflicts[at].next)
         if (keys->conflicts[at].body_hash == body_hash)
             return true;
-    return is_own;
+    return (key->flags & KEY_SENT) && key->body_hash == body_hash;
+}
+
+bool keys_may_deliver(const struct keys *keys, const struct key *key, uint64_t body_hash)
+{
+    if (!(key->flags & KEY_ACCEPTED))
+        return keys_was_sent(keys, key, body_hash);
+    return key->accepted_as == PLACE_NONE
+               ? (key->flags & KEY_SENT) && key->body_hash == body_hash
+               : keys->conflicts[key->accepted_as].body_hash == body_hash;
 }

@@ -12,7 +12,7 @@
  * conflict) is in the journal, and excuses further ids and amounts (join_late.h).
  *
  * Rows are referred to by their place, because the array moves when it grows. An event needs about
- * 130 bytes, with the indexes.
+ * 140 bytes, with the indexes.
  */
 #ifndef PENSTOCK_BENCH_VERDICT_KEYS_H
 #define PENSTOCK_BENCH_VERDICT_KEYS_H
@@ -51,6 +51,7 @@ struct key {
     int64_t journal_micros;
     int64_t sink_us; /* when the first request arrived that was answered 2xx; 0: none */
     int64_t sink_micros;
+    int64_t due_us;       /* {due_us} in that request; 0: none */
     uint32_t id;          /* place of the first id */
     uint32_t conflict;    /* place of the first of its conflicts */
     uint32_t accepted_as; /* a conflict's place; PLACE_NONE: its own body */
@@ -129,5 +130,7 @@ void keys_accepted_money(
 /* Returns whether a body with this hash may be delivered: the one that was answered 200, or without
  * a 200 any that was sent. */
 bool keys_may_deliver(const struct keys *keys, const struct key *key, uint64_t body_hash);
+/* Returns whether any body with this hash was sent under the key. */
+bool keys_was_sent(const struct keys *keys, const struct key *key, uint64_t body_hash);
 
 #endif

@@ -38,6 +38,15 @@ static const char *set_usage(void *of, const char *value)
     return option_set_text(value, &options->usage_file);
 }
 
+static const char *set_target(void *of, const char *value)
+{
+    struct options *options = of;
+    if (strcmp(value, "same") != 0 && strcmp(value, "changed") != 0)
+        return "same or changed";
+    options->target = strcmp(value, "same") == 0 ? TARGET_SAME_BODY : TARGET_OTHER_BODY;
+    return NULL;
+}
+
 static const char *set_level(void *of, const char *value)
 {
     static char should_be[128];
@@ -81,6 +90,8 @@ static const struct option_row rows[] = {
     {"--load", "FILE", add_load, "a log of the load generator (can be given several times)"},
     {"--sink", "FILE", add_sink, "a log of the sink (can be given several times)"},
     {"--data", "DIR", set_data, "the gateway's data directory: its journal-N.db are read"},
+    {"--target", "BODY", set_target,
+        "it was not Penstock; its requests have the post's body (same) or their own (changed)"},
     {"--usage", "FILE", set_usage, "resources that the processes used: JSON of the bench runner"},
     {"--level", "NAME=VALUE", set_level, "changes a service level; \"none\" switches it off"},
     {"--subset", "'NAME WORDS...'", add_subset,
@@ -122,6 +133,8 @@ enum err verdict_options_parse(int argc, char **argv, struct options *ret_option
         result = options_refuse(&table, "--load", "is missing");
     if (!result && options.sink_files_count == 0)
         result = options_refuse(&table, "--sink", "is missing");
+    if (!result && options.data && options.target != TARGET_PENSTOCK)
+        result = options_refuse(&table, "--target", "has no journal: leave out --data");
     if (!result)
         *ret_options = options;
     return result;

@@ -12,6 +12,7 @@ struct options {
     size_t load_files_count, sink_files_count;
     const char *data; /* directory; NULL: without journals */
     const char *usage_file;
+    enum figures_target target;
     struct levels levels;
     struct subset_spec subsets[SUBSETS_MAX];
     unsigned subsets_count;

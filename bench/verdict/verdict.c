@@ -82,6 +82,7 @@ enum err verdict_run(const struct options *options, struct figures **ret_figures
     keys_init(&keys);
     figures->impacts.late_after_us =
         (int64_t)options->levels.values[LEVEL_FRESHNESS_P99_MAX].value; /* also when it is off */
+    figures->target = options->target;
     figures->subsets_count = options->subsets_count;
     for (unsigned i = 0; i < options->subsets_count; i++)
         subset_init(&figures->subsets[i], &options->subsets[i]);

@@ -322,6 +322,9 @@ def test_a_stall_shows_in_the_latency_of_what_was_due_meanwhile(tmp_path):
     assert found["waited_for_stream"] > 0, "one connection has only 100 streams"
 
 
+SINK_RECORD_BYTES = 88  # bench/common/run_log.h
+
+
 def records(log, size):
     data = log.read_bytes()[40:]  # behind the header
     return [data[at:at + size] for at in range(0, len(data), size)]
@@ -334,8 +337,8 @@ def test_signed_posts_carry_a_signature_that_verifies(tmp_path):
     found = load(tmp_path, sink.url, "--timetable", "constant:100:1s", "--partner", "shop", "--secret", secret)
     assert sink.program.end() == 0
     assert found["statuses"] == {"200": 100}
-    assert {record[69] for record in records(sink.log, 80)} == {1}, "all of them are right (enum sink_signature)"
-    assert len(records(sink.log, 80)) == 100
+    assert {record[69] for record in records(sink.log, SINK_RECORD_BYTES)} == {1}, "all of them are right (enum sink_signature)"
+    assert len(records(sink.log, SINK_RECORD_BYTES)) == 100
 
 
 def test_a_batch_is_one_request_whose_items_are_answered_one_by_one(tmp_path):
@@ -345,7 +348,7 @@ def test_a_batch_is_one_request_whose_items_are_answered_one_by_one(tmp_path):
     assert sink.program.end() == 0
     assert found["statuses"] == {"200": 180, "503": 20}, "ten requests, and each once more since an item was refused"
     assert found["events"] == 100 and found["resends"] == 100
-    assert len(records(sink.log, 80)) == 20
+    assert len(records(sink.log, SINK_RECORD_BYTES)) == 20
 
 
 def test_tls_is_spoken_and_a_certificate_is_checked_when_asked(tmp_path):

@@ -13,7 +13,7 @@ static void read_answer(int status, unsigned count, const char *text)
     memset(records, 0, sizeof records);
     sending = (struct sending){.status = status, .records = records, .records_count = count};
     buffer_add_string(&sending.answer, text);
-    answer_read(&sending, count > 1);
+    answer_read(&sending, NULL, count > 1);
     buffer_done(&sending.answer);
 }
 

@@ -57,7 +57,7 @@ Test(run_log, what_is_no_log_of_this_kind_is_refused)
     struct run_log_view view;
     write_two();
     cr_assert_eq(run_log_open(path, SINK_LOG, sizeof(struct load_record), &view), ERR_DAMAGED);
-    cr_assert_eq(run_log_open(path, LOAD_LOG, sizeof(struct sink_record), &view), ERR_DAMAGED);
+    cr_assert_eq(run_log_open(path, LOAD_LOG, sizeof(struct load_record) + 8, &view), ERR_DAMAGED);
     cr_assert_eq(run_log_open("/nowhere/at/all", LOAD_LOG, 1, &view), ERR_NOT_FOUND);
     cr_assert_eq(truncate(path, 8), 0);
     cr_assert_eq(run_log_open(path, LOAD_LOG, sizeof(struct load_record), &view), ERR_DAMAGED);

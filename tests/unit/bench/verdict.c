@@ -142,7 +142,7 @@ Test(verdict, an_answered_event_that_never_came_without_a_journal)
     struct run *run = run_new();
     run->without_journal = true;
     run->sink_count--;
-    run_expect_fail(run, "1 lost: answered 200, but the sink", AMONG_OTHERS);
+    run_expect_fail(run, "1 lost: accepted, but the sink", AMONG_OTHERS);
 }
 
 Test(verdict, what_is_held_is_not_lost_and_its_money_adds_up_but_the_share_counts_it)
