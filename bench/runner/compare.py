@@ -16,9 +16,10 @@ import statistics
 from dataclasses import dataclass
 from typing import Callable
 
-from runner.service_levels import value_text
+from runner.service_levels import plain, value_text
 
 SCHEMA = 2
+NOTES_MAX = 12
 HIGHER, LOWER = "higher", "lower"
 WORSE, BETTER, SAME, MISSING, NEW = "worse", "better", "same", "missing", "new"
 
@@ -63,7 +64,7 @@ def _at(*path):
 
 def _impact(what):
     def value(result):
-        return next((each["events"] for each in result["impact"] if each["what"] == what), None)
+        return next((each["events"] for each in result["impact"] or [] if each["what"] == what), None)
     return value
 
 
@@ -74,7 +75,7 @@ def _times(name, title, *path):
 
 
 FIGURES = (
-    Figure("passed", "Runs that passed", "share", HIGHER, EXACT, lambda result: float(result["passed"])),
+    Figure("passed", "Runs that passed", "share", HIGHER, EXACT, lambda result: None if result["passed"] is None else float(result["passed"])),
     Figure("in_per_second", "Events taken per second", "events/s", HIGHER, RATE, _at("verdict", "answers", "per_second")),
     Figure("out_per_second", "Events delivered per second", "events/s", HIGHER, RATE, _at("verdict", "arrivals", "per_second")),
     *_times("answer", "Answer time", "verdict", "answers", "first_answers"),
@@ -90,24 +91,24 @@ FIGURES = (
     Figure("gateway_rss", "Memory of the gateway, most", "bytes", LOWER, MEMORY, _at("verdict", "usage", "gateway", "peak_rss_bytes")),
     Figure("broker_rss", "Memory of the broker, most", "bytes", LOWER, MEMORY, _at("verdict", "usage", "broker", "peak_rss_bytes")),
 )
-# Levels that the figures above have already.
-COVERED = {"answer_p99", "answer_max", "freshness_p99", "availability", "error_share", "delivered_share", "lost", "duplicates", "accepted",
-           "audit"}
+# Levels whose figure above has another name, or that say nothing about speed or harm.
+COVERED = {"duplicates": "duplicated", "accepted": "in_per_second"}
 KINDS = {"us": TIME, "s": TIME, "share": SHARE, "events": HARM, "events/s": RATE, "bytes": MEMORY}
 PROMISES = {"wrong_money", "wrong_content", "wrong_answers", "guarded_duplicates"}
 
 
 def _level(name):
     def value(result):
-        return next((each["value"] for each in result["levels"] if each["name"] == name), None)
+        return next((each["value"] for each in result["levels"] or [] if each["name"] == name), None)
     return value
 
 
 def figures_of(results):
-    """Those above, and the levels that only these scenarios have: measures, recoveries, headroom."""
-    found = list(FIGURES)
-    for level in (level for result in results for level in result["levels"]):
-        if level["name"] in COVERED or level["unit"] not in KINDS or level["name"] in {each.name for each in found}:
+    """Those above that were measured, and the levels that only these scenarios have: measures, recoveries, headroom."""
+    found = [figure for figure in FIGURES if any(figure.value(result) is not None for result in results)]
+    for level in (level for result in results for level in result["levels"] or []):
+        names = {each.name for each in found}
+        if level["unit"] not in KINDS or level["name"] in names or COVERED.get(level["name"]) in names:
             continue
         kind = EXACT if level["name"] in PROMISES else KINDS[level["unit"]]
         found.append(Figure(level["name"], level["title"], level["unit"], HIGHER if level["sense"] == "min" else LOWER, kind,
@@ -124,9 +125,12 @@ def read_result(path):
         raise Unreadable(f"{path}: {error}") from None
     if not isinstance(result, dict) or result.get("schema") != SCHEMA:
         raise Unreadable(f"{path} is not the result of a scenario (schema {SCHEMA}): run it again with bench/run")
-    for key in ("scenario", "of", "verdict", "levels", "impact"):
+    for key in ("scenario", "of", "passed", "verdict", "levels", "impact"):
         if key not in result:
             raise Unreadable(f'{path}: the member "{key}" is missing')
+    for key, kind in (("scenario", dict), ("of", dict), ("levels", (list, type(None))), ("impact", (list, type(None)))):
+        if not isinstance(result[key], kind):
+            raise Unreadable(f'{path}: the member "{key}" is of the wrong kind')
     return result
 
 
@@ -139,8 +143,8 @@ def read_side(paths):
             raise Unreadable(f"{path}: there is no result.json in it")
         for file in files:
             result = read_result(file)
-            scenario = result["scenario"]
-            groups.setdefault((scenario["name"], scenario["length"], scenario["queue"]), []).append(result)
+            key = tuple(plain(result["scenario"].get(name) or "-", 40) for name in ("name", "length", "queue"))
+            groups.setdefault(key, []).append(result)
     return groups
 
 
@@ -201,17 +205,26 @@ def _notes(ours, theirs, default):
         bound = "the default bounds count" if default is None else f"{default:.0%} counts"
         notes.append(f"no noise bound: a side has only one run, so {bound}. Give several runs of each side.")
     for what, value in (("machine", lambda each: tuple(each["of"].get(key) for key in ("cpu", "cores", "memory_gib"))),
-                        ("build", lambda each: each["of"].get("build")), ("target", lambda each: each["scenario"].get("target")),
-                        ("configuration", lambda each: each.get("configuration"))):
-        sides = [{json.dumps(value(each), sort_keys=True) for each in side} for side in (ours, theirs)]
-        if sides[0] != sides[1]:
-            notes.append(f"the sides differ in: {what} ({' '.join(sorted(sides[0]))} and {' '.join(sorted(sides[1]))})")
-    return notes
+                        ("build", lambda each: each["of"].get("build")), ("target", lambda each: each["scenario"].get("target"))):
+        notes += _difference(what, ours, theirs, value)
+    for option in sorted({option for each in [*ours, *theirs] for option in each.get("configuration") or {}}):
+        notes += _difference(option, ours, theirs, lambda each, option=option: (each.get("configuration") or {}).get(option))
+    return notes if len(notes) <= NOTES_MAX else [*notes[:NOTES_MAX], f"and {len(notes) - NOTES_MAX} more differences"]
+
+
+def _difference(what, ours, theirs, value):
+    """A note, when the sides differ."""
+    sides = [sorted({json.dumps(value(each), sort_keys=True) for each in side}) for side in (ours, theirs)]
+    if sides[0] == sides[1]:
+        return []
+    return [f"the sides differ in: {plain(what, 60)}: {plain(' '.join(sides[0]), 120)} and {plain(' '.join(sides[1]), 120)}"]
 
 
 def compare_group(key, ours, theirs, default=None):
     rows = [compare_figure(figure, ours, theirs, default) for figure in figures_of([*ours, *theirs])]
     rows = [row for row in rows if row]
+    if all(row["base"] is None or row["with"] is None for row in rows):
+        raise NotComparable(f"{', '.join(key)}: no figure was measured on both sides")
     return {"scenario": key[0], "length": key[1], "queue": key[2], "base": _describe(ours), "with": _describe(theirs),
             "noise": "measured" if len(ours) > 1 and len(theirs) > 1 else "default", "notes": _notes(ours, theirs, default), "figures": rows,
             "passed": not any(row["result"] == WORSE for row in rows)}
@@ -256,7 +269,7 @@ def _bound(row):
 
 
 def _side(side):
-    return f"{side['runs']} run{'s' if side['runs'] != 1 else ''} ({', '.join(side['commits'])})"
+    return f"{side['runs']} run{'s' if side['runs'] != 1 else ''} ({plain(', '.join(side['commits']), 120)})"
 
 
 def text_of(found):
@@ -265,7 +278,7 @@ def text_of(found):
         lines.append(f"{group['scenario']}, {group['length']}, {group['queue']}: base {_side(group['base'])}, with {_side(group['with'])}")
         lines += [f"  {note}" for note in group["notes"]]
         lines.append(f"  {'figure':38}{'base':>13}{'with':>13}{'change':>12}{'noise':>12}")
-        lines += [f"  {row['title'][:37]:38}{_value(row, row['base']):>13}{_value(row, row['with']):>13}{_change(row):>12}{_bound(row):>12}  "
+        lines += [f"  {plain(row['title'], 37):38}{_value(row, row['base']):>13}{_value(row, row['with']):>13}{_change(row):>12}{_bound(row):>12}  "
                   f"{'' if row['result'] == SAME else row['result']}".rstrip() for row in group["figures"]]
         worse = [row["title"] for row in group["figures"] if row["result"] == WORSE]
         lines += ["", f"REGRESSION: {'; '.join(worse)}" if worse else "no regression", ""]

@@ -77,6 +77,12 @@ def result_parts(details):
 
 # --- the text ---
 
+def plain(text, length=24):
+    """A text of another program, for a terminal: no control characters, and not endless."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in str(text))
+    return shown if len(shown) <= length else shown[:length - 3] + "..."
+
+
 def value_text(unit, value):
     if value is None:
         return "-"
@@ -91,7 +97,7 @@ def value_text(unit, value):
         return f"{value / 1024 / 1024:.1f} MiB"
     if unit == "events/s":
         return f"{value:,.0f}/s"
-    return f"{value:,}" if isinstance(value, int) else f"{value}"
+    return f"{value:,}" if isinstance(value, int) else plain(value)
 
 
 def target_text(level):
@@ -103,7 +109,7 @@ def target_text(level):
 def wrapped(text, indent="  ", first=None):
     """Lines of at most WIDTH."""
     lines, line = [], indent if first is None else first
-    for word in text.split():
+    for word in plain(text or "-", 4000).split():
         if len(line) + len(word) + 1 > WIDTH and line.strip():
             lines.append(line.rstrip())
             line = indent
@@ -115,7 +121,7 @@ def summary(result):
     """The text of what `judged` returns: levels, PASS or FAIL with its reasons, impact, options."""
     lines = ["Service levels"]
     for level in result["levels"]:
-        lines.append(f"  {MARKS[level['passed']]:4}  {level['title'][:44]:44} "
+        lines.append(f"  {MARKS[level['passed']]:4}  {plain(level['title'], 44):44} "
                      f"{value_text(level['unit'], level['value']):>14}  "
                      f"{target_text(level)}".rstrip())
     lines += ["", "PASS" if result["passed"] else "FAIL", *result["reasons"], "", "Impact"]

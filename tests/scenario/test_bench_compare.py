@@ -133,10 +133,26 @@ def test_directories_are_compared_scenario_by_scenario(write):
 
 def test_the_table_fits_on_a_line_and_names_what_differs(write):
     long = result(p99=123_456_789, rate=1_234_567.0, commit="v1.0.0-1234-gabcdef0123456-dirty", cpu="another processor" * 8)
-    long["configuration"] = {"delivery.answer_timeout": "5s"}
+    long["configuration"] = {"delivery.answer_timeout": "5s", "log.level": "\x1b[31m" * 99}
+    long["levels"][1]["title"] = "\x1b[31mred" * 9
     done = run(*write(result(), long))
     assert all(len(line) <= 100 for line in done.stdout.splitlines()), done.stdout
-    assert "the sides differ in: machine" in done.stdout and "the sides differ in: configuration" in done.stdout
+    assert "the sides differ in: machine" in done.stdout and "the sides differ in: delivery.answer_timeout: null and" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_a_level_counts_where_the_verdict_has_no_figure(write):
+    """Such as of a target that has no journal, or a run whose verdict is not known."""
+    base, other = result(), result(p99=20_000)
+    for each in (base, other):
+        each["verdict"] = {}
+        each["passed"] = None
+    code, found = compared(*write(base, other))
+    assert (code, found["answer_p99"]["result"], "passed" in found) == (1, "worse", False)
+    for each in (base, other):
+        each["levels"], each["impact"] = [], None
+    nothing = run(*write(base, other))
+    assert nothing.returncode == 64 and "no figure was measured" in nothing.stderr
 
 
 def test_what_is_no_result_is_refused(write, tmp_path):

@@ -182,6 +182,9 @@ def test_the_text_has_levels_verdict_impact_and_options_in_this_order():
     assert re.search(r"^  PASS  Lost ", text, re.M)
     assert all(len(line) <= 100 for line in text.splitlines()), text
     assert "\nPASS\n\nImpact\n" in summary(judged(facts_of(), []))
+    hostile = level("x", False, target="complete", value="\x1b[31m" * 99, unit="text", sense="equal")
+    shown = summary({**judged(facts, ["late"]), "levels": [hostile], "impact": [{**LATE, "text": None}]})
+    assert "\x1b" not in shown and all(len(line) <= 110 for line in shown.splitlines())
 
 
 def test_a_result_has_each_part_once():
