@@ -142,8 +142,8 @@ def _draw_levels(result, heading):
 
 
 def _late(impact):
-    parts = [f"99 of 100 of them by less than {format_value(impact['late_p99_s'], 's')}" if impact.get("late_p99_s") is not None else "",
-             f"the worst by {format_value(impact['worst_s'], 's')}" if impact.get("worst_s") is not None else ""]
+    parts = [f"99 of 100 of them arrived within {format_value(impact['late_p99_s'], 's')}" if impact.get("late_p99_s") is not None else "",
+             f"the last one after {format_value(impact['worst_s'], 's')}" if impact.get("worst_s") is not None else ""]
     text = ", ".join(part for part in parts if part)
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
@@ -203,13 +203,14 @@ def _draw_timetable(result, heading):
 
 def _draw_plots(result, identity, heading, below):
     marks = [mark for _, mark in marks_of(result) if mark]
-    figures = [draw_panel(panel, result, identity, below, marks) for panel in PANELS]
+    figures = {panel.title: draw_panel(panel, result, identity, below, marks) for panel in PANELS}
+    absent = "; ".join(title for title, figure in figures.items() if figure is None)
     step = number_of(dig(result, "series", "step_s"))
     note = f"Each point is {format_value(step, 's')}." if step else ""
     note += " A gap means that nothing was measured. Under the pointer, the legend shows the values of that moment. Below each plot is a table " \
             "of the same values."
     return tag("section", tag(heading, "Over time"), tag("p", note.strip()),
-               tag("div", *figures, class_="figures"))
+               tag("div", *figures.values(), class_="figures"), tag("p", f"Not measured in this run: {absent}.", class_="none") if absent else None)
 
 
 def _draw_distributions(result, identity, heading, below):

@@ -103,14 +103,14 @@ def draw_table(panel, times, lines):
 
 
 def draw_panel(panel, result, identity, heading, marks):
-    """A figure; or one sentence if nothing of it was measured."""
+    """A figure; None if nothing of it was measured."""
     times = times_of(result)
     rows = (result.get("series") or {}).get("rows") or {}
     lines = [line for line in lines_of(panel, rows, len(times)) if times]
     measured = [line for line in lines if any(value is not None for value in line.values)]
     identity = f"{identity}-{panel.name}"
     if not measured:
-        return tag("div", tag(heading, panel.title), tag("p", "Not measured in this run.", class_="none"), class_="figure")
+        return None
     absent = [line.label for line in lines if line not in measured]
     svg, is_log = draw_over_time(identity, panel.title, times, measured, panel.unit, may_be_log=panel.may_be_log, marks=marks,
                                  targets=targets_of(panel, result))

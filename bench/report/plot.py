@@ -104,16 +104,20 @@ def _draw_x(ticks, what):
     yield tag("text", what, class_="tick middle", x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 6)
 
 
-def _draw_target(target, axis, unit, end=None):
-    """A line at the level, with its text at the right end. In a distribution it ends at the share of the events that it is about, at `end`, and
-    the text is at the left end, away from the slow ones."""
-    y = axis.place(target.value)
-    yield tag("line", class_="target", x1=LEFT, x2=_coordinate(end or WIDTH - RIGHT), y1=_coordinate(y), y2=_coordinate(y))
-    if end and target.percent < 100:
-        yield tag("line", class_="target", x1=_coordinate(end), x2=_coordinate(end), y1=_coordinate(y - 5), y2=_coordinate(y + 5))
-    above = y - TOP > 16
-    yield tag("text", f"{target.label} {format_value(target.value, unit)}", class_="target-label" if end else "target-label end",
-              x=LEFT + 6 if end else WIDTH - RIGHT - 2, y=_coordinate(y - 5 if above else y + 14))
+def _draw_targets(targets, axis, unit, to_x=None):
+    """Lines at the levels, with their texts at the right end. In a distribution (with `to_x`) a line ends at the share of the events that it is
+    about, and the text is at the left end, away from the slow ones. The lower one of two near lines has its text below it."""
+    last = TOP
+    for target in sorted(targets, key=lambda each: -each.value):
+        y = axis.place(target.value)
+        end = to_x(target.percent / 100) if to_x else WIDTH - RIGHT
+        yield tag("line", class_="target", x1=LEFT, x2=_coordinate(end), y1=_coordinate(y), y2=_coordinate(y))
+        if to_x and target.percent < 100:
+            yield tag("line", class_="target", x1=_coordinate(end), x2=_coordinate(end), y1=_coordinate(y - 5), y2=_coordinate(y + 5))
+        is_below = y - last <= 18
+        last = y + 14 if is_below else y
+        yield tag("text", f"{target.label} {format_value(target.value, unit)}", class_="target-label" if to_x else "target-label end",
+                  x=LEFT + 6 if to_x else WIDTH - RIGHT - 2, y=_coordinate(y + 15 if is_below else y - 5))
 
 
 def _draw_marks(marks, to_x, end):
@@ -161,8 +165,7 @@ def draw_over_time(identity, title, times, lines, unit, *, may_be_log=False, mar
     for line in lines:
         points = [None if value is None else (to_x(t), axis.place(value)) for t, value in zip(times, line.values)]
         parts += _draw_line(points, line.style, len(times) > DENSE_FROM)
-    for target in targets:
-        parts += _draw_target(target, axis, unit)
+    parts += _draw_targets(targets, axis, unit)
     parts.append(tag("line", class_="cursor off", x1=LEFT, x2=LEFT, y1=TOP, y2=HEIGHT - BOTTOM))
     said = [describe_line(line, unit) for line in lines]
     said += [f"{mark.letter} at {format_clock(mark.at_s, end)}: {mark.text}." for mark in marks]
@@ -219,8 +222,7 @@ def draw_distribution(identity, title, distribution, targets=()):
     for x, _ in ticks:
         parts.append(tag("line", class_="grid", x1=_coordinate(x), x2=_coordinate(x), y1=TOP, y2=HEIGHT - BOTTOM))
     parts += _draw_line(points, 0)
-    for target in targets:
-        parts += _draw_target(target, axis, "us", to_x(target.percent / 100))
+    parts += _draw_targets(targets, axis, "us", to_x)
     said = [f"{name}: {format_value(value, 'us')}." for name, value, _ in percentile_rows(buckets)]
     return _svg(identity, title, f"{total:,} events. {' '.join(said)}", parts, "plot"), axis.is_log
 

@@ -326,6 +326,20 @@ def test_a_limit_for_99_of_100_ends_at_99_percent():
     assert ends == [tick, WIDTH - RIGHT]
 
 
+def test_texts_of_near_limits_do_not_overlap():
+    targets = [Target("one", 250000), Target("two", 400000)]
+    for svg, _ in (draw_over_time("x", "x", [0, 1], [Line("x", [10, 10])], "us", may_be_log=True, targets=targets),
+                   draw_distribution("x", "x", [[10, 1]], targets)):
+        places = sorted(float(each) for each in re.findall(r'class="target-label[^"]*" x="[0-9]+" y="([0-9.]+)"', svg))
+        assert places[1] - places[0] >= 12
+
+
+def test_what_was_not_measured_is_named_once(pages, browser):
+    with browser.open(pages["empty"]) as page:
+        text = page.evaluate("document.body.innerText")
+        assert "Not measured in this run: Events in and out; Time to answer a partner;" in text
+
+
 def test_only_what_was_done_to_the_system_is_marked():
     rows = marks_of({"timetable": [{"at_s": 9, "kind": "fault", "text": "b"}, {"at_s": 0, "kind": "load", "text": "l"},
                                    {"at_s": 3, "kind": "act", "text": "a"}, *({"at_s": 20, "kind": "switch"} for _ in range(26))]})

@@ -132,6 +132,7 @@ def failing(queue="rabbitmq"):
     for level in result["levels"]:
         if level["name"] in ("answer_p99", "delivered_share"):
             level.update(passed=False, value=612000 if level["name"] == "answer_p99" else 0.99989)
+    result["levels"][3]["target"] = 400000  # near the target of answer_p99
     result["levels"].append(_level("build", HOSTILE, "text", "equal", WORD, HOSTILE, False))
     result["impact"][0] = _impact("lost", 2, f"Two purchases were answered with 200 and never arrived. {LONG}", {"EUR": "1250000.000000001", HOSTILE: "1"})
     result["impact"][4] = _impact("refused", 1470, "Partners got 503 and had to post again.", None)
