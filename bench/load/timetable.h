@@ -43,10 +43,10 @@ struct timetable_part {
     enum timetable_kind kind;
     int64_t start_us, duration_us; /* since the run's start */
     double rate_from, rate_to;     /* events per second: STEADY */
-    int64_t count;     /* STEADY, REPLAY: events; BURST: events at once; CLOSED: in flight */
-    int64_t every_us;  /* BURST */
+    int64_t count;      /* STEADY, REPLAY: events; BURST: events at once; CLOSED: in flight */
+    int64_t every_us;   /* BURST */
     int64_t events_max; /* CLOSED: 0 without a limit */
-    int64_t *times_us; /* REPLAY: malloc'd */
+    int64_t *times_us;  /* REPLAY: malloc'd */
 };
 
 struct timetable {

@@ -25,7 +25,8 @@ static const char *const texts[EVENT_KEYS_STATEMENTS] = {
     [EVENT_KEYS_COUNT_EVENTS] =
         "SELECT count(*) FROM (SELECT 1 FROM events WHERE seq BETWEEN ? AND ? LIMIT ?)",
     [EVENT_KEYS_READ_RUN] = EVENT_KEYS_READ_RUN_TEXT,
-    [EVENT_KEYS_WRITE_RUN] = "INSERT OR REPLACE INTO event_key_runs(run, entries, crc) VALUES(?,?,?)",
+    [EVENT_KEYS_WRITE_RUN] =
+        "INSERT OR REPLACE INTO event_key_runs(run, entries, crc) VALUES(?,?,?)",
     [EVENT_KEYS_DROP_RUNS] = "DELETE FROM event_key_runs WHERE run BETWEEN ? AND ?",
     [EVENT_KEYS_WRITE_BUCKET] =
         "INSERT OR REPLACE INTO event_keys(bucket, entries, crc) VALUES(?,?,?)",
