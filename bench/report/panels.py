@@ -33,7 +33,7 @@ PANELS = (
     Panel("freshness", "Time from acceptance to delivery (freshness)", "us",
           (("freshness_p50_us", "50 of 100"), ("freshness_p99_us", "99 of 100"), ("freshness_max_us", "slowest")), may_be_log=True,
           levels=(("freshness_p99", "limit for 99 of 100:", 99),),
-          help="From the answer to the partner to the client's first 2xx, at the time of the delivery."),
+          help="From acceptance to the client's first 2xx. Each event counts at the time of its acceptance."),
     Panel("backlog", "Backlog by state", "events",
           (("backlog_pending", "pending"), ("backlog_waiting", "waiting for a retry"), ("backlog_parked", "parked"),
            ("backlog_dead", "dead"), ("broker_queue", "in the broker")), more="backlog_",

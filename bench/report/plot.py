@@ -106,18 +106,18 @@ def _draw_x(ticks, what):
 
 def _draw_targets(targets, axis, unit, to_x=None):
     """Lines at the levels, with their texts at the right end. In a distribution (with `to_x`) a line ends at the share of the events that it is
-    about, and the text is at the left end, away from the slow ones. The lower one of two near lines has its text below it."""
-    last = TOP
+    about, and the text is at the left end, away from the slow ones. A text is above its line, or below it if another line or text is there."""
+    line_y, text_y = TOP - 9, TOP - 20
     for target in sorted(targets, key=lambda each: -each.value):
         y = axis.place(target.value)
         end = to_x(target.percent / 100) if to_x else WIDTH - RIGHT
         yield tag("line", class_="target", x1=LEFT, x2=_coordinate(end), y1=_coordinate(y), y2=_coordinate(y))
         if to_x and target.percent < 100:
             yield tag("line", class_="target", x1=_coordinate(end), x2=_coordinate(end), y1=_coordinate(y - 5), y2=_coordinate(y + 5))
-        is_below = y - last <= 18
-        last = y + 14 if is_below else y
+        is_free = y - line_y >= 18 and y - 5 - text_y >= 14
+        line_y, text_y = y, y - 5 if is_free else max(y + 15, text_y + 14)
         yield tag("text", f"{target.label} {format_value(target.value, unit)}", class_="target-label" if to_x else "target-label end",
-                  x=LEFT + 6 if to_x else WIDTH - RIGHT - 2, y=_coordinate(y + 15 if is_below else y - 5))
+                  x=LEFT + 6 if to_x else WIDTH - RIGHT - 2, y=_coordinate(text_y))
 
 
 def _draw_marks(marks, to_x, end):
