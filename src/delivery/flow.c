@@ -400,7 +400,8 @@ static void note_429(const struct attempt_run *run)
     struct endpoint_queue *queue = run->job->queue;
     learned_rate_on_429(&queue->flow.learned, now_of(queue));
     note_throttled(queue, true);
-    if (run->client.retry_after_us > 0)
+    if (run->client.retry_after_us > 0 &&
+        learned_rate_is_rejecting(&queue->flow.learned, now_of(queue)))
         flow_rest(queue, run->client.retry_after_us < THROTTLED_REST_US_MAX
                              ? run->client.retry_after_us
                              : THROTTLED_REST_US_MAX);

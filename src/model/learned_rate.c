@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/learned_rate.h"
 
-#include <stdbool.h>
-
-#define CUT 0.7
+#define CUT_MAX 0.3    /* at SHARE_HIGH */
+#define SHARE_LOW 0.02 /* of 429s among the answers: up to here nothing is cut */
+#define SHARE_HIGH 0.1
 #define GROWTH 1.05 /* each second */
 #define CUT_INTERVAL_US (1 * US_PER_SECOND)
 
@@ -17,8 +17,10 @@ static void turn_second(struct learned_rate *learned, int64_t now_us)
     int64_t second = now_us / US_PER_SECOND;
     if (second == learned->second)
         return;
-    learned->accepted_before = second == learned->second + 1 ? learned->accepted : 0;
-    learned->accepted = 0;
+    bool follows = second == learned->second + 1;
+    learned->accepted_before = follows ? learned->accepted : 0;
+    learned->rejected_before = follows ? learned->rejected : 0;
+    learned->accepted = learned->rejected = 0;
     learned->second = second;
 }
 
@@ -35,12 +37,22 @@ static void grow(struct learned_rate *learned, int64_t now_us)
         learned->limit *= GROWTH;
 }
 
-/* Returns the limit that follows from what was accepted. */
+static double rejected_share(const struct learned_rate *learned)
+{
+    double rejected = (double)learned->rejected + learned->rejected_before;
+    double answers = rejected + learned->accepted + learned->accepted_before;
+    return answers > 0 ? rejected / answers : 0;
+}
+
+/* Returns the limit that follows from what was accepted and rejected. */
 static double limit_of(const struct learned_rate *learned)
 {
     unsigned accepted =
         learned->accepted > learned->accepted_before ? learned->accepted : learned->accepted_before;
-    double limit = accepted * CUT > LEARNED_RATE_MIN ? accepted * CUT : LEARNED_RATE_MIN;
+    double cut = CUT_MAX * (rejected_share(learned) - SHARE_LOW) / (SHARE_HIGH - SHARE_LOW);
+    double limit = accepted * (1 - (cut < CUT_MAX ? cut : CUT_MAX));
+    if (limit < LEARNED_RATE_MIN)
+        limit = LEARNED_RATE_MIN;
     if (learned->limit_before > 0 && limit > learned->limit_before)
         limit = learned->limit_before;
     return limit;
@@ -64,11 +76,23 @@ void learned_rate_on_429(struct learned_rate *learned, int64_t now_us)
     turn_second(learned, now_us);
     grow(learned, now_us);
     learned->rejected_us = now_us;
-    if (was_cut_now(learned, now_us))
+    learned->rejected++;
+    if (rejected_share(learned) <= SHARE_LOW)
         return;
+    if (was_cut_now(learned, now_us)) {
+        if (limit_of(learned) < learned->limit)
+            learned->limit = limit_of(learned);
+        return;
+    }
     learned->limit_before = learned->limit;
     learned->limit = limit_of(learned);
     learned->cut_us = learned->grown_us = now_us;
+}
+
+bool learned_rate_is_rejecting(struct learned_rate *learned, int64_t now_us)
+{
+    turn_second(learned, now_us);
+    return rejected_share(learned) >= SHARE_HIGH;
 }
 
 double learned_rate_per_second(struct learned_rate *learned, int64_t now_us)

@@ -30,17 +30,48 @@ Test(learned_rate, nothing_is_limited_before_a_429)
     cr_expect_eq(learned_rate_per_second(&learned, 10 * S), 0);
 }
 
-Test(learned_rate, a_429_leaves_seven_tenths_of_what_was_accepted)
+Test(learned_rate, the_share_of_429s_says_how_much_is_cut)
 {
     static const struct {
         unsigned accepted;
         double limit;
-    } cases[] = {{0, 1}, {1, 1}, {2, 1.4}, {10, 7}, {1000, 700}};
+    } cases[] = {{0, 1}, {1, 1}, {2, 1.4}, {9, 6.3}, {24, 24 * 0.925}, {49, 0}, {999, 0}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct learned_rate learned = rejected_after(cases[i].accepted);
         cr_expect_float_eq(
             learned_rate_per_second(&learned, 101 * S), cases[i].limit, 1e-9, "case %zu", i);
     }
+}
+
+Test(learned_rate, a_tenth_of_429s_is_a_client_at_its_limit)
+{
+    struct learned_rate few = rejected_after(12), many = rejected_after(9);
+    cr_expect(!learned_rate_is_rejecting(&few, 101 * S));
+    cr_expect(learned_rate_is_rejecting(&many, 101 * S));
+    cr_expect(!learned_rate_is_rejecting(&many, 103 * S), "of long ago");
+}
+
+/* Two in a hundred of 500/s, for a minute: as when one of fifty servers is busy. */
+Test(learned_rate, a_client_that_rejects_few_keeps_its_rate)
+{
+    struct learned_rate learned;
+    struct token_bucket ours;
+    unsigned sent = 0;
+    learned_rate_init(&learned);
+    token_bucket_init(&ours);
+    for (int64_t now_us = 100 * S; now_us < 160 * S; now_us += 2000) {
+        double rate = learned_rate_per_second(&learned, now_us);
+        token_bucket_set(&ours, rate, rate / 10, now_us);
+        if (rate > 0 && token_bucket_wait_us(&ours, now_us) > 0)
+            continue;
+        if (rate > 0)
+            token_bucket_take(&ours, now_us);
+        if (++sent % 50 == 0)
+            learned_rate_on_429(&learned, now_us);
+        else
+            learned_rate_on_success(&learned, now_us);
+    }
+    cr_expect_gt(sent, 500 * 60 * 0.8);
 }
 
 Test(learned_rate, many_429s_of_one_second_cut_once)
@@ -82,16 +113,19 @@ Test(learned_rate, acceptances_of_long_ago_do_not_count)
 
 Test(learned_rate, a_429_never_raises_the_limit)
 {
-    struct learned_rate learned = rejected_after(10);
+    struct learned_rate learned = rejected_after(9);
     for (int i = 0; i < 1000; i++)
         learned_rate_on_success(&learned, 102 * S);
-    learned_rate_on_429(&learned, 102 * S + 500000);
-    cr_expect_float_eq(learned_rate_per_second(&learned, 102 * S + 500000), 7 * 1.05, 1e-9);
+    for (int i = 0; i < 100; i++)
+        learned_rate_on_429(&learned, 102 * S + 500000);
+    cr_expect_float_eq(learned_rate_per_second(&learned, 102 * S + 500000), 6.3 * 1.05, 1e-9);
 }
 
 Test(learned_rate, the_limit_grows_and_is_forgotten_five_minutes_after_the_last_429)
 {
     struct learned_rate learned = rejected_after(100);
+    for (int i = 0; i < 20; i++)
+        learned_rate_on_429(&learned, 101 * S);
     static const struct {
         int64_t after_us;
         double limit;
