@@ -3,14 +3,17 @@
 is null, never 0."""
 import json
 
+from report.page import write_report
 from runner.scenario import first_due_seconds
 from runner.service_levels import result_parts
 
 SCHEMA = 2
 
 
-def write_result(path, result):
-    path.write_text(json.dumps(result, indent=1) + "\n")
+def write_result(place, result):
+    """result.json for programs, report.html for people."""
+    (place / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_report(result, place / "report.html")
 
 
 def result_of(scenario, details, of, length="plan"):

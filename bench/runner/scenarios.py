@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+from report.page import write_summary
 from runner.plan import PLANS, QUEUES, PlanWrong, load_plan
 from runner.result import result_of, write_result
 from runner.scenario import Scenario
@@ -44,7 +45,7 @@ def run_one(name, length, queue, options, of):
     scenario = Scenario(plan, options.build, place, target=target)
     _, text, details = scenario.run()
     result = result_of(scenario, details, of, length)
-    write_result(place / "result.json", result)
+    write_result(place, result)
     if not options.keep:
         scenario.gateway.remove_data()
         for log in (*scenario.load_logs(), *scenario.sink.logs):
@@ -85,6 +86,7 @@ def run_scenarios(names, options, of):
             results.append(result or run_one(name, length, queue, options, of))
             write_overview(options, length, results)
     print_overview(results)
+    print(f"report: {options.directory / f'scenarios-{length}.html'}", file=sys.stderr)
     return 0 if all(result["passed"] for result in results) else 1
 
 
@@ -93,6 +95,7 @@ def write_overview(options, length, results):
     overview = [{"scenario": result["scenario"], "passed": result["passed"], "reasons": result["reasons"],
                  "result": str(place_of(options, result["scenario"]["name"], length, result["scenario"]["queue"]) / "result.json")} for result in results]
     (options.directory / f"scenarios-{length}.json").write_text(json.dumps(overview, indent=1) + "\n")
+    write_summary(results, options.directory / f"scenarios-{length}.html")
 
 
 def print_overview(results):
