@@ -196,7 +196,7 @@ def _draw_timetable(result, heading):
 
     cells = [[mark.letter if mark else tag("span", "no mark", class_="hidden"), clock(row.get("at_s")), clock(row.get("until_s")),
               KINDS.get(row.get("kind"), row.get("kind") or ""), row.get("text") or ""] for row, mark in rows]
-    shown = table("The timetable, counted from the moment when the first event was due", ["mark", "from", "to", "kind", "what"], cells) \
+    shown = table("The timetable, counted from the moment when the first event was due", ["mark", "from", "to", "kind", "what"], cells, "timetable") \
         if rows else tag("p", "Nothing was done to the system but to post events.")
     return tag("section", tag(heading, "What was done to the system"), tag("p", "The letters are the marks in the plots.") if any(mark for _, mark in rows) else None, shown)
 

@@ -125,8 +125,8 @@ class Gateway:
     def sample(self, seconds):
         """What the sampler asks for (sampler.py)."""
         found = self.ask("GET", "/api/v1/status", seconds=seconds)
-        return {**{f"backlog_{state}": found["open"][state] for state in ("pending", "sending", "waiting", "parked")},
-                "backlog_dead": found["backlog"]["dead"], "breakers_open": found["breakers_open"]}
+        return {**{f"backlog_{state}": found["open"][state] for state in ("pending", "waiting", "parked")},
+                "backlog_sending": found["in_flight"], "backlog_dead": found["backlog"]["dead"], "breakers_open": found["breakers_open"]}
 
     def verdict_arguments(self):
         return ["--data", self.data]

@@ -10,8 +10,8 @@
  *     less below, and nothing up to 2 %. One busy server of fifty is not the client's limit.
  *   - This is at most one cut each second: the answers that follow belong to attempts that were
  *     sent before it. They correct the cut, since a 429 can be the first answer of many.
- *   - The limit grows by 5 % each second. 8 s after the largest cut it is where it was, and the next
- *     429 shows whether the client now takes more.
+ *   - The limit grows by 5 % each second. 8 s after the largest cut it is where it was, and the
+ *     next 429 shows whether the client now takes more.
  *   - Nothing is limited any more 5 minutes after the last 429.
  *
  * The cut starts from what was accepted, not from what was sent: the rate of a client that takes

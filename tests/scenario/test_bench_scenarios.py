@@ -82,7 +82,7 @@ def test_an_act_that_does_not_exist_is_refused_with_its_name():
 @pytest.mark.parametrize("words, count, text", [
     ("hang=100%", 1, "takes requests and never answers"), ("fail=100%", 2, "answer 500 to everything"), ("fail=100%:502", 2, "answer 502 to everything"),
     ("delay=exp:5ms", 2, "answer after 5 ms on average"), ("delay=uniform:20s:29s", 1, "answers after 20 to 29 s"), ("drop=5%", 1, "behaves so: drop=5%")])
-def test_what_clients_do_is_told_in_words(words, count, text):
+def test_behaviours_of_clients_have_plain_words(words, count, text):
     assert behaviour_text(words, count) == text
 
 
