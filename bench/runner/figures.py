@@ -63,18 +63,18 @@ class Bench:
         return json.loads(found.stdout)
 
 
-def measure_steady(bench):
+def measure_sustained(bench):
     plan = load_plan("sustained")
     if bench.is_tiny:
         plan.load = {**plan.load, "timetable": "constant:100:2s"}
-    scenario = Scenario(plan, bench.build, bench.place("steady"))
+    scenario = Scenario(plan, bench.build, bench.place("sustained"))
     _, _, details = scenario.run()
     scenario.gateway.remove_data()
     return {"verdict": details, "load": scenario.load_summary(), "rss_bytes": scenario.gateway.usage.peak_rss}
 
 
 PARTS = {"accuracy": measure_accuracy, "ceilings": measure_ceilings, "broker": measure_broker, "publishing": measure_publishing, "delivered": measure_delivered,
-         "edge": measure_edge, "profile": measure_profile, "backlog": measure_backlog, "steady": measure_steady}
+         "edge": measure_edge, "profile": measure_profile, "backlog": measure_backlog, "sustained": measure_sustained}
 
 
 # Only when they are named: they take long, or need a second build (--against).

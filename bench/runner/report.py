@@ -136,7 +136,7 @@ def _print_backlog(found):
     print(f"| delivered, from when the clients came back | {found['drained_in_seconds']:.0f} s |\n")
 
 
-def _print_steady(found):
+def _print_sustained(found):
     answers, verdict = found["load"]["answers"], found["verdict"]
     print(f"2000/s for 10 minutes: **{verdict['verdict']}**; {found['load']['events']:,} events, {found['load']['accepted']:,} accepted; "
           f"answers p50 {_ms(answers['p50_us'])}, p99 {_ms(answers['p99_us'])}, p99.9 {_ms(answers['p999_us'])}, max "
@@ -237,7 +237,7 @@ def _print_replay(found):
 
 
 PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "publishing": _print_publishing, "delivered": _print_delivered, "edge": _print_edge, "limit": _print_limit, "search": _print_search, "replay": _print_replay, "profile": _print_profile,
-            "backlog": _print_backlog, "steady": _print_steady, "versus": _print_versus, "cost": _print_cost, "hung": _print_cases,
+            "backlog": _print_backlog, "sustained": _print_sustained, "versus": _print_versus, "cost": _print_cost, "hung": _print_cases,
             "failing": _print_cases, "recovery": _print_recovery, "waiting": _print_waiting, "queues": _print_queues, "peak": _print_peak}
 
 

@@ -98,7 +98,7 @@ def test_the_command_runs_a_plan_and_ends_with_its_verdict(tmp_path):
 
 
 FIGURES = {"accuracy": "ours and h2load's", "ceilings": "gateway/commit_two_files", "broker": "gateway/consume", "publishing": "p99 at 2000/s",
-           "delivered": "1M older keys / empty", "edge": "accepted over TLS / over h2c", "limit": "p99 of the neighbour", "profile": "thread: where", "backlog": "events waiting for clients", "steady": "2000/s for 10 minutes",
+           "delivered": "1M older keys / empty", "edge": "accepted over TLS / over h2c", "limit": "p99 of the neighbour", "profile": "thread: where", "backlog": "events waiting for clients", "sustained": "2000/s for 10 minutes",
            "versus": "| delivered |", "hung": "1 of 50 hang, first 30 s",
            "failing": "the name of 1 of 50 has no answer, whole fault", "recovery": "requests hang, the other build", "cost": "| fsyncs |",
            "waiting": "Memory of a waiting delivery", "queues": "fresh p99 behind the backlog", "peak": "6000 events/s for 5 minutes",
