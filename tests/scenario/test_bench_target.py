@@ -171,7 +171,7 @@ def test_a_store_and_forward_program_passes(tmp_path, options):
     found, result = run_forwarder(tmp_path, **options)
     assert found.returncode == 0, found.stdout
     verdict = result["verdict"]
-    assert result["target"] == "forwarder" and verdict["has_journal"] is False
+    assert result["scenario"]["target"] == "forwarder" and verdict["has_journal"] is False
     assert verdict["events"]["sent"] == verdict["events"]["delivered"] > 250
     assert result["load"]["duplicates"] > 10, "duplicates were posted"
     assert verdict["arrivals"]["freshness"]["p50_us"] > 1000 and verdict["arrivals"]["statuses"]["500"] > 0
