@@ -27,6 +27,7 @@ static void end_header(struct http1 *http1)
     }
     buffer_clear(&http1->name);
     buffer_clear(&http1->value);
+    http1->in_value = false;
 }
 
 static void add_some(struct buffer *buffer, const char *data, size_t len)
@@ -38,7 +39,7 @@ static void add_some(struct buffer *buffer, const char *data, size_t len)
 static int on_field(http_parser *parser, const char *data, size_t len)
 {
     struct http1 *http1 = parser->data;
-    if (http1->value.len > 0)
+    if (http1->in_value)
         end_header(http1);
     add_some(&http1->name, data, len);
     return 0;
@@ -47,6 +48,7 @@ static int on_field(http_parser *parser, const char *data, size_t len)
 static int on_value(http_parser *parser, const char *data, size_t len)
 {
     struct http1 *http1 = parser->data;
+    http1->in_value = true;
     add_some(&http1->value, data, len);
     return 0;
 }

@@ -36,6 +36,7 @@ struct http1 {
     bool has_answer;           /* it is complete */
     bool is_last;              /* the connection ends with this answer */
     struct buffer name, value; /* of the present header */
+    bool in_value;             /* its value has begun; it may be empty */
 };
 
 void http1_init(struct http1 *http1, const struct post *post);

@@ -50,7 +50,8 @@ static double limit_of(const struct learned_rate *learned)
     unsigned accepted =
         learned->accepted > learned->accepted_before ? learned->accepted : learned->accepted_before;
     double cut = CUT_MAX * (rejected_share(learned) - SHARE_LOW) / (SHARE_HIGH - SHARE_LOW);
-    double limit = accepted * (1 - (cut < CUT_MAX ? cut : CUT_MAX));
+    cut = cut > CUT_MAX ? CUT_MAX : cut > 0 ? cut : 0;
+    double limit = accepted * (1 - cut);
     if (limit < LEARNED_RATE_MIN)
         limit = LEARNED_RATE_MIN;
     if (learned->limit_before > 0 && limit > learned->limit_before)

@@ -7,7 +7,8 @@
  *     the rate that the client accepts.
  *   - 429: limit = max(accepted rate x (1 - cut), 1/s), never higher than the limit was. The cut
  *     follows from the share of 429s among the answers of both seconds: 0.3 for a tenth and more,
- *     less below, and nothing up to 2 %. One busy server of fifty is not the client's limit.
+ *     less below, and nothing up to 2 %. One busy server of fifty is not the client's limit. With
+ *     few answers a second, one 429 is a large share: then a cut ends after a few seconds.
  *   - This is at most one cut each second: the answers that follow belong to attempts that were
  *     sent before it. They correct the cut, since a 429 can be the first answer of many.
  *   - The limit grows by 5 % each second. 8 s after the largest cut it is where it was, and the

@@ -91,6 +91,7 @@ Test(http1, answers_are_read_whatever_their_framing_and_pieces)
         {"HTTP/1.0 200 OK\r\nx-id: i7\r\ncontent-length: 1\r\n\r\nx", 200, false, "x"},
         {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nx-id: i7\r\ncontent-length: 0\r\n\r\n",
             200, true, ""},
+        {"HTTP/1.1 200 OK\r\nx-empty:\r\nx-id: i7\r\ncontent-length: 0\r\n\r\n", 200, true, ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         for (size_t step = 1; step <= strlen(cases[i].text); step++) {

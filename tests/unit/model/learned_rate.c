@@ -101,6 +101,14 @@ Test(learned_rate, acceptances_that_follow_correct_a_cut)
         "not above what it was before the cut");
 }
 
+Test(learned_rate, a_corrected_cut_leaves_at_most_what_was_accepted)
+{
+    struct learned_rate learned = rejected_after(0);
+    for (int i = 0; i < 1000; i++)
+        learned_rate_on_success(&learned, 101 * S + 1000);
+    cr_expect_float_eq(learned_rate_per_second(&learned, 101 * S + 1000), 1000, 1e-9);
+}
+
 Test(learned_rate, acceptances_of_long_ago_do_not_count)
 {
     struct learned_rate learned;
