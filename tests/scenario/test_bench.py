@@ -105,8 +105,11 @@ FIGURES = {"accuracy": "ours and h2load's", "ceilings": "gateway/commit_two_file
            "search": "find a key that no event has", "replay": "a replay beside fresh events"}
 
 
+ALWAYS = ("accuracy", "ceilings", "delivered", "search")  # the others are like them, and take minutes together
+
+
 @pytest.mark.xdist_group("figures")
-@pytest.mark.parametrize("part", FIGURES)
+@pytest.mark.parametrize("part", [part if part in ALWAYS else pytest.param(part, marks=pytest.mark.more) for part in FIGURES])
 def test_every_part_of_the_figures_runs(tmp_path, part):
     """Tiny: what it measures means nothing, but that it can be measured at all is seen before somebody needs it."""
     found = bench_run(tmp_path, "figures", part, "--tiny", "--against", BUILD)

@@ -166,7 +166,7 @@ def run_forwarder(directory, *faults, **options):
         return bench_run(directory, target, more='"1" = "fail=10%"')
 
 
-@pytest.mark.parametrize("options", [{}, {"key": "none"}, {"own_id": "none", "key": "body"}], ids=["key-and-id", "id", "key"])
+@pytest.mark.parametrize("options", [{}, pytest.param({"key": "none"}, marks=pytest.mark.more), pytest.param({"own_id": "none", "key": "body"}, marks=pytest.mark.more)], ids=["key-and-id", "id", "key"])
 def test_a_store_and_forward_program_passes(tmp_path, options):
     found, result = run_forwarder(tmp_path, **options)
     assert found.returncode == 0, found.stdout
@@ -239,7 +239,7 @@ def nginx_target(directory, ports, sink, version):
     return target
 
 
-@pytest.mark.parametrize("version", ["1.1", "2", "tls"])
+@pytest.mark.parametrize("version", ["1.1", *(pytest.param(version, marks=pytest.mark.more) for version in ("2", "tls"))])
 def test_nginx_passes(tmp_path, version):
     """It has no ids, retries a 500 with the next upstream, and closes each HTTP/1.1 connection after 50 requests."""
     with nginx(tmp_path) as (ports, sink):
@@ -270,7 +270,7 @@ def test_duplicates_of_partners_reach_the_clients_through_a_proxy(tmp_path):
     assert verdict["arrivals"]["wrong_bytes"] == 0, "each has its own {due_us}"
 
 
-@pytest.mark.parametrize("batch", ["1", "20"])
+@pytest.mark.parametrize("batch", ["1", pytest.param("20", marks=pytest.mark.more)])
 def test_penstock_elsewhere_is_a_target(tmp_path, batch):
     sink = free_port()
     accounts = [f"shop-{number}" for number in range(4)]

@@ -26,6 +26,7 @@ AXE = ROOT / "build/axe/node_modules/axe-core/axe.min.js"
 SAMPLES = {"spike": results.spike, "quick": lambda: results.spike("rabbitmq", 30, 1), "failing": results.failing, "empty": results.empty,
            "gaps": results.gaps}
 PAGES = [*SAMPLES, "several"]
+OF_PAGES = [name if name in ("spike", "failing", "several") else pytest.param(name, marks=pytest.mark.more) for name in PAGES]
 
 pytestmark = pytest.mark.once
 
@@ -66,7 +67,7 @@ def overflow(page):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", OF_PAGES)
 def test_a_report_is_accessible_and_asks_for_nothing(pages, browser, name, theme):
     with browser.open(pages[name], 1280, 900, theme) as page:
         assert background(page) == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}[theme]
@@ -94,7 +95,7 @@ def test_the_check_sees_requests_and_problems(browser, tmp_path):
         assert "absent is not defined" in "".join(page.problems())
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", OF_PAGES)
 def test_no_page_is_wider_than_its_window(pages, browser, name):
     with browser.open(pages[name], 1280) as page:
         for is_open in ("false", "true"):
