@@ -21,7 +21,7 @@ from runner.profile import measure_profile
 from runner.publishing import measure_publishing
 from runner.replay import measure_replay
 from runner.queues import measure_peak, measure_queues
-from runner.report import print_report
+from runner.figures_tables import print_report
 from runner.scenario import Scenario
 from runner.search import measure_search
 from runner.versus import measure_versus
