@@ -240,7 +240,7 @@ def _draw_origin(result, heading, below):
     memory = number_of(of.get("memory_gib"))
     machine = [("Processor", of.get("cpu")), ("Cores", of.get("cores")), ("Memory", None if memory is None else f"{memory:g} GiB"),
                ("Kernel", of.get("kernel")), ("Date", of.get("date"))]
-    versions = [("Commit", of.get("commit")), ("Build", of.get("build"))]
+    versions = [(label, of[name]) for label, name in (("Commit", "commit"), ("Build", "build")) if of.get(name)]
     versions += [(name, version) for name, version in (of.get("versions") or {}).items()]
     settings = [[tag("code", name), tag("td", tag("code", value if isinstance(value, str) else json.dumps(value)))]
                 for name, value in (result.get("configuration") or {}).items()]

@@ -6,7 +6,7 @@ import hashlib
 import os
 import pathlib
 
-from report.article import draw_article, draw_badge, headline, name_of, verdict_word
+from report.article import draw_article, draw_badge, headline, name_of, verdict_class, verdict_word
 from report.markup import Markup, join, tag
 from report.palette import theme_css
 
@@ -52,12 +52,24 @@ def _queue_of(result):
     return str((result.get("scenario") or {}).get("queue") or "–")
 
 
+def _passed_of(results):
+    """One that failed decides. Without one, what has no verdict is not known."""
+    found = [result.get("passed") for result in results]
+    return False if False in found else None if None in found else True
+
+
+def _sentence_of(results):
+    sentences = []
+    for passed, words in ((False, "did not pass"), (None, "had no verdict")):
+        names = [f"{name_of(each)} ({_queue_of(each)})" for each in results if each.get("passed") is passed]
+        if names:
+            sentences.append(f"{len(names)} of {len(results)} runs {words}: {', '.join(names)}.")
+    return " ".join(sentences) or f"All {len(results)} runs pass."
+
+
 def _draw_summary(results):
-    failed = [result for result in results if result.get("passed") is not True]
-    overall = {"passed": not failed}
-    sentence = f"All {len(results)} runs pass."
-    if failed:
-        sentence = f"{len(failed)} of {len(results)} runs did not pass: " + ", ".join(f"{name_of(each)} ({_queue_of(each)})" for each in failed) + "."
+    overall = {"passed": _passed_of(results)}
+    sentence = _sentence_of(results)
     names = [label for label, _ in headline({})]
     head = tag("tr", *(tag("th", text, scope="col") for text in ("scenario", "queue", "verdict", *names)))
     rows = []
@@ -70,12 +82,12 @@ def _draw_summary(results):
     caption = "Each scenario with its queue: the verdict and the headline figures"
     shown = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *rows), class_="runs")
     return tag("section", tag("h1", "All scenarios"), tag("div", tag("p", draw_badge(overall), " ", tag("span", sentence, class_="sentence"), class_="words"),
-                                                          class_=f"verdict {'fail' if failed else 'pass'}"),
+                                                          class_=f"verdict {verdict_class(overall)}"),
                tag("div", shown, class_="scroll", tabindex="0", role="group", aria_label=caption))
 
 
 def write_summary(results, path):
     """Writes one file for several runs: a table with all of them, and below it the report of each. There is at least one result."""
     articles = [draw_article(result, f"run-{number}", 2) for number, result in enumerate(results, 1)]
-    word = "PASS" if all(result.get("passed") is True for result in results) else "FAIL"
+    word = verdict_word({"passed": _passed_of(results)})
     _write(path, _draw_page(f"{word}: all scenarios", join([_draw_summary(results), *articles]), True))

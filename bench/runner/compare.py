@@ -6,19 +6,23 @@ is larger than the noise:
 
   several runs on both sides   the larger spread (most - least) of the two sides, and at least the
                                floor of the figure
-  one run on a side            nobody knows the noise: the default bound of the figure counts, or the
+  one run on a side            the noise is not known: the default bound of the figure counts, or the
                                spread of the other side if that is larger
 
-Events that were lost and broken promises have no noise: one more is a regression."""
+Events that are late or still wait also have a least bound: 0.01 % of the accepted events. Events that
+were lost and broken promises have no noise: one more is a regression.
+
+Runs with other values (--set), such as another timetable, are no runs of the same thing. They are
+compared by force only."""
 import json
 import pathlib
 import statistics
 from dataclasses import dataclass
 from typing import Callable
 
+from report.command import SCHEMA
 from runner.service_levels import plain, value_text
 
-SCHEMA = 2
 NOTES_MAX = 12
 HIGHER, LOWER = "higher", "lower"
 WORSE, BETTER, SAME, MISSING, NEW = "worse", "better", "same", "missing", "new"
@@ -37,11 +41,13 @@ class Kind:
     default: float  # bound with one run, as a share of the base
     floor: float  # least bound with several runs
     absolute: float = 0  # least bound in the figure's own unit, in any case
+    of_events: float = 0  # the same as a share of the accepted events
 
 
 RATE, TIME, SLOWEST = Kind(0.10, 0.02), Kind(0.25, 0.05), Kind(1.00, 0.10)
 COST, MEMORY, SHARE = Kind(0.10, 0.03), Kind(0.20, 0.05), Kind(0, 0, 0.001)
 HARM, EXACT = Kind(0.10, 0), Kind(0, 0)
+DELAY = Kind(0.10, 0, of_events=0.0001)
 
 
 @dataclass
@@ -84,8 +90,9 @@ FIGURES = (
     Figure("error_share", "Posts that failed", "share", LOWER, SHARE, _at("verdict", "answers", "error_share")),
     Figure("delivered_share", "Events delivered", "share", HIGHER, SHARE, _at("verdict", "events", "delivered_share")),
     Figure("lost", "Events lost", "events", LOWER, EXACT, _impact("lost")),
-    *(Figure(what, f"Events {what}", "events", LOWER, HARM, _impact(what))
-      for what in ("duplicated", "late", "parked", "refused", "waiting")),
+    *(Figure(what, f"Events {what}", "events", LOWER, kind, _impact(what))
+      for what, kind in (("duplicated", HARM), ("late", DELAY), ("parked", HARM),
+                         ("refused", HARM), ("waiting", DELAY))),
     Figure("cpu_us", "CPU of the gateway per event", "us", LOWER, COST, _at("verdict", "cost", "cpu_us")),
     Figure("syncs", "fsyncs per event", "number", LOWER, COST, _at("verdict", "cost", "syncs")),
     Figure("gateway_rss", "Memory of the gateway, most", "bytes", LOWER, MEMORY, _at("verdict", "usage", "gateway", "peak_rss_bytes")),
@@ -165,18 +172,29 @@ def pairs_of(base, other, force):
 
 # --- comparing ---
 
-def noise_of(figure, ours, theirs, default=None):
-    """The bound in the figure's own unit. `default`: instead of the figure's own, as a share."""
+_accepted = _at("verdict", "events", "accepted")
+
+
+def events_of(results):
+    """Accepted events of a run, the median; 0 when that is not known."""
+    found = [value for value in map(_accepted, results) if value is not None]
+    return statistics.median(found) if found else 0
+
+
+def noise_of(figure, ours, theirs, default=None, events=0):
+    """The bound in the figure's own unit. `default`: instead of the figure's own, as a share.
+    `events`: that the runs accepted."""
     base = abs(statistics.median(ours))
     spread = max(max(side) - min(side) for side in (ours, theirs))
     if figure.kind is EXACT:
         return 0
     is_measured = len(ours) > 1 and len(theirs) > 1
     share = figure.kind.floor if is_measured else figure.kind.default if default is None else default
-    return max(spread, share * base, figure.kind.absolute)
+    return max(spread, share * base, figure.kind.absolute, figure.kind.of_events * events)
 
 
 def compare_figure(figure, ours, theirs, default=None):
+    events = events_of([*ours, *theirs])
     ours, theirs = ([value for value in map(figure.value, side) if value is not None] for side in (ours, theirs))
     row = {"name": figure.name, "title": figure.title, "unit": figure.unit, "better": figure.better, "base": None, "with": None,
            "difference": None, "share": None, "bound": None, "runs": {"base": len(ours), "with": len(theirs)}}
@@ -188,7 +206,7 @@ def compare_figure(figure, ours, theirs, default=None):
     if not ours or not theirs:
         return {**row, "result": NEW if not ours else MISSING}
     difference = row["with"] - row["base"]
-    bound = noise_of(figure, ours, theirs, default)
+    bound = noise_of(figure, ours, theirs, default, events)
     row.update(difference=difference, share=difference / row["base"] if row["base"] else None, bound=bound)
     harm = difference if figure.better == LOWER else -difference
     row["result"] = WORSE if harm > bound + 1e-12 else BETTER if -harm > bound + 1e-12 else SAME
@@ -196,7 +214,14 @@ def compare_figure(figure, ours, theirs, default=None):
 
 
 def _describe(results):
-    return {"runs": len(results), "commits": sorted({each["of"].get("commit") or "unknown" for each in results})}
+    return {"runs": len(results), "commits": sorted({_commit_of(each) for each in results})}
+
+
+def _commit_of(result):
+    """Of what was measured; of a target only that of the bench is known."""
+    of = result["of"]
+    bench = of.get("bench") if isinstance(of.get("bench"), dict) else {}
+    return of.get("commit") or (f"bench {bench['commit']}" if bench.get("commit") else "unknown")
 
 
 def _notes(ours, theirs, default):
@@ -204,7 +229,13 @@ def _notes(ours, theirs, default):
     if len(ours) == 1 or len(theirs) == 1:
         bound = "the default bounds count" if default is None else f"{default:.0%} counts"
         notes.append(f"no noise bound: a side has only one run, so {bound}. Give several runs of each side.")
-    for what, value in (("machine", lambda each: tuple(each["of"].get(key) for key in ("cpu", "cores", "memory_gib"))),
+    for side, results in (("base", ours), ("second side", theirs)):
+        count = sum(each["passed"] is None for each in results)
+        if count:
+            notes.append(f"{count} of {len(results)} runs of the {side} have no verdict")
+    notes += _difference("set", ours, theirs, changes_of)
+    for what, value in (("plan", _at("input", "plan_sha256")), ("target file", _at("input", "target_sha256")),
+                        ("machine", lambda each: tuple(each["of"].get(key) for key in ("cpu", "cores", "memory_gib"))),
                         ("build", lambda each: each["of"].get("build")), ("target", lambda each: each["scenario"].get("target"))):
         notes += _difference(what, ours, theirs, value)
     for option in sorted({option for each in [*ours, *theirs] for option in each.get("configuration") or {}}):
@@ -220,6 +251,19 @@ def _difference(what, ours, theirs, value):
     return [f"the sides differ in: {plain(what, 60)}: {plain(' '.join(sides[0]), 120)} and {plain(' '.join(sides[1]), 120)}"]
 
 
+def changes_of(result):
+    """The values of --set."""
+    return _at("input", "set")(result) or []
+
+
+def check_changes(key, results):
+    """Runs with other timetables or other patience say nothing about each other."""
+    found = sorted({json.dumps(changes_of(each)) for each in results})
+    if len(found) > 1:
+        raise NotComparable(f"{', '.join(key)}: the runs have different values of --set: "
+                            f"{plain(' and '.join(found), 400)}: --force compares them")
+
+
 def compare_group(key, ours, theirs, default=None):
     rows = [compare_figure(figure, ours, theirs, default) for figure in figures_of([*ours, *theirs])]
     rows = [row for row in rows if row]
@@ -231,8 +275,10 @@ def compare_group(key, ours, theirs, default=None):
 
 
 def compare(base_paths, other_paths, force=False, default=None):
-    groups = [compare_group(key, ours, theirs, default)
-              for key, ours, theirs in pairs_of(read_side(base_paths), read_side(other_paths), force)]
+    pairs = pairs_of(read_side(base_paths), read_side(other_paths), force)
+    for key, ours, theirs in [] if force else pairs:
+        check_changes(key, [*ours, *theirs])
+    groups = [compare_group(key, ours, theirs, default) for key, ours, theirs in pairs]
     return {"passed": all(group["passed"] for group in groups), "comparisons": groups}
 
 

@@ -109,7 +109,7 @@ class Plan:
         check_keys(f"{name}: load", data.get("load", {}), LOAD_KEYS)
         if "timetable" not in data.get("load", {}):
             raise PlanWrong(f"{name}: load.timetable is missing")
-        self.name = name
+        self.name, self.data = name, data  # the data also for the comparison of results
         self.title = data.get("title", name)
         self.load = data["load"]
         self.accounts = data.get("accounts", 8)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """result.json of a run: everything that the report and bench/compare read. Its members are listed in bench/README.md. What is not known
 is null, never 0."""
+import hashlib
 import json
 
+from report.command import SCHEMA
 from report.page import write_report
 from runner.scenario import first_due_seconds
 from runner.service_levels import result_parts
-
-SCHEMA = 2
 
 
 def write_result(place, result):
@@ -16,15 +16,40 @@ def write_result(place, result):
     write_report(result, place / "report.html")
 
 
-def result_of(scenario, details, of, length="plan"):
-    """`of`: machine, commit and command. `length`: quick, full, or plan for one that is no scenario."""
+def input_of(plan, changes, target=None):
+    """What was run: results of the same commit with another input are not the same run. `changes`:
+    of --set."""
+    text = json.dumps(plan.data, sort_keys=True, default=str)
+    return {"set": list(changes), "plan_sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "target_sha256": target.fingerprint if target else None}
+
+
+def scenario_of(plan, length, target_name):
+    return {"name": plan.name.removesuffix(f"-{length}"), "title": plan.title,
+            "models": " ".join(plan.models.split()), "length": length, "queue": plan.queue,
+            "target": target_name}
+
+
+def no_verdict(plan, of, length, of_input, target, reason):
+    """The result of a run that failed: nothing is known, and the reason says why."""
+    return {"schema": SCHEMA, "scenario": scenario_of(plan, length, target.name if target else "penstock"),
+            "of": of, "input": of_input, "configuration": {}, "load": {}, "partners": {},
+            "passed": None, "reasons": [reason], "levels": [], "impact": [],
+            "options": [{"kind": "block", "setting": None, "text":
+                         "Nothing was measured: remove the cause, and run it again (a scenario with --resume)."}],
+            "series": {}, "distributions": {}, "timetable": [], "verdict": {}}
+
+
+def result_of(scenario, details, of, of_input, length="plan"):
+    """`of`: machine, commit and command. `of_input`: of input_of. `length`: quick, full, or plan for
+    one that is no scenario."""
     plan = scenario.plan
     parts = result_parts(details)
     return {
         "schema": SCHEMA,
-        "scenario": {"name": plan.name.removesuffix(f"-{length}"), "title": plan.title, "models": " ".join(plan.models.split()), "length": length,
-                     "queue": plan.queue, "target": scenario.target_name},
+        "scenario": scenario_of(plan, length, scenario.target_name),
         "of": of,
+        "input": of_input,
         "configuration": {name: value for name, value in scenario.gateway.options.items() if "listen" not in name and name != "data.directory"},
         "load": scenario.load_summary(),
         "partners": {load.name: load.summary() for load in scenario.loads[1:]},

@@ -2,6 +2,7 @@
 """The clients of a run: a penstock-sink with a port of its own, which may end and come back."""
 import http.client
 import json
+import re
 import urllib.parse
 import urllib.request
 
@@ -12,6 +13,12 @@ from runner.process import Program, RunFailed, Usage, read_json, wait_for
 def sink_counts(sink):
     with urllib.request.urlopen(f"{sink.url}/_counts", timeout=10) as answer:
         return json.loads(answer.read())
+
+
+def requests_at_the_end(text):
+    """Of the last line that a sink writes when it ends (sink/main.c): it counts again from 0 when it is started again."""
+    found = re.findall(r"^penstock-sink: (\d+) requests:", text, re.MULTILINE)
+    return int(found[-1]) if found else 0
 
 
 class Sink:
@@ -26,6 +33,7 @@ class Sink:
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
         self.log = directory / "sink.log"
         self.logs = []  # one for each start; the first is `log`
+        self.ended_requests = 0  # of earlier starts
         self.ready = directory / "sink.ready"
         self.program = Program(self.usage, directory, self._arguments(self.log))
 
@@ -53,6 +61,11 @@ class Sink:
         code = self.program.end()
         if code != 0:
             raise RunFailed(f"the sink ended with {code}: {self.program.errors()}")
+        self.ended_requests += requests_at_the_end(self.program.errors())
+
+    def requests(self):
+        """Of all starts."""
+        return self.ended_requests + sink_counts(self)["requests"]
 
     def behave(self, path, words):
         connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.url).netloc, timeout=10)

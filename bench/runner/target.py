@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from runner.process import TICKS, RunFailed, Usage, wait_for
-from runner.sink import Sink, sink_counts
+from runner.sink import Sink
 
 CONNECT_SECONDS, COMMAND_SECONDS, UP_SECONDS = 5, 60, 60
 SCAN_SECONDS = 1
@@ -204,10 +204,10 @@ class Target:
 
     def backlog(self):
         """About: duplicates and what the sink did not answer 2xx count as arrived."""
-        counts = sink_counts(self.sink)
-        if counts["requests"] != self.counted:
-            self.counted, self.counted_at = counts["requests"], time.monotonic()
-        return max(0, self._accepted() - counts["requests"])
+        requests = self.sink.requests()
+        if requests != self.counted:
+            self.counted, self.counted_at = requests, time.monotonic()
+        return max(0, self._accepted() - requests)
 
     def is_drained(self, _backlog):
         """Nothing has come for a while. What is still missing is lost, or later than the run waits."""

@@ -2,7 +2,9 @@
 """Target files: how to post to a product that bench/run does not start, and how to recognise what it
 delivers (bench/targets/README.md has all keys). Everything is checked before a run begins. Each
 complaint names the key and the remedy. A key that does not exist is an error."""
+import hashlib
 import ipaddress
+import json
 import pathlib
 import re
 import shlex
@@ -11,7 +13,7 @@ import urllib.parse
 
 from runner.plan import PlanWrong, check_keys, seconds
 
-KEYS = {"": {"name", "post", "secrets", "answer", "sink", "accounts", "processes", "commands"},
+KEYS = {"": {"name", "version", "post", "secrets", "answer", "sink", "accounts", "processes", "commands"},
         "post": {"url", "format", "api_key", "ca", "http", "method", "path", "headers", "body",
                  "body_file"},
         "answer": {"accepted", "duplicate", "id"},
@@ -38,6 +40,7 @@ class TargetFile:
         self.folder = self.path.parent
         data = self._read()
         self.name = self._text(data, "", "name", self.path.stem)
+        self.version = self._text(data, "", "version", "")  # for people: it is in the report
         self.is_penstock = False
         self._take_post(self._section(data, "post"), self._section(data, "secrets", None))
         self._take_answer(self._section(data, "answer"))
@@ -48,6 +51,10 @@ class TargetFile:
         commands = self._section(data, "commands")
         self.commands = {name: self._command(commands, name) for name in ("stop", "start")
                          if name in commands}
+        # Of the file and the body, which has no secrets: whether two results have the same target.
+        text = json.dumps([data, self.post["body"] if self.post else None], sort_keys=True,
+                          default=str)
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
     # --- reading ---
 

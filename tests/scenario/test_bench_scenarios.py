@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 from runner.acts import behaviour_text  # noqa: E402
 from runner.headroom import Headroom, steps_of  # noqa: E402
 from runner.plan import QUEUES, Plan, PlanWrong, load_plan  # noqa: E402
-from runner.scenarios import SCENARIOS, found_before  # noqa: E402
+from runner.scenarios import SCENARIOS  # noqa: E402
 
 BUILD = pathlib.Path(BINARY).resolve().parent
 # What they find under the load of other tests is no figure: nothing may be lost or sent twice even so.
@@ -62,14 +62,6 @@ def test_a_partner_that_connects_later_posts_beside_the_first(tmp_path):
     assert result["partners"]["partner_1"]["events"] == 300 and result["load"]["events"] == 300
     assert result["verdict"]["events"]["delivered"] == 600, result["verdict"]["events"]
     assert any("a new partner connects" in entry["text"] for entry in result["timetable"])
-
-
-def test_what_was_measured_before_is_found_for_the_same_commit_only(tmp_path):
-    of = {"commit": "abc", "build": "release"}
-    assert found_before(tmp_path, of) is None
-    (tmp_path / "result.json").write_text(json.dumps({"of": of}))
-    assert found_before(tmp_path, of) == {"of": of}
-    assert found_before(tmp_path, {**of, "commit": "abd"}) is None
 
 
 def test_an_act_that_does_not_exist_is_refused_with_its_name():

@@ -124,7 +124,7 @@ def bench_run(directory, target, duplicates="10%", more="", arguments=()):
     found = subprocess.run([ROOT / "bench/run", plan, "--target", target, "--build", BUILD, "--directory", directory, *arguments],
                            env=clean_environment(directory), capture_output=True, text=True, timeout=120, check=False)
     print(found.stdout, found.stderr)
-    file = directory / "short/result.json"
+    file = directory / f"short-{pathlib.Path(target).stem}/result.json"
     return found, json.loads(file.read_text()) if found.returncode in (0, 1) else None
 
 
@@ -176,7 +176,7 @@ def test_a_store_and_forward_program_passes(tmp_path, options):
     assert result["load"]["duplicates"] > 10, "duplicates were posted"
     assert verdict["arrivals"]["freshness"]["p50_us"] > 1000 and verdict["arrivals"]["statuses"]["500"] > 0
     assert verdict["usage"]["gateway"]["cpu_seconds"] > 0 and verdict["usage"]["gateway"]["peak_rss_bytes"] > 2 ** 20
-    assert not (tmp_path / "short/post.json").exists(), "it has the secrets"
+    assert not (tmp_path / "short-forwarder/post.json").exists(), "it has the secrets"
 
 
 def test_lost_events_are_found(tmp_path):
