@@ -64,8 +64,8 @@ def parser_of(description):
                          help="in about half a minute (the default)")
     lengths.add_argument("--full", action="store_true", help="in the real length")
     scenarios.add_argument("--background", action="store_true",
-                           help="continue when the terminal is closed, also for figures; the output "
-                           "is in DIRECTORY/background.log")
+                           help="continue when the terminal is closed, also for figures; the "
+                           "output is in DIRECTORY/background.log")
     scenarios.add_argument("--resume", action="store_true",
                            help="run only what has no verdict yet for this commit, build, plan, "
                            "--set and target, also for figures; with changes that are not "

@@ -32,11 +32,12 @@ def scenario_of(plan, length, target_name):
 
 def no_verdict(plan, of, length, of_input, target, reason):
     """The result of a run that failed: nothing is known, and the reason says why."""
-    return {"schema": SCHEMA, "scenario": scenario_of(plan, length, target.name if target else "penstock"),
-            "of": of, "input": of_input, "configuration": {}, "load": {}, "partners": {},
+    target_name = target.name if target else "penstock"
+    return {"schema": SCHEMA, "scenario": scenario_of(plan, length, target_name), "of": of,
+            "input": of_input, "configuration": {}, "load": {}, "partners": {},
             "passed": None, "reasons": [reason], "levels": [], "impact": [],
-            "options": [{"kind": "block", "setting": None, "text":
-                         "Nothing was measured: remove the cause, and run it again (a scenario with --resume)."}],
+            "options": [{"kind": "block", "setting": None, "text": "Nothing was measured. Remove the "
+                         "cause, and run it again: of several scenarios, with --resume."}],
             "series": {}, "distributions": {}, "timetable": [], "verdict": {}}
 
 

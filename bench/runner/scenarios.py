@@ -2,9 +2,9 @@
 """The scenarios of the business: plans that say what they model, each in two lengths. Several run
 one after the other, and continue after an interruption.
 
-What cannot be done is refused before the first run. A run that fails has no verdict: its result says
-why, and the others are run. The exit code is 1 when a scenario failed a level, 69 when none did but
-one has no verdict, and 0 when all passed."""
+What cannot be done is refused before the first run. A run that fails has no verdict: its result
+says why, and the others are run. The exit code is 1 when a scenario failed a level, 69 when none
+did but one has no verdict, and 0 when all passed."""
 import json
 import shutil
 import subprocess

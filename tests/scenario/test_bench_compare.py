@@ -121,6 +121,48 @@ def test_runs_of_different_scenarios_are_compared_by_force_only(write, changes):
     assert run("--base", base, other, "--with", base).returncode == 64, "also within a side"
 
 
+def with_values(each, *changes, **more):
+    return {**each, "input": {"set": list(changes), "plan_sha256": "a", "target_sha256": None, **more}}
+
+
+def test_runs_with_other_values_are_compared_by_force_only(write):
+    base, other, third = write(with_values(result()), with_values(result(), "load.patience=1s"), result())
+    refused = run(base, other)
+    assert refused.returncode == 64 and "--set" in refused.stderr and "load.patience=1s" in refused.stderr and "--force" in refused.stderr
+    forced = run(base, other, "--force")
+    assert forced.returncode == 0 and "the sides differ in: set: [] and" in forced.stdout, forced.stdout
+    assert run(base, third).returncode == 0, "a result that does not say it has none"
+    assert run("--base", base, other, "--with", base).returncode == 64, "also within a side"
+
+
+def test_another_plan_or_target_file_is_named(write):
+    done = run(*write(with_values(result()), with_values(result(), plan_sha256="b", target_sha256="c")))
+    assert done.returncode == 0 and "differ in: plan:" in done.stdout and "differ in: target file:" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("what, before, after, is_worse", [
+    ("late", 0, 10, False), ("late", 0, 11, True), ("waiting", 0, 10, False), ("late", 200, 215, False), ("late", 200, 221, True),
+    ("duplicated", 0, 1, True), ("lost", 0, 1, True)])
+def test_some_late_events_of_many_are_noise_and_lost_ones_are_not(write, what, before, after, is_worse):
+    sides = [result(), result()]
+    for each, events in zip(sides, (before, after)):
+        each["verdict"]["events"]["accepted"] = 100_000
+        next(row for row in each["impact"] if row["what"] == what)["events"] = events
+    code, found = compared(*write(*sides))
+    assert (code, found[what]["result"]) == ((1, "worse") if is_worse else (0, "same"))
+
+
+def test_runs_without_a_verdict_are_counted_and_a_target_has_no_commit_of_ours(write):
+    of_target = result(commit=None, bench={"commit": "def5678", "build": "release"})
+    done = run("--base", *write(of_target, of_target), "--with", *write(of_target, {**of_target, "passed": None}))
+    assert "1 of 2 runs of the second side have no verdict" in done.stdout and "bench def5678" in done.stdout, done.stdout
+
+
+def test_the_bounds_are_in_the_help():
+    text = run("--help").stdout
+    assert all(words in text for words in ("10 %", "duplicated, late, parked, refused, waiting", "0.01 % of the accepted events", "--set"))
+
+
 def test_directories_are_compared_scenario_by_scenario(write):
     old = write(result(), result(name="steady"), directory="old")
     new = write(result(), result(name="steady", lost=2), directory="new")
