@@ -108,10 +108,11 @@ class Scenario:
         self.sink.behave(self.gateway.sink_path(account), f"{words} {f'secret={secret}' if secret else ''}".strip())
 
     def add_partner(self, act):
-        """A partner of its own, which posts to all accounts from now on."""
+        """A partner of its own, which posts from now on: to the accounts of its group, or to all."""
         name = f"partner_{len(self.loads)}"
         key = self.gateway.add_partner(name, self.plan.account_names())
-        self.loads.append(Load(self, name, key, self.plan.load_arguments({**self.plan.load, "run": name.replace("_", ""), "duplicates": "0%", "seed": 1 + len(self.loads), **act["load"]})).start())
+        self.loads.append(Load(self, name, key, self.plan.load_arguments(
+            {**self.plan.load, "run": name.replace("_", ""), "duplicates": "0%", "seed": 1 + len(self.loads), **act["load"]}, act.get("group"))).start())
 
     # --- the run ---
 
