@@ -95,7 +95,8 @@ class Facts:
         rows = self.details["series"]["rows"]
         good = [min(accepted, posted) for accepted, posted, p99 in
                 zip(rows["accepted_per_s"], rows["posted_per_s"], rows["answer_p99_us"])
-                if None not in (accepted, posted, p99) and level["target"] is not None and p99 <= level["target"]]
+                if None not in (accepted, posted, p99) and level["target"] is not None
+                and p99 <= level["target"]]
         return int(max(good, default=0) * self.busiest_share)
 
 
