@@ -159,7 +159,8 @@ void mix_event(const struct mix *mix, uint64_t number, struct mix_event *ret_eve
     bool repeats = event.kind == LOAD_DUPLICATE || event.kind == LOAD_CONFLICT;
     if (repeats && !find_original(mix, number, &event.original))
         event.kind = LOAD_FRESH;
-    event.account = (unsigned)(draw(mix, event.original, FOR_ACCOUNT) % mix->accounts_count);
+    event.account = mix->first_account + (unsigned)(draw(mix, event.original, FOR_ACCOUNT) %
+                                                    (mix->accounts_count - mix->first_account));
     bool money = type_has_money(mix, event.original, &event.type);
     event.guarded = mix->types[event.type].guarded;
     if (money) {

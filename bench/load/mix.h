@@ -24,6 +24,7 @@ struct mix {
     char run[RUN_NAME_BYTES];
     uint64_t seed;
     unsigned accounts_count;
+    unsigned first_account; /* those before it get no events: they are of another generator */
     char (*accounts)[MIX_NAME_BYTES]; /* malloc'd */
     unsigned types_count, types_weight;
     struct {

@@ -73,6 +73,16 @@ static const char *set_accounts(void *of, const char *value)
                                                   : "NAME,NAME,... or a pattern such as acc_%d*100";
 }
 
+static const char *set_first_account(void *of, const char *value)
+{
+    struct load_options *options = of;
+    int64_t first;
+    if (!quantity_parse_between(value, 0, MIX_ACCOUNTS_MAX - 1, &first))
+        return "a place in --accounts, from 0 to 4095";
+    options->mix.first_account = (unsigned)first;
+    return NULL;
+}
+
 static const char *set_types(void *of, const char *value)
 {
     struct load_options *options = of;
@@ -204,6 +214,8 @@ static const struct option_row rows[] = {
     {"--secret", "whsec_...", set_secret, "the partner's signing secret"},
     {"--accounts", "LIST", set_accounts,
         "accounts of the events, or acc_%d*100 for acc_0 to acc_99 (default acc_demo)"},
+    {"--first-account", "PLACE", set_first_account,
+        "accounts before this place of --accounts get no events (default 0: all get some)"},
     {"--types", "LIST", set_types,
         "event types with weights (default purchase=70,lead=20,payout=5,notification=5)"},
     {"--size", "BYTES", set_size, "body size, or MIN-MAX (default 400-540)"},
@@ -301,6 +313,8 @@ static enum err check(const struct load_options *options)
         return options_refuse(&table, "--url", "is missing");
     if (options->timetable.parts_count == 0)
         return options_refuse(&table, "--timetable", "is missing");
+    if (options->mix.first_account >= options->mix.accounts_count)
+        return options_refuse(&table, "--first-account", "there are not so many --accounts");
     if (options->partner && !options->secret.len)
         return options_refuse(&table, "--secret", "is missing: --partner needs it");
     if (options->partner && options->batch > 1)

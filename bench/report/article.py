@@ -12,7 +12,7 @@ IMPACTS = {"lost": "Lost", "duplicated": "Duplicated", "late": "Late", "parked":
 SEVERE = ("lost", "duplicated")
 OPTIONS = {"accept": "Accept", "mitigate": "Mitigate", "block": "Block the release"}
 SENSES = {"max": "at most", "min": "at least", "equal": "exactly"}
-KINDS = {"load": "load", "fault": "fault", "switch": "switch", "act": "action"}
+KINDS = {"load": "load", "partner": "partner", "fault": "fault", "switch": "switch", "act": "action"}
 REASONS_SHOWN = 3
 DETAILS_CHARACTERS_MAX = 200000
 DISTRIBUTIONS = (("answer", "answers", "Time to answer a partner"), ("freshness", "freshness", "Time from acceptance to delivery (freshness)"))
@@ -52,20 +52,63 @@ def _p99(result, name):
 def headline(result):
     """(label, text) of the figures that are shown first."""
     rates = [each for each in map(number_of, dig(result, "series", "rows", "accepted_per_s") or []) if each is not None]
-    figures = [("Events accepted", format_value(dig(result, "verdict", "events", "accepted"), "events")),
-               ("Most accepted in a second", format_value(max(rates, default=None), "per_s")),
-               ("99 of 100 answers within", format_value(_p99(result, "answer"), "us")),
-               ("99 of 100 delivered within", format_value(_p99(result, "freshness"), "us"))]
+    step = number_of(dig(result, "series", "step_s"))
+    most = "Most accepted in a second" if step in (None, 1) else f"Most accepted per second, mean of {format_value(step, 's')}"
+    figures = _headline_of_scenario(result)
+    figures += [("Events accepted", format_value(dig(result, "verdict", "events", "accepted"), "events")),
+                (most, format_value(max(rates, default=None), "per_s"))]
+    if not dig(result, "verdict", "headroom"):  # else the times of the end, when it is overloaded on purpose
+        figures += [("99 of 100 answers within", format_value(_p99(result, "answer"), "us")),
+                    ("99 of 100 delivered within", format_value(_p99(result, "freshness"), "us"))]
+    cpu = number_of(dig(result, "verdict", "cost", "cpu_us"))
+    figures += [] if cpu is None else [("CPU per event, of the gateway", format_value(cpu, "us"))]
     for what in ("lost", "duplicated", "late", "parked"):
         figures.append((IMPACTS[what], format_value(_impact(result, what).get("events"), "events")))
     return figures
+
+
+def _headline_of_scenario(result):
+    """What a scenario is run for."""
+    headroom, recovery = dig(result, "verdict", "headroom"), dig(result, "verdict", "recovery")
+    figures = []
+    if headroom:
+        label = "Highest rate that was held"
+        label += " (limit of the generator)" if headroom.get("limit_of_generator") else "" if headroom.get("limit_found") else " (limit not reached)"
+        figures.append((label, format_value(number_of(headroom.get("rate")), "per_s")))
+    if recovery:
+        figures += [("Backlog begins to move after", format_value(number_of(recovery.get("slowest_starts")), "s")),
+                    ("Backlog delivered after", format_value(number_of(recovery.get("gone")), "s"))]
+    return figures
+
+
+def _draw_steps(result, heading):
+    """What each rate of a headroom had."""
+    rows = [[format_value(number_of(step.get("rate")), "per_s"),
+             *(tag("td", format_value(number_of(step.get(name)), unit), class_="figure-cell") for name, unit in
+               (("accepted_per_s", "per_s"), ("delivered_per_s", "per_s"), ("answer_p99_us", "us"), ("freshness_p99_us", "us"))),
+             tag("td", "held" if step.get("held") else "not held", class_="pass" if step.get("held") else "fail")]
+            for step in dig(result, "verdict", "headroom", "steps") or []]
+    if not rows:
+        return None
+    return tag("section", tag(heading, "Step by step"), table(
+        "What each rate had, without the first second of the step",
+        ["posted", "accepted", "delivered", "99 of 100 answers within", "99 of 100 delivered within", "result"], rows))
+
+
+def warnings_of(result):
+    """What makes the figures doubtful, above the verdict."""
+    if result.get("warnings") is not None:
+        return [str(each) for each in result["warnings"]]
+    bottlenecks = [dig(result, "load", "bottleneck"), *(dig(each, "bottleneck") for each in (result.get("partners") or {}).values())]
+    return [f"The generator was the limit: {each}" for each in bottlenecks if each]
 
 
 def _first_sentence(result):
     levels = [level for level in result.get("levels") or [] if level.get("passed") is not None]
     missed = [level for level in levels if level.get("passed") is False]
     if result.get("passed") is None:
-        return "The run ended without a verdict."
+        return "The generator was too slow itself, so the levels that are missed say nothing of the gateway." if missed and warnings_of(result) \
+            else "The run ended without a verdict."
     if not levels:
         return "No level has a target in this run."
     if missed:
@@ -101,7 +144,8 @@ def _draw_verdict(result, heading):
     cards = [tag("div", tag("dt", label), tag("dd", text), class_="unknown" if text == UNKNOWN else None) for label, text in headline(result)]
     words = tag("p", draw_badge(result), " ", tag("span", _first_sentence(result), _loss_sentence(result), class_="sentence"), class_="words")
     return tag("section", tag(heading, "Verdict", class_="hidden"),
-               tag("div", words, _draw_reasons(result), class_=f"verdict {verdict_class(result)}"), tag("dl", *cards, class_="cards"))
+               tag("div", words, *(tag("p", tag("strong", "Warning: "), each, class_="warning") for each in warnings_of(result)), _draw_reasons(result),
+                   class_=f"verdict {verdict_class(result)}"), tag("dl", *cards, class_="cards"))
 
 
 def _target(level):
@@ -142,10 +186,8 @@ def _draw_levels(result, heading):
 
 
 def _late(impact):
-    parts = [f"99 of 100 of them arrived within {format_value(impact['late_p99_s'], 's')}" if impact.get("late_p99_s") is not None else "",
-             f"the last one after {format_value(impact['worst_s'], 's')}" if impact.get("worst_s") is not None else ""]
-    text = ", ".join(part for part in parts if part)
-    return f"{text[0].upper()}{text[1:]}." if text else ""
+    """The text of the verdict has the latest one."""
+    return f"99 of 100 of them arrived within {format_value(impact['late_p99_s'], 's')}." if impact.get("late_p99_s") is not None else ""
 
 
 def _draw_impact(result, heading):
@@ -175,8 +217,8 @@ def _letter(index):
 
 
 def marks_of(result):
-    """The rows of the timetable, each with its mark: what was done to the system gets a letter. What the load did has none: the first plot
-    shows it."""
+    """The rows of the timetable, each with its mark: what was done to the system gets a letter, also a partner that connects. The plan's own
+    load has none: the first plot shows it."""
     rows, letters = [], 0
     for row in sorted(result.get("timetable") or [], key=lambda each: number_of(each.get("at_s")) or 0):
         at = number_of(row.get("at_s"))
@@ -247,9 +289,7 @@ def _draw_origin(result, heading, below):
     details = json.dumps({name: result.get(name) for name in ("load", "verdict")}, indent=1, ensure_ascii=False)
     if len(details) > DETAILS_CHARACTERS_MAX:
         details = f"{details[:DETAILS_CHARACTERS_MAX]}\n... the rest is in result.json"
-    bottleneck = dig(result, "load", "bottleneck")
     return tag("section", tag(heading, "Where the figures are from"),
-               tag("p", tag("strong", "The generator was the limit: "), bottleneck, class_="warning") if bottleneck else None,
                tag(below, "Command"), tag("pre", of.get("command") or UNKNOWN, class_="command"),
                tag(below, "Machine"), _facts(machine), tag(below, "Versions"), _facts(versions),
                tag(below, "Configuration of the gateway"),
@@ -272,6 +312,6 @@ def draw_article(result, identity, level):
     times = ",".join(f"{math.floor(t * 10 + 0.5) / 10:g}" for t in times_of(result))
     return tag("article", head, _draw_verdict(result, heading), models, tag("div", _draw_levels(result, heading), _draw_impact(result, heading),
                                                                      class_="columns"),
-               _draw_options(result, heading), _draw_timetable(result, heading), _draw_plots(result, identity, heading, below),
+               _draw_steps(result, heading), _draw_options(result, heading), _draw_timetable(result, heading), _draw_plots(result, identity, heading, below),
                _draw_distributions(result, identity, heading, below), _draw_origin(result, heading, below),
                aria_labelledby=identity, data_times=times)

@@ -94,11 +94,11 @@ def format_tick(value, unit):
 
 
 def format_money(money):
-    """{"EUR": "1250.00"} as "EUR 1,250.00": all digits, since amounts are exact."""
+    """{"EUR": "1250.00"} as "1,250.00 EUR", as in the sentences of the verdict: all digits, since amounts are exact."""
     def grouped(text):
         found = _DECIMAL.fullmatch(str(text))
         return f"{found[1]}{int(found[2]):,}{found[3] or ''}" if found else str(text)
-    return ", ".join(f"{currency} {grouped(amount)}" for currency, amount in sorted((money or {}).items()))
+    return ", ".join(f"{grouped(amount)} {currency}" for currency, amount in sorted((money or {}).items()))
 
 
 def format_clock(seconds, whole):

@@ -13,24 +13,30 @@ from runner.plan import seconds
 from runner.process import RunFailed
 
 LATE_SECONDS = 60  # an act may begin so long after the end of the load; later it was not tried
+NOTED_LATE_SECONDS = 2  # what begins so late says so in the timetable
 
 
 class Back:
     """The second half of a fault."""
 
-    def __init__(self, at, action, entry, is_silent):
-        self.at, self.action, self.entry, self.is_silent = at, action, entry, is_silent
+    def __init__(self, at, action, entry, is_silent, killed=None):
+        """`killed`: gateway, sink or broker, which is gone until the action has ended."""
+        self.at, self.action, self.entry, self.is_silent, self.killed = at, action, entry, is_silent, killed
         self.thread, self.failure = None, None
+        self.began = self.ended = None  # by the wall clock
 
     def begin(self):
+        self.entry["text"] += late_text(time.monotonic() - self.at, "ended")
         self.thread = threading.Thread(target=self._work, daemon=True)
         self.thread.start()
 
     def _work(self):
+        self.began = time.time()
         try:
             self.action()
         except (RunFailed, OSError) as failure:
             self.failure = failure
+        self.ended = time.time()
 
     def has_ended(self):
         return self.thread is not None and not self.thread.is_alive()
@@ -44,19 +50,21 @@ class Acts:
         self.backs = []
         self.marks = {}  # moments by the wall clock (plan.py)
         self.done = []   # {"at", "until", "kind", "text"}: wall clock, until is None while it lasts or when it is a moment
+        self._late = 0   # seconds by which the act that is being done began after its time
 
     def are_left(self):
         return bool(self.left)
 
-    def is_something_down(self):
-        """Whether a fault lasts: what it was done to may be silent or gone."""
-        return bool(self.backs)
+    def is_killed(self, what):
+        """Whether a fault has ended the gateway, sink or broker, and it is not back yet."""
+        return any(back.killed == what for back in self.backs)
 
     def is_silent(self):
         """Whether the gateway or the broker would not answer now."""
         return any(back.is_silent for back in self.backs)
 
     def note(self, kind, text):
+        text += late_text(self._late, "began")
         self.run.progress.line(f"{text}\n")
         self.done.append({"at": time.time(), "until": None, "kind": kind, "text": text})
         return self.done[-1]
@@ -66,11 +74,10 @@ class Acts:
         now = time.monotonic()
         for back in list(self.backs):
             if back.thread is None and back.at <= now:
-                self.marks["back"] = time.time()
                 back.begin()
             if back.has_ended():
                 self.backs.remove(back)
-                back.entry["until"] = self.marks["back"] = time.time()
+                back.entry["until"] = self.marks["back"] = back.ended
                 if back.failure:
                     raise RunFailed(f"after \"{back.entry['text']}\": {back.failure}")
         while self.left and now - started >= seconds(self.left[0]["at"]) and not self._waits_for_a_back(self.left[0]):
@@ -78,7 +85,9 @@ class Acts:
             if act["do"] in FAULTS:
                 self.marks["back"] = time.time()
                 self.marks.setdefault("fault", self.marks["back"])
+            self._late = time.monotonic() - started - seconds(act["at"])
             getattr(self, f"do_{act['do']}")(act)
+            self._late = 0
 
     def _waits_for_a_back(self, act):
         """A broker that is still starting can't be stopped; an operator asks a gateway that is there."""
@@ -97,22 +106,25 @@ class Acts:
         if self.backs:
             raise RunFailed(f"\"{self.backs[0].entry['text']}\" has not ended")
 
-    def give_back(self, act, entry, action, is_silent=False):
-        self.backs.append(Back(time.monotonic() + seconds(act.get("for", "0s")), action, entry, is_silent))
+    def give_back(self, act, entry, action, is_silent=False, killed=None):
+        self.backs.append(Back(time.monotonic() + seconds(act.get("for", "0s")), action, entry, is_silent, killed))
 
     # --- faults ---
 
     def do_kill(self, act):
         """The sink ends as a program does, so that its log is whole; clients whose listener has gone refuse connections."""
-        what = {"gateway": self.run.gateway, "sink": self.run.sink, "broker": self.run.broker}[act.get("what", "gateway")]
+        name = act.get("what", "gateway")
+        what = {"gateway": self.run.gateway, "sink": self.run.sink, "broker": self.run.broker}[name]
+        if not (what if name == "broker" else what.program).is_running():
+            raise RunFailed(f"the {name} was to be killed at {act['at']}, and has ended by itself before")
         entry = self.note("fault", {"gateway": "the gateway is killed", "broker": "the broker is killed",
-                                    "sink": "all clients are down: connections are refused"}[act.get("what", "gateway")])
+                                    "sink": "all clients are down: connections are refused"}[name])
         is_gateway = what is self.run.gateway
         if is_gateway:
             self.run.gateway.program.kill()
         else:
             what.kill()
-        self.give_back(act, entry, what.come_back if is_gateway else what.start, is_silent=what is not self.run.sink)
+        self.give_back(act, entry, what.come_back if is_gateway else what.start, is_silent=name != "sink", killed=name)
 
     def do_restart(self, act):
         entry = self.note("fault", "the gateway is restarted")
@@ -122,7 +134,7 @@ class Acts:
     def do_stop(self, act):
         what = act.get("what", "gateway")
         program = {"gateway": self.run.gateway.program, "sink": self.run.sink.program, "broker": self.run.broker}[what]
-        entry = self.note("fault", f"the {what} stands still" if what != "sink" else "all clients stand still")
+        entry = self.note("fault", f"the {what} is stopped (SIGSTOP)" if what != "sink" else "all clients are stopped (SIGSTOP)")
         program.send(signal.SIGSTOP)
         self.give_back(act, entry, lambda: program.send(signal.SIGCONT), is_silent=what != "sink")
 
@@ -156,8 +168,8 @@ class Acts:
 
     def do_partner(self, act):
         """A new partner is created, and begins to post."""
-        self.note("load", f"a new partner connects: {act.get('text') or act['load']['timetable']}")
-        self.run.add_partner(act)
+        entry = self.note("partner", f"a new partner connects: {act.get('text') or timetable_text(act['load']['timetable'])}")
+        self.run.add_partner(act).entry = entry
 
     # --- operators: what the runbook of the operating guide says ---
 
@@ -169,7 +181,7 @@ class Acts:
         """The operator looks at the status: lag, loss or delay?"""
         found = self.run.gateway.ask("GET", "/api/v1/status")
         waits = sum(found["open"][state] for state in ("pending", "sending", "waiting"))
-        problems = "; ".join(problem["what"] for problem in found["problems"][:2]) or "nothing is wrong"
+        problems = "; ".join(without_ids(problem["what"]) for problem in found["problems"][:2]) or "nothing is wrong"
         self.note("act", f"the operator looks at the status: {waits} deliveries are on their way; {problems}")
 
     def do_replay(self, act):
@@ -200,6 +212,40 @@ def behaviour_text(words, count=2):
         if found:
             return text(found).format(s="s" if count == 1 else "")
     return f"behave{'s' if count == 1 else ''} so: {words or 'as well as they can'}"
+
+
+def late_text(late_seconds, what):
+    """For an entry of the timetable; empty when it was in time."""
+    return f" ({what} {late_seconds:.1f} s late)" if late_seconds > NOTED_LATE_SECONDS else ""
+
+
+def without_ids(text):
+    """A text of the gateway's for people who do not know its ids."""
+    return re.sub(r"\s*\(?\b(?:ep|dlv|evt|acc|rpl)_[0-9a-f]{16,}\b\)?", "", text)
+
+
+def duration_text(text):
+    """26m as 26 min."""
+    number, unit = re.fullmatch(r"([\d.]+)(\w+)", text).groups()
+    return f"{number} {'min' if unit == 'm' else unit}"
+
+
+PARTS = {"constant": lambda rate, duration: f"{rate} events/s for {duration_text(duration)}",
+         "ramp": lambda first, last, duration: f"from {first} to {last} events/s within {duration_text(duration)}",
+         "step": lambda first, last, by, duration: f"from {first} to {last} events/s, {by} more every {duration_text(duration)}",
+         "import": lambda count, at_once, duration: f"{count} events as fast as they are taken, {at_once} at once, for at most {duration_text(duration)}"}
+
+
+def timetable_text(timetable):
+    """What a generator posts, in words. A part that is not known here stays as it is."""
+    texts = []
+    for part in timetable.split(","):
+        kind, *words = part.split(":")
+        try:
+            texts.append(PARTS[kind](*words))
+        except (KeyError, TypeError, AttributeError):
+            texts.append(part)
+    return ", then ".join(texts)
 
 
 def count_of(count, noun):

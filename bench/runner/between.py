@@ -57,9 +57,9 @@ class Between:
             self.usage.look()
             self.node.stop()
 
-    def backlog(self):
+    def backlog(self, seconds=60):
         """Messages that no delivery thread has acked."""
-        return sum(count or 0 for queue, count in self.node.messages().items() if queue.startswith("penstock.deliver."))
+        return sum(count or 0 for queue, count in self.node.messages(seconds=seconds).items() if queue.startswith("penstock.deliver."))
 
     def wait_until_used(self, gateway):
         """A run is to begin with everything on its way through the broker."""

@@ -20,6 +20,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 from runner.ports import free_port
@@ -97,6 +98,7 @@ class Broker:
         self.name = f"penstock{self.port}@localhost"
         self._epmd = self._server = self._output = self._console = None
         self._node_pid = 0
+        self._console_lock = threading.Lock()  # the sampler asks beside the run: one question at a time
         if start:
             self.start()
 
@@ -141,9 +143,10 @@ class Broker:
 
     def eval(self, expressions, seconds=60):
         """What `rabbitmqctl eval` says, in milliseconds instead of a second: by a process of Erlang that stays."""
-        if not self._console:
-            self._console = _Console(self._environment(), self.directory, self.name)
-        return self._console.eval(" ".join(expressions.split()), seconds)
+        with self._console_lock:
+            if not self._console:
+                self._console = _Console(self._environment(), self.directory, self.name)
+            return self._console.eval(" ".join(expressions.split()), seconds)
 
     def ctl(self, *arguments, seconds=180):
         """What rabbitmqctl says; it takes about a second of CPU time."""
@@ -154,9 +157,9 @@ class Broker:
             raise BrokerError(f"rabbitmqctl {' '.join(map(str, arguments))} ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout
 
-    def messages(self, vhost="/"):
+    def messages(self, vhost="/", seconds=60):
         """{queue: messages, ready or unacked}, of the quorum queues of a virtual host; None: it has no leader now."""
-        return self.eval_json(_COUNT_MESSAGES.replace("VHOST", vhost))
+        return self.eval_json(_COUNT_MESSAGES.replace("VHOST", vhost), seconds)
 
     def eval_json(self, expressions, seconds=60):
         """Of expressions whose value is the text of rabbit_json:encode."""

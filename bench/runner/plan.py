@@ -7,7 +7,8 @@ Beside the load, the gateway's options, the sink's words and the faults, a plan 
   models           what happens in the business: this makes it a scenario, with the variants quick
                    and full
   [[act]]          what partners and operators do: partner (a new one connects; `load` is what it
-                   posts), switch, look (at the status), replay
+                   posts, and `group` whose events these are: nobody else posts to its accounts),
+                   switch, look (at the status), replay
   alone            the timetable for a target that is not Penstock (bench/targets): one generator
                    posts what the plan's own and its partners post together
   [headroom]       the load ends when the gateway is at its limit, and rate_min is the level for the
@@ -20,7 +21,8 @@ Beside the load, the gateway's options, the sink's words and the faults, a plan 
   [measure.NAME]   a subset of the events, with figures of its own (bench/verdict/subset.h)
     group          whose events; without it those of all accounts
     accepted, delivered   FROM..TO: durations since the first event was due, or moments
-    freshness_p99_max     the level
+    freshness_p99_max     the level for the events, which must all be delivered
+    answer_p99_max        the level for the answers to partners; `accepted` is then when a post was due
   [recovery]       what is expected behind the moment "back" (recovery.py)
   [variant.NAME]   the same plan with other values: bench/run PLAN:NAME
 
@@ -40,16 +42,18 @@ LOAD_KEYS = {"timetable", "types", "size", "duplicates", "conflicts", "invalid",
 TOP_KEYS = {"title", "models", "load", "accounts", "queue", "gateway", "sink", "fault", "act",
             "levels", "drain", "group", "measure", "recovery", "headroom", "alone"}
 GROUP_KEYS = {"accounts", "words", "behave", "named"}
-MEASURE_KEYS = {"group", "accepted", "delivered", "freshness_p99_max"}
+MEASURE_KEYS = {"group", "accepted", "delivered", "freshness_p99_max", "answer_p99_max"}
+# The words of the verdict for the levels of a measure.
+MEASURE_LEVELS = {"freshness_p99_max": "p99", "answer_p99_max": "answers"}
 RECOVERY_KEYS = {"takes", "starts_within", "share_min"}
-HEADROOM_KEYS = {"rate_min", "answer_p99_max", "error_share_max"}
+HEADROOM_KEYS = {"rate_min", "answer_p99_max", "freshness_p99_max", "error_share_max"}
 QUEUES = ("direct", "rabbitmq")
 # What each fault must have besides "at" and "do", and what it may have.
 FAULTS = {"kill": (set(), {"for", "what"}), "restart": (set(), set()), "stop": ({"for"}, {"what"}),
           "alarm": ({"what", "for"}, set()), "behave": ({"account", "words"}, {"for"}),
           "reload": ({"options"}, set()), "silence": ({"group"}, {"for"})}
 # What partners and operators do: the same.
-ACTS = {"partner": ({"load"}, {"text"}), "switch": ({"switch", "state"}, set()), "look": (set(), set()),
+ACTS = {"partner": ({"load"}, {"text", "group"}), "switch": ({"switch", "state"}, set()), "look": (set(), set()),
         "replay": (set(), {"state", "rate"})}
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 MOMENTS = ("fault", "back", "gone")
@@ -130,6 +134,8 @@ class Plan:
         for act in data.get("act", []):
             self._check_act("act", ACTS, act)
             check_keys(f"{self.name}: act {act['do']}: load", act.get("load", {}), LOAD_KEYS)
+            if "group" in act:
+                self._check_group(f"{self.name}: act {act['do']}", act["group"])
         changes = [{"at": at, "do": "behave", "group": group.name, "words": words}
                    for group in self.groups.values() for at, words in group.behave.items()]
         self.faults = sorted([*data.get("fault", []), *changes],
@@ -142,6 +148,7 @@ class Plan:
         self.alone = data.get("alone")
         check_keys(f"{self.name}: headroom", self.headroom or {}, HEADROOM_KEYS)
         self._check_measures()
+        self._check_partners()
 
     def _make_groups(self, found):
         for name, group in found.items():
@@ -202,6 +209,28 @@ class Plan:
                 raise PlanWrong(f"{self.name}: recovery needs the measures backlog and fresh, and "
                                 "what the clients take")
 
+    def _partner_groups(self):
+        """Groups to whose accounts only a partner posts that connects later."""
+        return [self.groups[name] for name in dict.fromkeys(
+            act["group"] for act in self.acts if act["do"] == "partner" and "group" in act)]
+
+    def _check_partners(self):
+        """Their groups are the last ones, so that the plan's own load has the accounts before."""
+        groups = self._partner_groups()
+        first = self.accounts - sum(group.count for group in groups)
+        if groups and (first == 0 or min(group.first for group in groups) != first):
+            raise PlanWrong(f"{self.name}: the groups of partners should be the last groups, behind "
+                            "one for the plan's own load")
+
+    def post_alone(self):
+        """For a target to which only one generator posts: what the plan's own and its partners post
+        together, to all accounts. A measure of a group would have the events of both."""
+        if self._partner_groups():
+            self.measures = {name: measure for name, measure in self.measures.items()
+                             if "group" not in measure}
+        self.load = {**self.load, "timetable": self.alone}
+        self.acts = self.faults
+
     def account_names(self):
         return [self.account_pattern.replace("%d", str(number)) for number in range(self.accounts)]
 
@@ -214,9 +243,17 @@ class Plan:
         words = group.words if group and group.words is not None else self.sink.get("default", "")
         return self.sink.get(str(number), words)
 
-    def load_arguments(self, load=None):
-        """`load`: of another generator than the plan's own."""
-        arguments = ["--accounts", f"{self.account_pattern}*{self.accounts}"]
+    def load_arguments(self, load=None, group=None):
+        """`load`: of another generator than the plan's own. `group`: of the accounts that it posts
+        to; without it those that have no generator of their own. The place of an account is the same
+        in all generators."""
+        own = self._partner_groups()
+        end = min((each.first for each in own), default=self.accounts)
+        arguments = []
+        if group:
+            end = self.groups[group].first + self.groups[group].count
+            arguments += ["--first-account", str(self.groups[group].first)]
+        arguments += ["--accounts", f"{self.account_pattern}*{end}"]
         for key, value in (load or self.load).items():
             arguments += [f"--{key.replace('_', '-')}", str(value)]
         return arguments
@@ -243,8 +280,8 @@ class Plan:
                 words.append(f"accounts={group.first}-{group.first + group.count - 1}")
             words += [f"{key}={window(measure[key], moments)}" for key in ("accepted", "delivered")
                       if key in measure]
-            if "freshness_p99_max" in measure:
-                words.append(f"p99={round(seconds(measure['freshness_p99_max']) * 1e6)}us")
+            words += [f"{word}={round(seconds(measure[key]) * 1e6)}us"
+                      for key, word in MEASURE_LEVELS.items() if key in measure]
             texts.append(" ".join(words))
         return texts
 

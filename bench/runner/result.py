@@ -6,6 +6,7 @@ import json
 
 from report.command import SCHEMA
 from report.page import write_report
+from runner.acts import timetable_text
 from runner.scenario import first_due_seconds
 from runner.service_levels import result_parts
 
@@ -57,6 +58,7 @@ def result_of(scenario, details, of, of_input, length="plan"):
         **parts,
         "series": series_of(scenario, parts["series"]),
         "timetable": timetable_of(scenario),
+        "sampling": scenario.sampler.as_json(),
         "verdict": details,
     }
 
@@ -64,7 +66,9 @@ def result_of(scenario, details, of, of_input, length="plan"):
 def timetable_of(scenario):
     """What was done to the system, in seconds since the first event was due."""
     start = first_due_seconds(scenario.load_logs())
-    found = [{"at_s": 0.0, "until_s": None, "kind": "load", "text": f"the load begins: {scenario.plan.load['timetable']}"}]
+    ended = scenario.loads[0].ended_at
+    found = [{"at_s": 0.0, "until_s": None if ended is None else round(ended - start, 3), "kind": "load",
+              "text": f"the load: {timetable_text(scenario.plan.load['timetable'])}"}]
     found += [{"at_s": round(entry["at"] - start, 3), "until_s": None if entry["until"] is None else round(entry["until"] - start, 3),
                "kind": entry["kind"], "text": entry["text"]} for entry in scenario.acts.done]
     return sorted(found, key=lambda entry: entry["at_s"])

@@ -9,7 +9,7 @@ import time
 
 from runner import headroom, recovery
 from runner.acts import Acts
-from runner.advice import Facts
+from runner.advice import Facts, busiest_share
 from runner.audit import compare_audit, print_audit
 from runner.between import Between
 from runner.gateway import Gateway
@@ -18,7 +18,8 @@ from runner.names import DOMAIN, NameServer
 from runner.process import Program, RunFailed, Usage, cost_per_event
 from runner.progress import Progress
 from runner.sampler import Sampler
-from runner.service_levels import audit_level, headroom_level, judged, recovery_levels, summary
+from runner.service_levels import (EXITS, VERDICTS, audit_level, headroom_level, judged, recovery_levels, replay_levels, replay_reasons, summary,
+                                   warnings_of, warnings_text)
 from runner.sink import Sink
 from runner.target import Target
 
@@ -52,13 +53,20 @@ class Load:
         command = [run.build / "bin/penstock-load", *run.gateway.load_arguments(api_key), "--log", self.log,
                    "--progress", self.progress.path, "--json", *arguments]
         self.program = Program(run.load_usage, run.directory, command, name=name)
+        self.entry = None    # of the timetable
+        self.ended_at = None # by the wall clock, as the run has seen it
 
     def start(self):
         self.program.start()
         return self
 
     def is_running(self):
-        return self.program.is_running()
+        is_running = self.program.is_running()
+        if not is_running and self.ended_at is None:
+            self.ended_at = time.time()
+            if self.entry:
+                self.entry["until"] = self.ended_at
+        return is_running
 
     def end(self):
         return self.program.end()
@@ -80,6 +88,7 @@ class Scenario:
         """`gateway_build`: the gateway's, when it is another than that of the tools. `target`: a target file, in place of the gateway."""
         self.plan, self.build, self.directory = plan, build, directory
         self.target_name = target.name if target else "penstock"
+        self.target_kind = "own" if not target else "penstock" if target.is_penstock else "other"
         if target:
             self.gateway = Target(build, directory, target)
             self.sink = self.gateway.sink
@@ -108,10 +117,12 @@ class Scenario:
         self.sink.behave(self.gateway.sink_path(account), f"{words} {f'secret={secret}' if secret else ''}".strip())
 
     def add_partner(self, act):
-        """A partner of its own, which posts to all accounts from now on."""
+        """A partner of its own, which posts from now on: to the accounts of its group, or to all. Returns its generator."""
         name = f"partner_{len(self.loads)}"
         key = self.gateway.add_partner(name, self.plan.account_names())
-        self.loads.append(Load(self, name, key, self.plan.load_arguments({**self.plan.load, "run": name.replace("_", ""), "duplicates": "0%", "seed": 1 + len(self.loads), **act["load"]})).start())
+        self.loads.append(Load(self, name, key, self.plan.load_arguments(
+            {**self.plan.load, "run": name.replace("_", ""), "duplicates": "0%", "seed": 1 + len(self.loads), **act["load"]}, act.get("group"))).start())
+        return self.loads[-1]
 
     # --- the run ---
 
@@ -123,7 +134,8 @@ class Scenario:
             return
         self.status_at = now
         try:
-            self.backlog = self.gateway.backlog()
+            states = [self.sampler.newest(f"backlog_{state}") for state in ("pending", "sending", "waiting")]
+            self.backlog = sum(count or 0 for count in states)
             self.replays_run()
             if self.broker:
                 self.broker.look(self.gateway)
@@ -160,12 +172,12 @@ class Scenario:
         self.loads.append(Load(self, "load", self.gateway.api_key, self.plan.load_arguments()).start())
         started = time.monotonic()
         self.sampler.start()
-        while any(load.is_running() for load in self.loads):
+        while any([load.is_running() for load in self.loads]):  # each is asked, so that its end is seen
             self.acts.turn(started)
             self.check_alive()
             self.look()
             self.progress.show(self.backlog, more=self.loads[1:])
-            if self.headroom and self.headroom.is_broken(self.loads[0].progress.latest()):
+            if self.headroom and self.headroom.is_broken(self.loads[0].progress.latest(), self.backlog):
                 self.loads[0].program.send(signal.SIGTERM)
             time.sleep(POLL_SECONDS)
         for load in self.loads:
@@ -175,18 +187,17 @@ class Scenario:
 
     def check_alive(self):
         """A program that ended by itself is no fault of the plan."""
-        if self.acts.is_something_down():
-            return
-        for program in (self.sink.program, self.gateway.program):
-            if not program.is_running():
+        for what, program in (("sink", self.sink.program), ("gateway", self.gateway.program)):
+            if not self.acts.is_killed(what) and not program.is_running():
                 raise RunFailed(f"the {program.usage.name} ended with {program.process.returncode}: {program.errors()}")
-        if self.broker and not self.broker.is_running():
+        if self.broker and not self.acts.is_killed("broker") and not self.broker.is_running():
             raise RunFailed("the broker ended by itself")
 
     def replays_run(self):
         """Whether a replay of the operator is not done. Notes in the timetable when one has ended."""
         for replay in [replay for replay in self.replays if replay["entry"]["until"] is None]:
             found = self.gateway.ask("GET", f"/api/v1/replays/{replay['id']}")
+            replay.update(state=found["state"], moved=found["progress"]["moved"])
             if found["state"] not in ("running", "paused"):
                 replay["entry"]["until"] = time.time()
                 replay["entry"]["text"] += f": {found['progress']['moved']} deliveries, {found['state']}"
@@ -269,9 +280,9 @@ class Scenario:
         details = self.judge(["--json"], subsets)
         if text.returncode not in (0, 1):
             raise RunFailed(f"the verdict could not be found ({text.returncode}): {text.stderr}")
-        return self.judge_more(text.returncode, text.stdout, json.loads(details.stdout), moments)
+        return self.judge_more(text.stdout, json.loads(details.stdout), moments)
 
-    def judge_more(self, code, text, details, moments):
+    def judge_more(self, text, details, moments):
         """The verdict, and what the gateway's own audit and the plan's recovery add to it."""
         (self.directory / "audit.json").write_text(json.dumps(self.audit, indent=2))
         details["moments"], details["cost"] = moments, self.cost
@@ -286,17 +297,21 @@ class Scenario:
             wrong += recovery.reasons_of(details["recovery"], self.plan.recovery)
             levels += recovery_levels(details["recovery"], self.plan.recovery)
             more += f"Recovery\n{recovery.describe(details['recovery'])}"
+        if any(act["do"] == "replay" for act in self.plan.acts):
+            levels += replay_levels(self.replays)
+            wrong += replay_reasons(self.replays)
+        bottlenecks = {load.name: load.summary().get("bottleneck") for load in self.loads}
         if self.headroom:
-            details["headroom"] = self.headroom.figures_of(self.plan.load["timetable"], details["series"])
+            details["headroom"] = self.headroom.figures_of(self.plan.load["timetable"], details["series"], any(bottlenecks.values()))
             wrong += self.headroom.reasons_of(details["headroom"])
             levels.append(headroom_level(details["headroom"]))
             more += f"Headroom\n{headroom.describe(details['headroom'])}"
-        if wrong:
-            code, details["verdict"] = 1, "FAIL"
-        facts = Facts(details, levels, self.plan.queue, self.gateway.options, self.plan.faults)
+        facts = Facts(details, levels, self.plan.queue, self.gateway.options, self.plan.faults, target=self.target_kind,
+                      warnings=warnings_of(bottlenecks), busiest_share=busiest_share([load.summary()["accepted"] for load in self.loads]))
         found = judged(facts, details["reasons"] + wrong)
-        details.update({key: found[key] for key in ("reasons", "levels", "impact", "options")})
-        return code, f"{text}{more}\n{summary(found)}", details
+        details.update({key: found[key] for key in ("reasons", "levels", "impact", "options", "warnings")})
+        details["verdict"] = VERDICTS[found["passed"]]
+        return EXITS[found["passed"]], f"{warnings_text(found)}{text}{more}\n{summary(found)}", details
 
     def observe(self, subsets, settle_seconds):
         """A run without a drain, whose gateway need not have delivered everything: only the verdict's figures for these subsets (of

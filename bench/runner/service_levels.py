@@ -8,6 +8,10 @@ from runner.plan import seconds
 
 WIDTH = 100
 MARKS = {True: "PASS", False: "FAIL", None: ""}
+VERDICTS = {True: "PASS", False: "FAIL", None: "NO VERDICT"}
+EXITS = {True: 0, False: 1, None: 69}
+# What a generator that is late makes worse by itself. Only these missed: nothing is known of the gateway.
+OF_GENERATOR = ("answer_p99", "answer_max", "headroom.rate")
 SENSES = {"max": "at most", "min": "at least", "equal": "exactly"}
 
 
@@ -49,6 +53,39 @@ def headroom_level(found):
                     found["rate_min"], found["rate"], found["rate"] >= found["rate_min"])
 
 
+def replay_levels(replays):
+    """Of the operator's replays. Without one that moved something the run shows nothing of them."""
+    moved, done = sum(each.get("moved", 0) for each in replays), sum(each.get("state") == "done" for each in replays)
+    return [level_of("replays.moved", "Deliveries replayed", "events", "min", 1, moved, moved >= 1),
+            level_of("replays.unfinished", "Replays that were not done", "events", "equal", 0,
+                     len(replays) - done, bool(replays) and done == len(replays))]
+
+
+def replay_reasons(replays):
+    moved, missed = replay_levels(replays)
+    reasons = [] if moved["passed"] else ["replay: nothing was dead, so nothing was replayed: the run proves nothing"]
+    return reasons + ([] if missed["passed"] else [f"replay: {missed['value']} of {len(replays)} were not done at the end"])
+
+
+def warnings_of(bottlenecks):
+    """`bottlenecks`: by the generator's name, why it was the limit, or None."""
+    names = {"load": "the plan's own generator"}
+    return [f"The generator was the limit, not only the system under test ({names.get(name, name)}): {text}"
+            for name, text in bottlenecks.items() if text]
+
+
+def is_of_generator(level):
+    return level["name"] in OF_GENERATOR or level["name"].endswith(".answer_p99")
+
+
+def passed_of(facts, reasons):
+    """None: only answers were slow, and the generator was late itself."""
+    failed = [level for level in facts.levels if level["passed"] is False]
+    if facts.warnings and failed and len(reasons) <= len(failed) and all(is_of_generator(level) for level in failed):
+        return None
+    return not reasons
+
+
 def complete_levels(levels, reasons):
     """A reason that no level shows still makes the list fail: a table of PASS under the word FAIL
     helps nobody."""
@@ -63,14 +100,15 @@ def judged(facts, reasons):
     of the run."""
     facts.levels = complete_levels(facts.levels, reasons)
     impact = facts.details["impact"]
-    return {"passed": not reasons, "reasons": reasons, "levels": facts.levels, "impact": impact,
-            "options": options_of(facts, impact)}
+    return {"passed": passed_of(facts, reasons), "reasons": reasons, "levels": facts.levels,
+            "impact": impact, "options": options_of(facts, impact), "warnings": facts.warnings}
 
 
 def result_parts(details):
     """Of the verdict's JSON, what is at the top of a result (bench/README.md): takes it out of
     `details`, so that nothing is there twice."""
-    parts = {"passed": details["verdict"] == "PASS", "reasons": details["reasons"]}
+    parts = {"passed": {word: passed for passed, word in VERDICTS.items()}[details["verdict"]],
+             "reasons": details["reasons"], "warnings": details.pop("warnings", [])}
     return {**parts, **{key: details.pop(key) for key in
                         ("levels", "impact", "options", "series", "distributions")}}
 
@@ -117,6 +155,12 @@ def wrapped(text, indent="  ", first=None):
     return [*lines, line.rstrip()]
 
 
+def warnings_text(result):
+    """In front of everything else; empty without a warning."""
+    lines = [line for text in result["warnings"] for line in wrapped(f"WARNING: {text}", "", "")]
+    return "\n".join([*lines, "", ""]) if lines else ""
+
+
 def summary(result):
     """The text of what `judged` returns: levels, PASS or FAIL with its reasons, impact, options."""
     lines = ["Service levels"]
@@ -124,7 +168,7 @@ def summary(result):
         lines.append(f"  {MARKS[level['passed']]:4}  {plain(level['title'], 44):44} "
                      f"{value_text(level['unit'], level['value']):>14}  "
                      f"{target_text(level)}".rstrip())
-    lines += ["", "PASS" if result["passed"] else "FAIL", *result["reasons"], "", "Impact"]
+    lines += ["", VERDICTS[result["passed"]], *result["reasons"], "", "Impact"]
     for each in result["impact"]:
         lines += wrapped(each["text"])
     lines += ["", "Options"]

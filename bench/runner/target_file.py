@@ -368,8 +368,7 @@ class TargetFile:
                 raise self._wrong("plan", f"the act {act['do']} at {act['at']} cannot be done to a target: "
                                   "choose another plan")
         if acts:
-            plan.load = {**plan.load, "timetable": plan.alone}
-            plan.acts = plan.faults
+            plan.post_alone()
 
     def _check_behaviours(self, plan):
         if "{account}" in self.sink_path:

@@ -54,7 +54,7 @@ static void set_level(struct check *check, const struct figures *figures,
     check->is_passed = level_is_met(level, levels, figures);
 }
 
-/* Both together say what subset_is_met says. */
+/* Both together say what subset_is_fresh says. */
 static void set_subset(struct check checks[2], const struct subset *subset)
 {
     struct check *freshness = &checks[0], *rest = &checks[1];
@@ -71,6 +71,16 @@ static void set_subset(struct check checks[2], const struct subset *subset)
     rest->is_passed = subset->events > 0 && subset->delivered == subset->events;
 }
 
+static void set_answers(struct check *check, const struct subset *subset)
+{
+    *check = (struct check){.unit = LEVEL_DURATION, .sense = CHECK_MAX, .has_target = true};
+    set_names(check, subset->spec.name, "answer_p99", "answers, 99 of 100");
+    check->target = (double)subset->spec.answers_p99_max_us;
+    check->is_known = subset->answers.count > 0;
+    check->value = (double)subset_answers_p99_us(subset);
+    check->is_passed = subset_is_answered(subset);
+}
+
 size_t checks_list(
     const struct figures *figures, const struct levels *levels, struct check ret_checks[CHECKS_MAX])
 {
@@ -81,9 +91,12 @@ size_t checks_list(
     for (unsigned i = 0; i < LEVELS_COUNT; i++)
         set_level(&ret_checks[count++], figures, levels, (enum level)i);
     for (unsigned i = 0; i < figures->subsets_count; i++) {
-        if (!figures->subsets[i].spec.is_judged)
+        const struct subset *subset = &figures->subsets[i];
+        if (subset->spec.has_answers_level)
+            set_answers(&ret_checks[count++], subset);
+        if (!subset->spec.is_judged)
             continue;
-        set_subset(&ret_checks[count], &figures->subsets[i]);
+        set_subset(&ret_checks[count], subset);
         count += 2;
     }
     return count;

@@ -21,9 +21,22 @@ static bool is_refusal(const struct load_record *record)
            (record->end != LOAD_ANSWERED || record->status != STATUS_CONFLICT);
 }
 
-static void count_answer(
-    struct answers *answers, struct series *series, const struct load_record *record)
+/* Of a first sending. */
+static void count_time(struct figures *figures, const struct load_record *record)
 {
+    /* without an answer: the time until it was given up */
+    int64_t took_us = record->ended_us - record->intended_us;
+    histogram_add(&figures->answers.times, took_us);
+    series_time(&figures->series, SERIES_ANSWERS, record->intended_us, took_us);
+    for (unsigned i = 0; i < figures->subsets_count; i++)
+        subset_take_answer(&figures->subsets[i], record->account,
+            record->intended_us - figures->series.start_us, took_us);
+}
+
+static void count_answer(struct figures *figures, const struct load_record *record)
+{
+    struct answers *answers = &figures->answers;
+    struct series *series = &figures->series;
     answers->sendings++;
     answers->again += record->sending != 0;
     answers->ends[record->kind][record->end]++;
@@ -37,11 +50,8 @@ static void count_answer(
     series_count(series, SERIES_POSTED, record->intended_us);
     if (is_refusal(record))
         series_count(series, SERIES_REFUSED, record->ended_us);
-    if (record->sending == 0) { /* without an answer: the time until it was given up */
-        int64_t took_us = record->ended_us - record->intended_us;
-        histogram_add(&answers->times, took_us);
-        series_time(series, SERIES_ANSWERS, record->intended_us, took_us);
-    }
+    if (record->sending == 0)
+        count_time(figures, record);
     if (record->kind == LOAD_INVALID)
         return;
     answers->valid_sendings++;
@@ -133,7 +143,7 @@ static enum err take_record(
     if (result)
         return result;
     keys->keys[place].account = record->account;
-    count_answer(&figures->answers, &figures->series, record);
+    count_answer(figures, record);
     bool is_own = record->kind == LOAD_FRESH || record->kind == LOAD_DUPLICATE;
     if (record->end == LOAD_ANSWERED && record->answer != LOAD_SAID_NOTHING) {
         bool yes = record->answer == LOAD_SAID_ACCEPTED || record->answer == LOAD_SAID_DUPLICATE;

@@ -119,11 +119,27 @@ static void judge_level(struct figures *figures, const struct levels *levels, en
         level_is_minimum(level) ? "below" : "above", wanted, level_doc(level));
 }
 
+static void judge_subset_answers(struct figures *figures, const struct subset *subset)
+{
+    char measured[LEVEL_TEXT_BYTES], wanted[LEVEL_TEXT_BYTES];
+    if (subset_is_answered(subset))
+        return;
+    if (subset->answers.count == 0) {
+        add_reason(figures, "subset %s: nothing was posted", subset->spec.name);
+        return;
+    }
+    levels_format_duration((double)subset_answers_p99_us(subset), measured);
+    levels_format_duration((double)subset->spec.answers_p99_max_us, wanted);
+    add_reason(
+        figures, "subset %s: %s is above %s (p99 of answers)", subset->spec.name, measured, wanted);
+}
+
 static void judge_subset(struct figures *figures, const struct subset *subset)
 {
     char measured[LEVEL_TEXT_BYTES], wanted[LEVEL_TEXT_BYTES];
     const char *name = subset->spec.name;
-    if (subset_is_met(subset))
+    judge_subset_answers(figures, subset);
+    if (subset_is_fresh(subset))
         return;
     if (subset->events == 0)
         add_reason(figures, "subset %s: no event is in it", name);

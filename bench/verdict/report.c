@@ -250,6 +250,7 @@ static void print_subsets(FILE *out, const struct figures *figures)
         fprintf(out, LABEL "%14" PRIu64 " events, %" PRIu64 " not delivered%s\n", subset->spec.name,
             subset->events, subset->events - subset->delivered,
             subset_is_met(subset) ? "" : "  missed");
+        print_times(out, "  answers", &subset->answers);
         print_times(out, "  freshness", &subset->freshness);
         if (subset->delivered == 0)
             continue;

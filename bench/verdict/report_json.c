@@ -223,6 +223,7 @@ static json_t *subset_json(const struct subset *subset)
     set_count(object, "delivered", subset->delivered);
     set_count(object, "not_delivered", subset->events - subset->delivered);
     json_object_set_new(object, "freshness", times_json(&subset->freshness));
+    json_object_set_new(object, "answers", times_json(&subset->answers));
     set_moment(object, "first_delivered_us", subset->first_us);
     set_moment(object, "last_delivered_us", subset->last_us);
     set_moment(object, "slowest_account_starts_us", subset_slowest_start_us(subset));

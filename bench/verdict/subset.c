@@ -62,6 +62,12 @@ static bool parse_p99(char *value, struct subset_spec *spec)
     return quantity_parse_duration(value, &spec->p99_max_us);
 }
 
+static bool parse_answers(char *value, struct subset_spec *spec)
+{
+    spec->has_answers_level = true;
+    return quantity_parse_duration(value, &spec->answers_p99_max_us);
+}
+
 static const struct word {
     const char *name;
     bool (*parse)(char *value, struct subset_spec *spec); /* may write into `value` */
@@ -71,6 +77,7 @@ static const struct word {
     {"accepted", parse_accepted, "accepted=FROM..TO is expected, such as 20s..65s or 20s.."},
     {"delivered", parse_delivered, "delivered=FROM..TO is expected, such as 65s.."},
     {"p99", parse_p99, "p99=DURATION is expected, such as 250ms"},
+    {"answers", parse_answers, "answers=DURATION is expected, such as 250ms"},
 };
 
 static bool parse_word(char *text, struct subset_spec *spec, const char **ret_problem)
@@ -82,7 +89,7 @@ static bool parse_word(char *text, struct subset_spec *spec, const char **ret_pr
         *ret_problem = words[i].should_be;
         return value && words[i].parse(value, spec);
     }
-    *ret_problem = "a word is not one of accounts, accepted, delivered, p99";
+    *ret_problem = "a word is not one of accounts, accepted, delivered, p99, answers";
     return false;
 }
 
@@ -111,6 +118,7 @@ void subset_init(struct subset *subset, const struct subset_spec *spec)
     subset->spec = *spec;
     subset->events = subset->delivered = 0;
     histogram_init(&subset->freshness);
+    histogram_init(&subset->answers);
     subset->first_us = subset->last_us = SUBSET_NEVER;
     for (size_t i = 0; i < ARRAY_LENGTH(subset->accounts); i++) {
         subset->accounts[i].events = 0;
@@ -122,6 +130,14 @@ void subset_init(struct subset *subset, const struct subset_spec *spec)
 static bool is_within(const struct subset_time *time, int64_t us)
 {
     return us >= time->from_us && us < time->to_us;
+}
+
+void subset_take_answer(struct subset *subset, unsigned account, int64_t due_us, int64_t took_us)
+{
+    const struct subset_spec *spec = &subset->spec;
+    if (account >= spec->first_account && account <= spec->last_account &&
+        is_within(&spec->accepted, due_us))
+        histogram_add(&subset->answers, took_us);
 }
 
 void subset_take(struct subset *subset, unsigned account, int64_t accepted_us, int64_t delivered_us)
@@ -154,7 +170,24 @@ int64_t subset_p99_us(const struct subset *subset)
     return histogram_percentile(&subset->freshness, P99);
 }
 
+int64_t subset_answers_p99_us(const struct subset *subset)
+{
+    return histogram_percentile(&subset->answers, P99);
+}
+
+bool subset_is_answered(const struct subset *subset)
+{
+    return !subset->spec.has_answers_level ||
+           (subset->answers.count > 0 &&
+               subset_answers_p99_us(subset) <= subset->spec.answers_p99_max_us);
+}
+
 bool subset_is_met(const struct subset *subset)
+{
+    return subset_is_fresh(subset) && subset_is_answered(subset);
+}
+
+bool subset_is_fresh(const struct subset *subset)
 {
     return !subset->spec.is_judged || (subset->events > 0 && subset->delivered == subset->events &&
                                           subset_p99_us(subset) <= subset->spec.p99_max_us);

@@ -30,7 +30,8 @@ def facts_of(*failed, queue="direct", configuration=None, faults=(), fresh=(), s
     kinds = {kind: {"statuses": {"200": 10}, "timed_out": 0, "broken": 0} for kind in ("fresh", "duplicate")}
     kinds["fresh"]["statuses"].update(fresh)
     series = {"step_s": 1, "t_s": list(range(10)),
-              "rows": {"accepted_per_s": [100.0 * each for each in range(10)], "answer_p99_us": [100_000 * each for each in range(9)] + [None]}}
+              "rows": {**dict.fromkeys(("posted_per_s", "accepted_per_s"), [100.0 * each for each in range(10)]),
+                       "answer_p99_us": [100_000 * each for each in range(9)] + [None]}}
     details = {"answers": {"kinds": kinds}, "events": {"states": dict(states)}, "series": series, "impact": IMPACT, "distributions": {},
                "arrivals": {"deeds": dict(deeds), "statuses": {"200": 10, **dict(statuses)}}, "usage": {"gateway": {"cpu_seconds": cpu}}}
     levels = [level(name, name not in failed) for name in ("answer_p99", "lost", "duplicates", "freshness_p99", "delivered_share")]
@@ -192,5 +193,5 @@ def test_a_result_has_each_part_once():
     details = {**facts.details, **found, "verdict": "FAIL"}
     parts = result_parts(details)
     assert parts["passed"] is False and parts["reasons"] == ["late"]
-    assert set(parts) == {"passed", "reasons", "levels", "impact", "options", "series", "distributions"}
+    assert set(parts) == {"passed", "reasons", "levels", "impact", "options", "warnings", "series", "distributions"}
     assert not set(parts) & {"levels", "impact", "options", "series", "distributions"} & set(details)

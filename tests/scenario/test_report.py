@@ -291,7 +291,7 @@ def test_levels_in_seconds_are_drawn_like_those_in_microseconds():
 
 
 def test_money_keeps_all_digits():
-    assert format_money({"USD": "1250000.000000001", "EUR": "-12.50"}) == "EUR -12.50, USD 1,250,000.000000001"
+    assert format_money({"USD": "1250000.000000001", "EUR": "-12.50"}) == "-12.50 EUR, 1,250,000.000000001 USD"
     assert format_money(None) == ""
 
 

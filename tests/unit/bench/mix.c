@@ -95,6 +95,20 @@ Test(mix, another_seed_posts_other_events)
     cr_assert_not(slice_equal(slice_of(body, len), slice_of(again, other_len)));
 }
 
+Test(mix, accounts_before_the_first_one_get_no_events)
+{
+    unsigned counts[10] = {0};
+    mix.first_account = 8;
+    for (uint64_t i = 0; i < 1000; i++) {
+        struct mix_event event;
+        mix_event(&mix, i, &event);
+        cr_assert_lt(event.account, 10);
+        counts[event.account]++;
+    }
+    cr_expect(counts[8] > 400 && counts[9] > 400);
+    cr_expect_eq(counts[8] + counts[9], 1000);
+}
+
 Test(mix, lists_are_read_or_refused)
 {
     static const char *const wrong_accounts[] = {

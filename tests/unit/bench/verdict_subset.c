@@ -4,6 +4,7 @@
 #include "unit/bench/verdict_fixture.h"
 
 #include "base/cleanup.h"
+#include "verdict/checks.h"
 #include "verdict/report.h"
 
 #include <criterion/criterion.h>
@@ -35,6 +36,7 @@ Test(verdict_subset, a_text_that_is_wrong_is_refused_with_what_is_expected)
         {"a accounts=", "FIRST-LAST"}, {"a accounts", "FIRST-LAST"}, {"a accepted=1s", "FROM..TO"},
         {"a accepted=2s..1s", "FROM..TO"}, {"a accepted=1s..1s", "FROM..TO"},
         {"a delivered=x..", "FROM..TO"}, {"a p99=fast", "DURATION"}, {"a p99", "DURATION"},
+        {"a answers=250ms", NULL}, {"a answers=", "DURATION"},
         {"a size=3", "a word is not one of"}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct subset_spec spec = {.name = "unchanged"};
@@ -106,6 +108,30 @@ Test(verdict_subset, a_level_is_missed_by_slow_events_by_lost_ones_and_by_none)
     cr_expect(run_has_reason(figures, "subset none: no event is in it"));
     cr_expect_not(run_has_reason(figures, "subset fast"));
     cr_expect_not(run_has_reason(figures, "subset unjudged"));
+    run_free(run);
+}
+
+Test(verdict_subset, answers_of_a_subset_have_a_level_of_their_own)
+{
+    static const char *const texts[] = {"fast accounts=0 answers=2ms",
+        "slow accounts=1 answers=2ms", "before accounts=1 accepted=..1ms answers=2ms",
+        "behind accepted=2ms.. answers=2ms", "none accounts=9 answers=2ms", "unjudged accounts=1"};
+    struct run *run = new_run(texts, ARRAY_LENGTH(texts));
+    run->load[1].ended_us += 30 * MS; /* of account 1; it was due after 1 ms */
+    const struct figures *figures = run_judge(run);
+    cr_expect(run_has_reason(figures, "subset slow: 32ms is above 2ms (p99 of answers)"));
+    cr_expect(run_has_reason(figures, "subset before: nothing was posted"));
+    cr_expect(run_has_reason(figures, "subset none: nothing was posted"));
+    cr_expect_not(run_has_reason(figures, "subset fast"));
+    cr_expect_not(run_has_reason(figures, "subset behind"));
+    cr_expect_not(run_has_reason(figures, "subset unjudged"));
+    cr_expect_eq(subset_answers_p99_us(&figures->subsets[0]), 2 * MS);
+    cr_expect_eq(figures->subsets[1].answers.count, 10);
+    struct check checks[CHECKS_MAX];
+    size_t count = checks_list(figures, &run->options.levels, checks);
+    cr_expect_str_eq(checks[count - 4].name, "slow.answer_p99");
+    cr_expect_not(checks[count - 4].is_passed);
+    cr_expect(checks[count - 5].is_passed);
     run_free(run);
 }
 
