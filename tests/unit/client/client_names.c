@@ -324,7 +324,7 @@ Test(client_names, name_without_an_answer_does_not_delay_other_names)
     bench_run(&bench);
     for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
         expect_end(&others[i], 200, OK);
-        cr_expect_lt(others[i].request.duration_us, 100 * US_PER_MS, "%lld us",
+        cr_expect_lt(others[i].request.duration_us, US_PER_SECOND, "%lld us",
             (long long)others[i].request.duration_us);
         cr_expect_gt(others[i].request.evidence.dns_us, 0);
     }
