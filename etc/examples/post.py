@@ -27,13 +27,15 @@ class Gateway:
 
     def __init__(self, url, key):
         kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-        self.connection = kinds[urlsplit(url).scheme](urlsplit(url).netloc, timeout=ANSWER_SECONDS_MAX)
+        parts = urlsplit(url)
+        self.connection = kinds[parts.scheme](parts.netloc, timeout=ANSWER_SECONDS_MAX)
         self.headers = {"Authorization": f"Bearer {key}"}
 
     def post_once(self, path, media_type, body):
         """Returns the status, the seconds in Retry-After, and the answer. 0: there is no answer."""
         try:
-            self.connection.request("POST", path, body, {**self.headers, "Content-Type": media_type})
+            headers = {**self.headers, "Content-Type": media_type}
+            self.connection.request("POST", path, body, headers)
             answer = self.connection.getresponse()
             return answer.status, int(answer.headers.get("Retry-After", 0)), answer.read()
         except (OSError, http.client.HTTPException):
@@ -67,7 +69,8 @@ def post_batch(gateway, events):
     """Posts up to 1000 events and 1 MiB at once. Returns whether all of them are durable."""
     all_durable = True
     while events:
-        status, answer = gateway.post("/v1/events/batch", "application/x-ndjson", b"\n".join(events))
+        lines = b"\n".join(events)
+        status, answer = gateway.post("/v1/events/batch", "application/x-ndjson", lines)
         if status != 200:  # the whole batch was rejected: for example the key is wrong
             print(answer.decode(), flush=True)
             return False

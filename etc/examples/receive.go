@@ -65,10 +65,10 @@ func verify(headers http.Header, body []byte) error {
 	return errors.New("webhook-signature is missing or wrong")
 }
 
-// storeOnce stores the event durably, and returns whether it is new. A repeated one changes nothing.
+// storeOnce stores the event durably, and returns whether it is new. A repeated one is not stored.
 //
 // The standard library has no database, so each event is a file whose name is the webhook-id. Link
-// makes the name only if it does not exist: of two requests, in whichever process, one is the first.
+// makes the name only if it does not exist: of two requests, in any process, one is the first.
 // With a database this function is one transaction of database/sql:
 //
 //	BEGIN;

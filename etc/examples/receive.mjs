@@ -43,7 +43,7 @@ function verify(headers, body) {
 // Stores the event durably, and returns whether it is new. A repeated one changes nothing.
 //
 // Node.js 18 has no database, so each event is a file whose name is the webhook-id. link() makes
-// the name only if it does not exist: of two requests, in whichever process, one is the first. With
+// the name only if it does not exist: of two requests, in any process, one is the first. With
 // a database this function is one transaction:
 //
 //     BEGIN;

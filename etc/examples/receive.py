@@ -94,5 +94,6 @@ class Receiver(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     with contextlib.closing(sqlite3.connect(DATABASE)) as created, created:
-        created.execute("CREATE TABLE IF NOT EXISTS events (webhook_id TEXT PRIMARY KEY, body BLOB)")
+        created.execute(
+            "CREATE TABLE IF NOT EXISTS events (webhook_id TEXT PRIMARY KEY, body BLOB)")
     ThreadingHTTPServer(("127.0.0.1", PORT), Receiver).serve_forever()

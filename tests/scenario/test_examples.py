@@ -4,7 +4,9 @@ import concurrent.futures
 import json
 import pathlib
 import re
+import shlex
 import shutil
+import subprocess
 import time
 
 import pytest
@@ -229,6 +231,31 @@ def test_the_guides_show_what_the_examples_have():
             assert block in (EXAMPLES / name).read_text(), f"{guide.name} shows what {name} does not have:\n{block}"
             shown.add(name)
     assert shown == {"receive.mjs", "receive.py", "receive.php", "receive.go", "post.py"}
+
+
+def test_the_commands_of_the_ten_minutes_work(gateway, tmp_path):
+    """The first terminal is the gateway's. The other commands are those of the guide, with our ports."""
+    section = GUIDES[0].read_text().split("## Try it in ten minutes")[1].split("\n## ")[0]
+    commands = [line for block in re.findall(r"```sh\n(.*?)```", section, re.S) for line in block.splitlines()]
+    assert commands[:3] == ["etc/run", "export SECRETS=whsec_...", "python3 etc/examples/receive.py"]
+    secret = re.search(r"are signed with (whsec_\S+)", gateway.stdout).group(1)
+    receiver = Receiver("python", tmp_path).start(secret)
+    try:
+        for command in commands[3:]:
+            program, *arguments = shlex.split(command.replace("127.0.0.1:9000", f"127.0.0.1:{receiver.port}"))
+            assert program == "build/release/penstock"
+            done = gateway.tool(*arguments)
+            assert done.returncode == 0, command + done.stdout + done.stderr
+        assert "200 test evt_" in receiver.output
+        curl = next(line for line in gateway.stdout.splitlines() if line.startswith("  curl "))
+        event = json.loads(subprocess.run(shlex.split(curl) + ["-s"], check=True, capture_output=True, timeout=30).stdout)["event"]
+        wait_for(lambda: f"200 stored {event}" in receiver.output, "the first delivery")
+        again = re.search(r"`build/release/penstock (delivery retry .*?)`", section).group(1)
+        done = gateway.tool(*shlex.split(again.replace("dlv_...", f"dlv_{event[4:]}")))
+        assert done.returncode == 0, done.stderr
+        wait_for(lambda: f"200 duplicate {event}" in receiver.output, "the repeated delivery")
+    finally:
+        receiver.stop()
 
 
 def test_the_guides_link_each_example():
