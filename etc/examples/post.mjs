@@ -47,7 +47,7 @@ function postOnce(path, type, body) {
       resolve({
         status: headers[":status"] ?? 0,
         retryAfter: Number(headers["retry-after"] ?? 0),
-        answer: Buffer.concat(chunks).toString(),
+        answer: Buffer.concat(chunks).toString().trim(),
       });
     });
     stream.end(body);

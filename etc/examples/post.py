@@ -61,7 +61,7 @@ class Gateway:
 def post_one(gateway, event):
     """Returns whether the event is durable."""
     status, answer = gateway.post("/v1/events", "application/json", event)
-    print(answer.decode(), flush=True)
+    print(answer.decode().strip(), flush=True)
     return status == 200
 
 
@@ -72,7 +72,7 @@ def post_batch(gateway, events):
         lines = b"\n".join(events)
         status, answer = gateway.post("/v1/events/batch", "application/x-ndjson", lines)
         if status != 200:  # the whole batch was rejected: for example the key is wrong
-            print(answer.decode(), flush=True)
+            print(answer.decode().strip(), flush=True)
             return False
         again = []
         for event, result in zip(events, json.loads(answer)["results"]):

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from support.certificates import Certificates
 from support.examples import EXAMPLES, POSTERS, RECEIVERS, Poster, Receiver, build_go, headers_of, sign
 from support.wait import wait_for
 
@@ -144,8 +145,8 @@ def run(request, tmp_path):
     """Starts the program. Each language runs each test."""
     made = []
 
-    def start(gateway, events, *arguments, key=None):
-        made.append(Poster(request.param, tmp_path, gateway.ingress, key or gateway.ready["api_key"], events, *arguments))
+    def start(gateway, events, *arguments, key=None, url=None, ca=None):
+        made.append(Poster(request.param, tmp_path, url or gateway.ingress, key or gateway.ready["api_key"], events, *arguments, ca=ca))
         return made[-1]
 
     start.language = request.param
@@ -183,25 +184,28 @@ def test_posted_events_are_accepted_and_repeated_ones_are_duplicates(gateway, ru
         assert answers_of(run(gateway, events_of(gateway, 9), "--batch", key="pk_wrong"), 1)[0]["status"] == 401
 
 
+@pytest.mark.parametrize("run", ["node", "python"], indirect=True)
 def test_a_large_file_is_posted_in_several_batches(gateway, run):
-    if run.language == "curl":
-        pytest.skip("a batch needs a program that reads the results")
     results = answers_of(run(gateway, [*events_of(gateway, *range(1100)), *events_of(gateway, *range(1100, 1130), data="x" * 60000)], "--batch"))
     assert [result["result"] for result in results] == ["accepted"] * 1130
 
 
-def test_a_post_is_repeated_after_429_and_only_what_was_not_accepted(gateway, run):
+def test_a_post_is_repeated_after_429_over_tls(make_gateway, run, tmp_path):
+    certificates = Certificates(tmp_path)
+    certificates.add("localhost", "DNS:localhost")
+    certificate, key = certificates.files("localhost")
+    gateway = make_gateway({"PENSTOCK_INGRESS__TLS_LISTEN": "127.0.0.1:0", "PENSTOCK_INGRESS__CERTIFICATE_FILE": certificate,
+                            "PENSTOCK_INGRESS__KEY_FILE": key})
+    secure = {"url": gateway.ready["ingress_tls"].replace("127.0.0.1", "localhost"), "ca": certificates.files("ca")[0]}
     done = gateway.tool("partner", "change", "partner_demo", "--events-per-second", "1", "--events-burst", "1")
     assert done.returncode == 0, done.stderr
-    arguments = [] if run.language == "curl" else ["--batch"]
-    poster = run(gateway, events_of(gateway, 1, 2), *arguments)
-    results = answers_of(poster)
-    assert [result.get("result", result["status"]) for result in results] == ["accepted"] * 2
-    assert poster.stderr, "it waited"
-    if arguments:
-        poster = run(gateway, events_of(gateway, 3, 4))
-        assert [answer["status"] for answer in answers_of(poster)] == ["accepted"] * 2
-        assert "429: again in" in poster.stderr
+    poster = run(gateway, events_of(gateway, 1, 2), **secure)
+    assert [answer["status"] for answer in answers_of(poster)] == ["accepted"] * 2
+    assert re.search("429: again in|HTTP error. Will retry in", poster.stderr)
+    if run.language != "curl":
+        poster = run(gateway, events_of(gateway, 3, 4), "--batch", **secure)
+        assert [result["result"] for result in answers_of(poster)] == ["accepted"] * 2, "what was accepted is not posted again"
+        assert "1 events again" in poster.stderr or "429: again in" in poster.stderr
 
 
 def test_a_post_is_repeated_while_there_is_no_answer_and_waits_as_503_says(gateway, run):
