@@ -31,7 +31,6 @@ GROUPS = {
     "bench": ["test_bench"],
     "attack": ["test_attack"],
     "report": ["test_report"],
-    "examples": ["test_examples"],
     "figures": [],    # some tests of test_bench.py, which say so
     "scenarios": [],  # ... of test_bench_scenarios.py
 }

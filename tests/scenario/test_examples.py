@@ -242,7 +242,7 @@ def test_the_commands_of_the_ten_minutes_work(gateway, tmp_path):
     section = GUIDES[0].read_text().split("## Try it in ten minutes")[1].split("\n## ")[0]
     commands = [line for block in re.findall(r"```sh\n(.*?)```", section, re.S) for line in block.splitlines()]
     assert commands[:3] == ["etc/run", "export SECRETS=whsec_...", "python3 etc/examples/receive.py"]
-    secret = re.search(r"are signed with (whsec_\S+)", gateway.stdout).group(1)
+    secret = wait_for(lambda: re.search(r"are signed with (whsec_\S+)\n", gateway.stdout), "the secret is shown").group(1)
     receiver = Receiver("python", tmp_path).start(secret)
     try:
         for command in commands[3:]:
@@ -251,7 +251,7 @@ def test_the_commands_of_the_ten_minutes_work(gateway, tmp_path):
             done = gateway.tool(*arguments)
             assert done.returncode == 0, command + done.stdout + done.stderr
         assert "200 test evt_" in receiver.output
-        curl = next(line for line in gateway.stdout.splitlines() if line.startswith("  curl "))
+        curl = wait_for(lambda: re.search(r"^  (curl .*)\n", gateway.stdout, re.M), "the command is shown").group(1)
         event = json.loads(subprocess.run(shlex.split(curl) + ["-s"], check=True, capture_output=True, timeout=30).stdout)["event"]
         wait_for(lambda: f"200 stored {event}" in receiver.output, "the first delivery")
         again = re.search(r"`build/release/penstock (delivery retry .*?)`", section).group(1)
