@@ -208,7 +208,7 @@ def test_a_post_is_repeated_after_429_over_tls(make_gateway, run, tmp_path):
         assert "1 events again" in poster.stderr or "429: again in" in poster.stderr
 
 
-def test_a_post_is_repeated_while_there_is_no_answer_and_waits_as_503_says(gateway, run):
+def test_a_post_is_repeated_until_there_is_an_answer_and_waits_as_long_as_503_asks(gateway, run):
     assert gateway.terminate() == 0
     poster = run(gateway, events_of(gateway, 1))
     wait_for(lambda: poster.stderr, "the first attempt")
