@@ -259,7 +259,10 @@ def act_on_deliveries(world):
 
 def replay(world):
     operator = world.operator
-    assert operator.example("createReplay", "dryRun", status=200)["dry_run"]
+    operator.example("changeEndpoint", "disable")
+    world.wait_for_state(world.post("disabled"), "parked")
+    assert operator.example("createReplay", "dryRun", status=200)["refused"] == {"endpoint_disabled": 1}
+    operator.example("changeEndpoint", "enable")
     operator.example("createReplay", "retry", status=201)
     for n in range(5):
         event = world.post(f"replayed-{n}")
@@ -269,7 +272,7 @@ def replay(world):
     operator.example("changeReplay", "rate", replay=made["id"])
     operator.do("changeReplay", {"state": "cancelled"}, replay=made["id"])
     wait_for(lambda: operator.do("getReplay", replay=made["id"])["state"] == "cancelled", "the replay is cancelled")
-    operator.do("changeReplay", {"rate": 5}, replay=made["id"], status=409)
+    operator.do("changeReplay", {"state": "running"}, replay=made["id"], status=409)
     operator.with_parameters("listReplays")
     page = operator.do("listReplays", query={"limit": 1})
     operator.do("listReplays", query={"cursor": page["next"]})
@@ -288,7 +291,7 @@ def look_at_the_gateway(world):
         operator.with_parameters(operation)
     for operation in ("getInstallation", "listOperatorEvents", "getDescription"):
         operator.do(operation)
-    for operation, query in (("getLivez", None), ("getReadyz", None), ("getReadyz", {"verbose": ""}), ("getMetrics", None)):
+    for operation, query in (("getLivez", None), ("getReadyz", {"verbose": ""}), ("getReadyz", None), ("getMetrics", None)):
         assert operator.send(operation, query=query).status_code == 200
 
 
