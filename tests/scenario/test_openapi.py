@@ -54,7 +54,9 @@ class Caller:
         """With an example of the document as body."""
         media, value = next((media, value) for media, found, value in self.document.operations[operation].examples() if found == name)
         self.document.used.add((operation, name))
-        return self.do(operation, value, media=media, **how)
+        answer = self.do(operation, value, media=media, **how)
+        self.document.answers.setdefault(f"{operation} {name}", answer)
+        return answer
 
     def all_examples(self, operation, **how):
         return [self.example(operation, name, **how) for _, name, _ in self.document.operations[operation].examples()]
@@ -106,10 +108,12 @@ class World:
         wait_for(is_so, lambda: f"{event} is {state}: {self.operator.do('getTimeline', event=event)}", 30)
         return f"dlv_{event.removeprefix('evt_')}-0"
 
-    def sign(self, secret, body, message="order-1004"):
-        timestamp = str(int(time.time()))
-        mac = hmac.new(base64.b64decode(secret.removeprefix("whsec_")), f"{message}.{timestamp}.{body}".encode(), hashlib.sha256).digest()
-        return {"webhook-id": message, "webhook-timestamp": timestamp, "webhook-signature": "v1," + base64.b64encode(mac).decode()}
+
+def sign(secret, body, message="order-1004", timestamp=None):
+    """The headers of Standard Webhooks, made without our own code."""
+    timestamp = timestamp or str(int(time.time()))
+    mac = hmac.new(base64.b64decode(secret.removeprefix("whsec_")), f"{message}.{timestamp}.{body}".encode(), hashlib.sha256).digest()
+    return {"webhook-id": message, "webhook-timestamp": timestamp, "webhook-signature": "v1," + base64.b64encode(mac).decode()}
 
 
 # --- the story of the examples, part by part ---
@@ -158,10 +162,12 @@ def post_events(world, secret):
     partner = world.partner
     first = partner.all_examples("postEvent")[0]
     assert partner.example("postEvent", "purchase") == {**first, "status": "duplicate", "receipt": partner.example("postEvent", "purchase")["receipt"]}
+    headers = {p["name"]: p["example"] for p in world.document.operations["postEvent"].parameters}
+    assert partner.example("postEvent", "purchase", headers=headers)["event"] == first["event"], "the header has the same key"
     results = [result["status"] for answer in partner.all_examples("postBatch") for result in answer["results"]]
     assert results == [200, 422, 200, 200]
     [body] = [json.dumps(value) for _, _, value in world.document.operations["postSignedEvent"].examples()]
-    world.as_partner(None).do("postSignedEvent", body, headers=world.sign(secret, body))
+    world.as_partner(None).do("postSignedEvent", body, headers=sign(secret, body))
     world.document.used.add(("postSignedEvent", "purchase"))
     world.wait_for_state(first["event"], "delivered")
     assert partner.with_parameters("findEvents")["events"] == [partner.do("getEvent", event=first["event"])]
@@ -178,7 +184,7 @@ def refuse_posts(world, secret):
 
     def send(operation, body, status, media="application/json"):
         is_signed = operation == "postSignedEvent"
-        (stranger if is_signed else partner).do(operation, body, status=status, media=media, headers=world.sign(secret, body) if is_signed else {})
+        (stranger if is_signed else partner).do(operation, body, status=status, media=media, headers=sign(secret, body) if is_signed else {})
 
     for operation in ("postEvent", "postBatch", "postSignedEvent"):
         batch = operation == "postBatch"
@@ -205,7 +211,7 @@ def forbid_and_limit(world, secret):
     def send(status):
         partner.do("postEvent", event, status=status)
         partner.do("postBatch", [event], status=status)
-        world.as_partner(None).do("postSignedEvent", body, headers=world.sign(secret, body), status=status)
+        world.as_partner(None).do("postSignedEvent", body, headers=sign(secret, body), status=status)
 
     operator.do("changePartner", {"rules": {"allow_networks": ["192.0.2.0/24"]}})
     send(403)
@@ -214,6 +220,7 @@ def forbid_and_limit(world, secret):
     operator.do("changePartner", {"rules": {"allow_networks": None, "events_per_second": 1, "events_burst": 1}})
     wait_for(lambda: partner.send("postEvent", event).status_code == 429, "the limit is used up")
     send(429)
+    assert "ratelimit" in partner.send("postEvent", event).headers
     operator.example("changePartner", "reset")
     operator.do("setSwitch", {"switch": "ingress", "state": "off", "reason": "a test"})
     send(503)
@@ -368,6 +375,17 @@ def test_document_is_the_file_and_its_examples_fit(gateway):
         for kind, names in document["components"].items():
             unused = [name for name in names if f"#/components/{kind}/{name}\"" not in text and kind != "securitySchemes"]
             assert not unused, f"{kind} without use: {unused}"
+
+
+@pytest.mark.parametrize("section, name", [("webhooks", "receiveEvent"), ("operations", "postSignedEvent")])
+def test_signatures_in_examples_are_right(section, name):
+    document = Document(yaml.safe_load(SOURCE.read_text(encoding="utf-8")))
+    op = next(op for op in getattr(document, section).values() if op.id == name)
+    values = {p["name"]: p.get("example") for p in op.parameters}
+    [(_, _, body)] = op.examples()
+    [secret] = [value["secret"] for _, _, value in document.operations["addPartnerSecret"].examples() if value]
+    signed = sign(secret, json.dumps(body, separators=(",", ":")), values["webhook-id"], values["webhook-timestamp"])
+    assert signed["webhook-signature"] == values["webhook-signature"]
 
 
 def test_rules_of_redocly_find_nothing(gateway, tmp_path):
