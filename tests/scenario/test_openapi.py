@@ -233,7 +233,6 @@ def look_into_history(world, event):
     operator = world.operator
     assert [found["event"] for found in operator.with_parameters("listEvents")["events"]] == [event]
     assert [found["event"] for found in operator.with_parameters("listDeliveries")["deliveries"]] == [event]
-    operator.do("getDelivery", delivery=f"dlv_{event.removeprefix('evt_')}-0")
     for operation, named in (("listConflicts", "conflicts"), ("listPoison", "poison")):
         operator.with_parameters(operation)
         operator.do(operation, query={"limit": 1})[named]  # pylint: disable=expression-not-assigned
@@ -246,6 +245,7 @@ def act_on_deliveries(world):
     operator, sink = world.operator, world.sink
     sink.behave("/main", status=500)
     waiting, unwanted = (world.wait_for_state(world.post(f"fails-{n}"), "waiting") for n in range(2))
+    operator.do("getDelivery", delivery=waiting)
     operator.do("listDeliveries", query={"cause": "http-failed"})
     operator.do("getStatus")
     operator.do("getBacklog")
