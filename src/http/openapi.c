@@ -3,9 +3,9 @@
 
 static void answer(struct http_exchange *exchange, const char *json, size_t len)
 {
-    http_answer(exchange, &(struct http_reply){.status = 200,
-                              .content_type = "application/json",
-                              .body = slice_of(json, len)});
+    http_answer(exchange,
+        &(struct http_reply){
+            .status = 200, .content_type = "application/json", .body = slice_of(json, len)});
 }
 
 void http_answer_openapi(struct http_exchange *exchange)

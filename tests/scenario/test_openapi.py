@@ -358,6 +358,7 @@ def test_each_operation_answers_as_the_document_says(world):
     assert not missing, f"documented, but not seen: {sorted(missing)}"
 
 
+@pytest.mark.once
 def test_document_is_the_file_and_its_examples_fit(gateway):
     served = http.get(f"{gateway.admin}/openapi.json").json()
     source = yaml.safe_load(SOURCE.read_text(encoding="utf-8"))
@@ -377,6 +378,7 @@ def test_document_is_the_file_and_its_examples_fit(gateway):
             assert not unused, f"{kind} without use: {unused}"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("section, name", [("webhooks", "receiveEvent"), ("operations", "postSignedEvent")])
 def test_signatures_in_examples_are_right(section, name):
     document = Document(yaml.safe_load(SOURCE.read_text(encoding="utf-8")))
@@ -388,6 +390,7 @@ def test_signatures_in_examples_are_right(section, name):
     assert signed["webhook-signature"] == values["webhook-signature"]
 
 
+@pytest.mark.once
 def test_rules_of_redocly_find_nothing(gateway, tmp_path):
     assert (MODULES / "node_modules/@redocly").is_dir(), f"{MODULES} has no packages: etc/test installs them (npm ci in a copy of tests/support/openapi)"
     part = tmp_path / "partners.json"
@@ -399,6 +402,7 @@ def test_rules_of_redocly_find_nothing(gateway, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.once
 def test_a_closed_schema_finds_what_the_document_lacks():
     """The checker itself: a checker that finds nothing is a defect."""
     document = Document(yaml.safe_load(SOURCE.read_text(encoding="utf-8")))
