@@ -27,6 +27,7 @@ static const struct http_route routes[] = {
     {"GET", "/livez", admin_get_livez},
     {"GET", "/readyz", admin_get_readyz},
     {"GET", "/metrics", admin_get_metrics},
+    {"GET", "/openapi.json", admin_get_openapi},
     API("GET", "status", admin_get_status),
     API("GET", "backlog", admin_get_backlog),
     API("GET", "installation", admin_get_installation),

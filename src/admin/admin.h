@@ -7,6 +7,7 @@
  *
  *   /livez /readyz /api/v1/status                               status.c
  *   /metrics                                                    metrics_page.c
+ *   /openapi.json                                               openapi.c
  *   /api/v1/installation, /api/v1/changes                       followers.c
  *   /api/v1/partners, .../{p}, .../secrets, accounts            partners.c
  *   /api/v1/partners/{p}/keys, .../{k}                          keys.c

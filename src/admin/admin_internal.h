@@ -258,6 +258,7 @@ json_t *admin_endpoint_label(const struct admin *admin, uint64_t id);
 void admin_get_livez(struct http_exchange *exchange, void *context);
 void admin_get_readyz(struct http_exchange *exchange, void *context);
 void admin_get_metrics(struct http_exchange *exchange, void *context);
+void admin_get_openapi(struct http_exchange *exchange, void *context);
 void admin_get_backlog(struct http_exchange *exchange, void *context);
 void admin_get_status(struct http_exchange *exchange, void *context);
 void admin_get_installation(struct http_exchange *exchange, void *context);

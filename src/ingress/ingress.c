@@ -31,6 +31,7 @@ static const struct http_route routes[] = {
         .challenge = "Standard-Webhooks"},
     {"GET", "/v1/events", ingress_find_events, .admit = ingress_admit_get},
     {"GET", "/v1/events/{id}", ingress_get_event, .admit = ingress_admit_get},
+    {"GET", "/openapi.json", ingress_get_openapi, .admit = ingress_admit_get},
     {NULL},
 };
 

@@ -211,5 +211,6 @@ void ingress_print_deliveries(
 
 void ingress_find_events(struct http_exchange *exchange, void *context);
 void ingress_get_event(struct http_exchange *exchange, void *context);
+void ingress_get_openapi(struct http_exchange *exchange, void *context);
 
 #endif
