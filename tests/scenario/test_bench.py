@@ -92,8 +92,8 @@ def test_the_command_runs_a_plan_and_ends_with_its_verdict(tmp_path):
     assert "\nPASS\n\nImpact\n  No event was lost.\n" in found.stdout
     result = json.loads((tmp_path / "short/result.json").read_text())
     assert result["verdict"]["verdict"] == "PASS" and result["load"]["events"] == 600 and result["of"]["commit"]
-    plan.write_text('[load]\ntimetable = "constant:200:1s"\n[levels]\nanswer_max = "1us"\n')
-    assert bench_run(tmp_path, plan).returncode == 1, "nobody answers in a microsecond"
+    plan.write_text('[load]\ntimetable = "constant:200:1s"\n[levels]\nfreshness_p99_max = "1us"\n')
+    assert bench_run(tmp_path, plan).returncode == 1, "nothing is delivered in a microsecond"
     assert bench_run(tmp_path, "no-such-plan").returncode == 64
 
 
