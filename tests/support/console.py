@@ -6,7 +6,7 @@ in the next line after a backslash. The lines behind it are its output. Between 
 `<!-- step: NAME -->` says what the test does to the world at this point.
 
 Compared are words and whole numbers. What differs from run to run only has to be of the same kind:
-times, durations, sizes, rates, addresses, and whole numbers in parentheses. An id in the document stands for the real one that appears
+times, dates, durations, sizes, rates, addresses, and whole numbers in parentheses. An id in the document stands for the real one that appears
 first in its place, in later commands as well. The line "..." stands for any lines, and "..." at the end of
 a line for the rest of it. A command ends with 0, unless its output ends with the line "[exit N]"."""
 import dataclasses
@@ -16,6 +16,7 @@ import subprocess
 KINDS = [
     ("id", r"\b(?:evt|dlv|ep|rpl)_[0-9a-f][0-9a-f-]*"),
     ("time", r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"),
+    ("date", r"\b\d{4}-\d\d-\d\d\b"),
     ("address", r"\b\d+\.\d+\.\d+\.\d+:\d+"),
     ("rate", r"(?<![\w.])\d+(?:\.\d+)?/s\b"),
     ("size", r"(?<![\w.])\d+(?:\.\d+)? [KMGT]i?B\b"),
