@@ -13,7 +13,7 @@ static const struct never {
     size_t count; /* offset of a uint64_t */
     enum promise promise;
     const char *text;
-    bool is_of_penstock; /* other products may do it */
+    bool is_of_penstock; /* another product may give an id to each post, also to the same again */
 } nevers[] = {
 #define X(field, promise, ...)                                \
     {                                                         \
@@ -52,6 +52,8 @@ static const struct never {
 static uint64_t count_of(const struct figures *figures, const struct never *never)
 {
     uint64_t count;
+    if (never->is_of_penstock && figures->target != TARGET_PENSTOCK)
+        return 0;
     memcpy(&count, (const char *)figures + never->count, sizeof count);
     return count;
 }
@@ -160,9 +162,6 @@ void judge_figures(struct figures *figures, const struct levels *levels)
         add_reason(figures, "no event was accepted: the run proves nothing");
     for (size_t i = 0; i < ARRAY_LENGTH(nevers); i++) {
         uint64_t count = count_of(figures, &nevers[i]);
-        /* Another product may give an id to each post, also to the same one again. */
-        if (nevers[i].is_of_penstock && figures->target != TARGET_PENSTOCK)
-            continue;
         if (count)
             add_reason(figures, "%" PRIu64 " %s", count, nevers[i].text);
     }

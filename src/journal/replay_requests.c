@@ -89,7 +89,7 @@ enum err store_replay_change(struct store *store, struct request *request)
     enum replay_state to = change->has_state ? change->state : row.replay.state;
     if (replay_state_may_change(row.replay.state, to))
         result = change_row(store, change, &row);
-    else if (to != row.replay.state)
+    else if (to != row.replay.state || change->has_rate)
         request->result = ERR_MOVED_ON;
     change->ret_replay = row.replay;
     return result;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit/bench/verdict_fixture.h"
+#include "verdict/judge.h"
 
 #include "base/cleanup.h"
 
@@ -252,6 +253,8 @@ void run_expect_pass(struct run *run)
 {
     const struct figures *figures = run_judge(run);
     cr_expect(verdict_is_pass(figures), "%s", figures->reasons_count ? figures->reasons[0] : "");
+    for (enum promise promise = PROMISE_LOST; promise <= PROMISE_ACCEPTANCE; promise++)
+        cr_expect_eq(judge_broken(figures, promise), 0, "the list of levels says otherwise");
     run_free(run);
 }
 

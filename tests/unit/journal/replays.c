@@ -166,6 +166,19 @@ Test(replays, old_ones_that_have_ended_are_dropped_and_open_ones_are_kept)
     shelf_free(shelf);
 }
 
+Test(replays, the_rate_of_one_that_has_ended_is_not_changed)
+{
+    struct shelf *shelf = shelf_new();
+    struct event_id id = create(shelf, 1);
+    struct journal_replay_change faster = {.id = id, .has_rate = true, .rate = 77};
+    cr_assert_eq(shelf_call(shelf, store_replay_change, &faster.request), OK);
+    cr_assert_eq(change(shelf, id, REPLAY_CANCELLED), OK);
+    faster = (struct journal_replay_change){.id = id, .has_rate = true, .rate = 78};
+    cr_expect_eq(shelf_call(shelf, store_replay_change, &faster.request), ERR_MOVED_ON);
+    cr_expect_eq(read_replay(shelf, id).order.rate, 77);
+    shelf_free(shelf);
+}
+
 Test(replays, a_look_is_bounded_and_continues_behind_its_cursor)
 {
     static struct journal_replay_look looked;
