@@ -39,6 +39,15 @@ else
     echo "These packages are missing; install them as root, or run this again as root: apt-get install --no-install-recommends$missing" >&2
     exit 77
 fi
+# Debian starts the services of what it installs. Tests start their own RabbitMQ and nginx, so those of the machine stay off
+# (unless it has a policy of its own).
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap '$as_root rm -f $policy' EXIT
+    trap 'exit 130' INT TERM
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+    $as_root chmod 755 $policy
+fi
 echo "Installing:$missing" >&2
 if ! { $as_root DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
     $as_root DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >&2; then
